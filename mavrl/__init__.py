@@ -1,0 +1,26 @@
+"""MAVRL: one reward function, with its uncertainty, from preferences, demonstrations, ratings and stops."""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from mavrl.agents.learned_reward import LearnedReward
+    from mavrl.model.reward_model import RewardModel, load_reward_model
+
+__all__ = ["LearnedReward", "RewardModel", "__version__", "load_reward_model"]
+
+_HOMES = {
+    "LearnedReward": "mavrl.agents.learned_reward",
+    "RewardModel": "mavrl.model.reward_model",
+    "load_reward_model": "mavrl.model.reward_model",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: `import mavrl` alone must not wait for torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mavrl' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,15 @@
+"""Environments. Importing this package registers the grids with Gymnasium as mavrl/GridTrap-v0 and so on."""
+
+import gymnasium as gym
+
+from mavrl.envs.grid import GridEnv
+from mavrl.envs.layouts import LAYOUTS
+
+for _layout in LAYOUTS:
+    gym.register(
+        id=f"mavrl/Grid{_layout.capitalize()}-v0",
+        entry_point="mavrl.envs.grid:GridEnv",
+        kwargs={"layout": _layout},
+    )
+
+__all__ = ["LAYOUTS", "GridEnv"]

@@ -1,0 +1,35 @@
+"""How alike a learned and a true reward are, whatever policy they lead to."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def pearson(x: Float[Tensor, "R N"], y: Float[Tensor, "#R N"]) -> Float[Tensor, "R"]:
+    """Pearson correlation of each row; 0 where either row is constant."""
+    x, y = (z.double() - z.double().mean(-1, keepdim=True) for z in (x, y))
+    norm = x.norm(dim=-1) * y.norm(dim=-1)
+    return torch.where(norm > 1e-12, (x * y).sum(-1) / norm.clamp(min=1e-12), torch.zeros_like(norm)).clamp(-1, 1)
+
+
+def epic_distance(reward: Float[Tensor, "R S"], other: Float[Tensor, "#R S"]) -> Float[Tensor, "R"]:
+    """EPIC distance of two rewards of the state, sqrt((1 - correlation) / 2), in [0, 1].
+
+    Gleave et al. (2021). Canonical shaping with uniform distributions D of states and of actions turns R(s, a, s') into
+    R(s, a, s') + E[gamma R(s', A, S') - R(s, A, S') - gamma R(S, A, S')]. For a reward r(s) that is
+    gamma (r(s') - mean r): over uniform (s, a, s'), the Pearson correlation is that of r itself over the states.
+    """
+    return ((1 - pearson(reward, other)) / 2).sqrt()
+
+
+def spearman(x: Float[Tensor, "R N"], y: Float[Tensor, "#R N"]) -> Float[Tensor, "R"]:
+    """Spearman's rank correlation of each row, with mean ranks for ties."""
+    return pearson(_ranks(x), _ranks(y))
+
+
+def _ranks(x: Float[Tensor, "R N"]) -> Float[Tensor, "R N"]:
+    ordered, _ = x.double().sort(dim=-1)
+    x = x.double().contiguous()
+    below = torch.searchsorted(ordered, x)
+    up_to = torch.searchsorted(ordered, x, right=True)
+    return (below + up_to).double() / 2

@@ -1,0 +1,79 @@
+"""Ratings of segments on an ordered scale: the cumulative logit model."""
+
+import math
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from mavrl.feedback.base import FeedbackLikelihood, log1mexp, uniforms
+from mavrl.types import RatingBatch, Transitions, segment_mean
+
+
+def category_log_probs(
+    mean_reward: Float[Tensor, "R B"], first: Float[Tensor, "R"], increments: Float[Tensor, "R K-2"]
+) -> Float[Tensor, "R B K"]:
+    """Log-probability of every category, from p(y <= k) = sigmoid(theta_k - mean reward).
+
+    Between cutpoints a < b, log(sigmoid(b) - sigmoid(a)) = logsigmoid(b) + logsigmoid(-a) + log(1 - exp(-(b - a))):
+    nothing cancels, because the increment b - a is known and not a difference of rounded numbers.
+
+    Args:
+        first: the lowest cutpoint theta_0.
+        increments: distances between neighbouring cutpoints; a category of width 0 has probability 0.
+    """
+    theta = torch.cat([first[:, None], first[:, None] + increments.cumsum(-1)], dim=-1)
+    margin = theta[:, None, :] - mean_reward[..., None]
+    below, above = torch.nn.functional.logsigmoid(margin), torch.nn.functional.logsigmoid(-margin)
+    middle = below[..., 1:] + above[..., :-1] + log1mexp(increments)[:, None, :]
+    return torch.cat([below[..., :1], middle, above[..., -1:]], dim=-1)
+
+
+class RatingLikelihood(FeedbackLikelihood[RatingBatch]):
+    """p(y <= k) = sigmoid(theta_k - mean reward), with learned ordered cutpoints theta.
+
+    Args:
+        first: the lowest cutpoint of each replicate.
+        increments: distances between neighbouring cutpoints, at least 0; learned through a softplus.
+    """
+
+    reads = "reward"
+
+    def __init__(self, first: Float[Tensor, "R"], increments: Float[Tensor, "R K-2"]) -> None:
+        super().__init__()
+        self.first_cutpoint = nn.Parameter(first.clone().float())
+        raw = increments.double() + torch.log(-torch.expm1(-increments.double()))  # the inverse of softplus
+        self.raw_increments = nn.Parameter(raw.float())
+
+    @classmethod
+    def uninformed(cls, n_replicates: int, n_categories: int) -> "RatingLikelihood":
+        """Cutpoints that give a segment of mean reward 0 every rating with equal probability."""
+        levels = [math.log(k / (n_categories - k)) for k in range(1, n_categories)]
+        theta = torch.tensor(levels).expand(n_replicates, -1)
+        return cls(theta[:, 0], theta.diff(dim=-1))
+
+    @classmethod
+    def from_quantiles(cls, mean_reward: Float[Tensor, "R N"], n_categories: int) -> "RatingLikelihood":
+        """A teacher who finds each category equally often among segments of these mean rewards."""
+        levels = torch.arange(1, n_categories, dtype=torch.float64) / n_categories
+        theta = mean_reward.double().quantile(levels, dim=-1).T
+        return cls(theta[:, 0], theta.diff(dim=-1).clamp(min=0))
+
+    def increments(self) -> Float[Tensor, "R K-2"]:
+        return torch.nn.functional.softplus(self.raw_increments).clamp(min=1e-30)  # log of it stays finite
+
+    def log_probs(self, values: Float[Tensor, "R B T"], transitions: Transitions) -> Float[Tensor, "R B K"]:
+        """Log-probability of every category for each segment."""
+        mean_reward = segment_mean(values, transitions.valid)
+        return category_log_probs(mean_reward, self.first_cutpoint, self.increments())
+
+    def log_prob(self, values: Float[Tensor, "R B T"], batch: RatingBatch) -> Float[Tensor, "R B"]:
+        log_probs = self.log_probs(values, batch.transitions)
+        return log_probs.gather(-1, batch.rating[..., None]).squeeze(-1)
+
+    def sample(
+        self, values: Float[Tensor, "R B T"], transitions: Transitions, generators: list[torch.Generator]
+    ) -> RatingBatch:
+        cumulative = self.log_probs(values, transitions).double().exp().cumsum(-1)
+        draw = uniforms(generators, cumulative.shape[1])[..., None]
+        rating: Int[Tensor, "R B"] = (draw >= cumulative[..., :-1]).sum(-1)
+        return RatingBatch(transitions, rating)

@@ -1,0 +1,83 @@
+"""Stops: a teacher watches a segment and interrupts once enough regret has built up. A discrete-time hazard model."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mavrl.feedback.base import FeedbackLikelihood, log1mexp, uniforms
+from mavrl.types import StopBatch, Transitions
+
+
+def discounted_regret(
+    regret: Float[Tensor, "*batch T"], valid: Bool[Tensor, "*batch T"], discount: float
+) -> Float[Tensor, "*batch T"]:
+    """G_t = d G_{t-1} + g_t for instantaneous regrets g, with G = 0 before the first step."""
+    regret = torch.where(valid, regret, torch.zeros_like(regret))
+    return regret @ _decay(regret.shape[-1], discount, regret)
+
+
+def _decay(length: int, discount: float, like: Tensor) -> Float[Tensor, "T T"]:
+    """Weight discount^(t - u) of step u in the sum at step t >= u, indexed [u, t]."""
+    lag = torch.arange(length)[None, :] - torch.arange(length)[:, None]
+    weight = torch.where(lag >= 0, discount ** lag.clamp(min=0).double(), torch.zeros((), dtype=torch.float64))
+    return weight.to(like.dtype)
+
+
+class StopLikelihood(FeedbackLikelihood[StopBatch]):
+    """p(stop at t) = h_t prod_{u<t} (1 - h_u) with hazard h_t = 1 - exp(-(lambda G_t + lapse)), 0 on padding.
+
+    Args:
+        rate: lambda for each replicate, in units of 1 / Q.
+        discount: d, how much of the regret so far is remembered at the next step.
+        lapse: rate of stops for no reason. It keeps a stop after steps without any regret possible, and its
+            log-probability finite.
+    """
+
+    reads = "q"
+
+    def __init__(self, rate: Float[Tensor, "R"], discount: float, lapse: float = 1e-6) -> None:
+        super().__init__()
+        self.register_buffer("rate", rate.clone())
+        self.discount = discount
+        self.lapse = lapse
+
+    @classmethod
+    def calibrated(
+        cls,
+        regret: Float[Tensor, "R N T"],
+        transitions: Transitions,
+        discount: float,
+        percentile: float,
+        scale: float,
+        lapse: float = 1e-6,
+    ) -> "StopLikelihood":
+        """A teacher whose rate is scale / (percentile of the segments' largest G), or scale when that is about 0."""
+        largest = discounted_regret(regret, transitions.valid, discount).amax(-1)
+        typical = largest.double().quantile(percentile / 100, dim=-1)
+        return cls(torch.where(typical > 1e-8, scale / typical.clamp(min=1e-8), scale), discount, lapse)
+
+    def of_actions(self, table: Float[Tensor, "*batch A"]) -> Float[Tensor, "*batch A"]:
+        """Instantaneous regret of every action, max_a' Q(s, a') - Q(s, a)."""
+        return table.amax(-1, keepdim=True) - table
+
+    def cumulative_hazard(self, regret: Float[Tensor, "R B T"], transitions: Transitions) -> Float[Tensor, "R B T"]:
+        """-log(1 - h_t) of each step; exactly 0 on padding."""
+        total = discounted_regret(regret, transitions.valid, self.discount)
+        rate = self.rate.to(total.dtype)[:, None, None]
+        return torch.where(transitions.valid, rate * total + self.lapse, torch.zeros_like(total))
+
+    def log_prob(self, values: Float[Tensor, "R B T"], batch: StopBatch) -> Float[Tensor, "R B"]:
+        hazard = self.cumulative_hazard(values, batch.transitions)
+        survived = torch.nn.functional.pad(hazard.cumsum(-1), (1, 0))  # -log p(no stop before step t), t = 0 ... T
+        before = survived.gather(-1, batch.stop_step[..., None]).squeeze(-1)
+        stopped = batch.stop_step < hazard.shape[-1]
+        at = hazard.gather(-1, batch.stop_step.clamp(max=hazard.shape[-1] - 1)[..., None]).squeeze(-1)
+        stop = log1mexp(torch.where(stopped, at, torch.ones_like(at)))
+        return torch.where(stopped, stop, torch.zeros_like(stop)) - before
+
+    def sample(
+        self, values: Float[Tensor, "R B T"], transitions: Transitions, generators: list[torch.Generator]
+    ) -> StopBatch:
+        survived = (-self.cumulative_hazard(values.double(), transitions).cumsum(-1)).exp()
+        draw = uniforms(generators, survived.shape[1])[..., None]
+        return StopBatch(transitions, (draw < survived).sum(-1))

@@ -1,0 +1,61 @@
+"""Networks of all models at once: every parameter has a leading axis R, every layer is a batched matrix product."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class BatchedLinear(nn.Module):
+    """y = x W + b for each model, initialised like `torch.nn.Linear`, model r from generators[r]."""
+
+    def __init__(self, in_features: int, out_features: int, generators: list[torch.Generator]) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+
+        def draw(*shape: int) -> nn.Parameter:
+            values = [torch.empty(*shape).uniform_(-bound, bound, generator=g) for g in generators]
+            return nn.Parameter(torch.stack(values))
+
+        self.weight = draw(in_features, out_features)
+        self.bias = draw(1, out_features)
+
+    def forward(self, x: Float[Tensor, "R N I"]) -> Float[Tensor, "R N O"]:
+        return torch.baddbmm(self.bias, x, self.weight)
+
+    def on_one_hot(self) -> Float[Tensor, "R I O"]:
+        """The outputs for every one-hot input: the weights' rows, without a matrix product."""
+        return self.weight + self.bias
+
+
+class BatchedMLP(nn.Module):
+    """Linear layers with a LeakyReLU after each hidden one.
+
+    Args:
+        in_features: size of the input.
+        hidden_sizes: size of each hidden layer; at least one.
+        out_features: size of the output, from a last linear layer.
+        generators: one source of initial weights per model.
+    """
+
+    def __init__(
+        self, in_features: int, hidden_sizes: Sequence[int], out_features: int, generators: list[torch.Generator]
+    ) -> None:
+        super().__init__()
+        sizes = [in_features, *hidden_sizes, out_features]
+        self.layers = nn.ModuleList(BatchedLinear(i, o, generators) for i, o in pairwise(sizes))
+
+    def forward(self, x: Float[Tensor, "R N I"]) -> Float[Tensor, "R N O"]:
+        return self._after_first(self.layers[0](x))
+
+    def on_one_hot(self) -> Float[Tensor, "R I O"]:
+        """The outputs for every one-hot input, which for a finite environment is every state."""
+        return self._after_first(self.layers[0].on_one_hot())  # type: ignore[operator]
+
+    def _after_first(self, x: Tensor) -> Tensor:
+        for layer in list(self.layers)[1:]:
+            x = layer(torch.nn.functional.leaky_relu(x))
+        return x

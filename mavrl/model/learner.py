@@ -1,0 +1,159 @@
+"""The LightningModule that trains the reward posteriors of all replicates at once."""
+
+import math
+from typing import Any, Literal
+
+import torch
+from lightning import LightningModule
+from torch import Tensor
+
+from mavrl.errors import TrainingError
+from mavrl.model.losses import Loss, Objective, RewardInference
+from mavrl.streams import StepNoise
+from mavrl.types import FeedbackBatch
+
+
+class RewardLearner(LightningModule):
+    """Minimises an objective by AdamW, every model on its own: clipping, selection and failure are per model.
+
+    A model whose loss or gradient is not finite keeps its last good weights and is trained no further; the others go
+    on untouched. The same holds for a model that early stopping has ended.
+
+    Args:
+        inference: what is learned.
+        objective: loss of every model.
+        seeds: one per model, as words that address its noise: (seed of the replicate, member).
+        lr: learning rate of AdamW.
+        schedule: "constant", or "cosine" to decay the learning rate to 0 over `total_steps`.
+        total_steps: training steps in all.
+        gradient_clip: largest gradient norm of one model.
+        weight_decay: of AdamW.
+        selection: "last" weights, or those of the "best" validation loss of each model.
+        patience: validations without improvement after which a model stops; None for never.
+    """
+
+    active: Tensor  # models that are still trained
+    failed: Tensor
+    best_loss: Tensor
+    since_best: Tensor
+
+    def __init__(
+        self,
+        inference: RewardInference,
+        objective: Objective,
+        seeds: list[tuple[int, int]],
+        lr: float,
+        schedule: Literal["constant", "cosine"],
+        total_steps: int,
+        gradient_clip: float,
+        weight_decay: float,
+        selection: Literal["last", "best"] = "last",
+        patience: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.inference = inference
+        self.objective = objective
+        self.lr, self.schedule, self.total_steps = lr, schedule, total_steps
+        self.gradient_clip, self.weight_decay = gradient_clip, weight_decay
+        self.selection, self.patience = selection, patience
+        self._noise = {split: StepNoise(seeds, split) for split in ("train", "validation")}
+        n_models = len(seeds)
+        self.register_buffer("active", torch.ones(n_models, dtype=torch.bool))
+        self.register_buffer("failed", torch.zeros(n_models, dtype=torch.bool))
+        self.register_buffer("best_loss", torch.full((n_models,), torch.inf))
+        self.register_buffer("since_best", torch.zeros(n_models, dtype=torch.int64))
+        kept = inference.named_parameters() if selection == "best" else ()
+        self._best = {name: parameter.detach().clone() for name, parameter in kept}
+        self._set_aside: list[tuple[Tensor, Tensor]] = []
+        self._sums: dict[str, Tensor] = {}
+        self._steps = 0
+        self._finite_loss = torch.ones(n_models, dtype=torch.bool)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay, fused=True)
+        if self.schedule == "constant":
+            return optimizer
+        decay = torch.optim.lr_scheduler.LambdaLR(optimizer, self._cosine)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": decay, "interval": "step"}}
+
+    def _cosine(self, step: int) -> float:
+        return 0.5 * (1 + math.cos(math.pi * min(step / self.total_steps, 1.0)))
+
+    def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
+        return batch  # the tensors are where they are used
+
+    def training_step(self, batch: dict[str, FeedbackBatch], batch_idx: int) -> Tensor:
+        loss = self._loss("train", batch, self.global_step)
+        self._finite_loss = loss.total.detach().isfinite()
+        self._record(loss)
+        return loss.total.sum()
+
+    def _loss(self, split: str, batch: dict[str, FeedbackBatch], step: int) -> Loss:
+        return self.objective(self.inference, batch, lambda count: self._noise[split].draw(step, count))
+
+    # Every model by itself ------------------------------------------------------------------------------------------
+
+    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
+        """Clip each model's gradient, and set aside the weights of models that must not move."""
+        trained = [(p, p.grad) for p in self.inference.parameters() if p.grad is not None]
+        squares = [gradient.reshape(len(self.active), -1).square().sum(-1) for _, gradient in trained]
+        norm = torch.stack(squares).sum(0).sqrt()
+        healthy = norm.isfinite() & self._finite_loss
+        if not healthy.all():
+            self.failed |= self.active & ~healthy
+            self.active &= healthy
+            if self.failed.all():
+                raise TrainingError(f"step {self.global_step}: the loss of every replicate is infinite or NaN")
+        factor = (self.gradient_clip / (norm + 1e-6)).clamp(max=1.0)
+        for _, gradient in trained:
+            gradient.mul_(factor.view(-1, *[1] * (gradient.ndim - 1)))
+        if not self.active.all():
+            self._set_aside = [(p, p.detach()[~self.active].clone()) for p, _ in trained]
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        with torch.no_grad():
+            for parameter, weights in self._set_aside:
+                parameter[~self.active] = weights
+        self._set_aside = []
+
+    # Training curves -------------------------------------------------------------------------------------------------
+
+    def _record(self, loss: Loss) -> None:
+        terms = {"loss": loss.total, **loss.terms, "prior_scale": self.inference.prior.variance.sqrt().squeeze(-1)}
+        for name, value in terms.items():
+            previous = self._sums.get(name)
+            self._sums[name] = value.detach() if previous is None else previous + value.detach()
+        self._steps += 1
+
+    def on_train_epoch_end(self) -> None:
+        healthy = ~self.failed
+        curves = {f"train/{name}": (value / self._steps)[healthy].mean() for name, value in self._sums.items()}
+        self.log_dict(curves, batch_size=1)
+        self._sums, self._steps = {}, 0
+
+    # Validation ------------------------------------------------------------------------------------------------------
+
+    def validation_step(self, batch: dict[str, FeedbackBatch], batch_idx: int) -> None:
+        loss = self._loss("validation", batch, self.current_epoch).total
+        better = self.active & (loss < self.best_loss)
+        self.best_loss = torch.where(better, loss, self.best_loss)
+        self.since_best = torch.where(better, 0, self.since_best + 1)
+        for name, kept in self._best.items():
+            kept[better] = self.inference.get_parameter(name).detach()[better]
+        self.log("validation/loss", loss[~self.failed].mean(), batch_size=1)
+        if self.patience is not None:
+            self.active &= self.since_best < self.patience
+            self.trainer.should_stop = not bool(self.active.any())
+
+    def on_fit_end(self) -> None:
+        """Give each model the weights that were selected for it."""
+        with torch.no_grad():
+            for name, kept in self._best.items():
+                self.inference.get_parameter(name).copy_(kept)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["best"] = self._best
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._best = checkpoint["best"]

@@ -1,0 +1,46 @@
+"""What a run prints at its end."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_ROWS = {
+    "normalized_return": "normalized return (100 is optimal)",
+    "regret": "regret",
+    "discounted_value": "discounted value",
+    "epic_distance": "EPIC distance (0 is best)",
+    "spearman": "Spearman correlation",
+    "posterior_std": "posterior standard deviation",
+    "member_spread": "spread of the members",
+    "coverage_50": "coverage of 50 % intervals",
+    "coverage_90": "coverage of 90 % intervals",
+}
+
+
+def print_metrics(metrics: dict[str, Any], directory: Path, remark: str = "") -> None:
+    """A short table of the metrics, what is noteworthy, and the run directory as the last line."""
+    protocol = metrics["protocol"]
+    counts = ", ".join(f"{n} {kind}" for kind, n in metrics["n_samples"].items() if n)
+    table = Table(
+        title=f"{metrics['env']} {metrics['modality']}, {metrics['replicates']} replicates", title_justify="left"
+    )
+    table.add_column("metric")
+    table.add_column("mean", justify="right")
+    table.add_column("stderr", justify="right")
+    for name, label in _ROWS.items():
+        if name in metrics["mean"]:
+            error = metrics["stderr"].get(name)
+            table.add_row(label, f"{metrics['mean'][name]:.3f}", "" if error is None else f"{error:.3f}")
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    console.print(f"feedback: {counts}")
+    console.print("protocol: " + ", ".join(f"{key} {value}" for key, value in protocol.items()))
+    seconds = metrics["seconds"]
+    console.print("seconds: " + ", ".join(f"{key} {value:.1f}" for key, value in seconds.items()))
+    if metrics.get("failed_replicates"):
+        console.print(f"failed replicates, left out of the means: {metrics['failed_replicates']}")
+    if remark:
+        console.print(remark)
+    print(directory)

@@ -1,0 +1,121 @@
+"""The main task: simulate feedback, learn the reward posterior, evaluate it."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from mavrl import __version__
+from mavrl.errors import ConfigurationError
+from mavrl.results.checkpoints import Checkpoints
+from mavrl.results.files import read_json
+from mavrl.results.report import print_metrics
+from mavrl.results.run_directory import RunDirectory, acquire
+from mavrl.tasks.configuration import config_hash
+
+
+def train(config: DictConfig) -> float:
+    """Run the configuration, or return its result if it has been run before. Returns the mean normalized return."""
+    directory = RunDirectory(HydraConfig.get().runtime.output_dir)
+    _refuse_foreign(directory.path, config_hash(config))
+    if not config.rerun and (finished := directory.metrics) is not None:
+        return _report(finished, directory.path, "this run was finished before; rerun=true repeats it")
+    lock = directory.lock()
+    if not acquire(lock):
+        print(f"another process is at work in {directory.path}; waiting for it")
+        lock.acquire()
+    try:
+        if not config.rerun and (finished := directory.metrics) is not None:
+            return _report(finished, directory.path, "another process has finished this run")
+        directory.begin(config_hash(config))
+        try:
+            metrics = _work(config, directory)
+            directory.complete(metrics)
+        except BaseException as error:
+            directory.fail(error)
+            raise
+    finally:
+        lock.release()
+    return _report(metrics, directory.path)
+
+
+def _report(metrics: dict[str, Any], path: Path, remark: str = "") -> float:
+    print_metrics(metrics, path, remark)
+    return metrics["objective"]
+
+
+def _refuse_foreign(path: Path, expected: str) -> None:
+    """A directory that holds something else must not be written into."""
+    status = read_json(path / "status.json")
+    if status is not None and status.get("config_hash") != expected:
+        raise ConfigurationError(
+            "hydra.run.dir", path, "holds a run of another configuration; choose another directory"
+        )
+    if status is None and path.is_dir() and any(p.name not in (".lock", "status.json") for p in path.iterdir()):
+        raise ConfigurationError("hydra.run.dir", path, "is not empty and holds no run; choose another directory")
+
+
+def _work(config: DictConfig, directory: RunDirectory) -> dict[str, Any]:
+    hydra = HydraConfig.get()
+    directory.save_configuration(
+        {
+            "config.yaml": OmegaConf.to_yaml(config),
+            "hydra.yaml": OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})),
+            "overrides.yaml": OmegaConf.to_yaml(hydra.overrides.task),
+        }
+    )
+    started = time.monotonic()
+    import torch
+
+    from mavrl.figures.save import save_figure
+    from mavrl.model.reward_model import load_reward_model
+    from mavrl.tasks.building import build_feedback, build_problem
+    from mavrl.tasks.evaluate import evaluate_run
+    from mavrl.tasks.fitting import fit, store
+    from mavrl.tasks.pictures import draw_rewards
+
+    torch.set_num_threads(config.threads)
+    checkpoints = Checkpoints(directory.path / "checkpoints")
+    if config.rerun:
+        checkpoints.clear()
+    problem = build_problem(config)
+    feedback = build_feedback(config, problem)
+    feedback.prepare()
+    simulated = time.monotonic()
+    learner = fit(config, problem, feedback, checkpoints, directory.path)
+    failed = store(config, problem, learner, directory.path)
+    trained = time.monotonic()
+    result = evaluate_run(config, directory.path, failed)
+    model = load_reward_model(directory.path)
+    save_figure(draw_rewards(config, problem, model, result), directory.path / "figures" / "rewards.png")
+    checkpoints.clear()
+    evaluated = time.monotonic()
+    return {
+        "env": config.env.name,
+        "modality": config.modality.name,
+        "seed": config.seed,
+        "replicates": config.replicates,
+        "members": config.members,
+        "n_samples": {kind: settings.n_samples for kind, settings in config.feedback.items()}
+        | {kind: 0 for kind in config.feedback if kind not in config.modality.active},
+        "protocol": {
+            "objective": config.model.objective,
+            "q": config.model.q,
+            "backup": config.model.backup if config.model.q == "learned" else "exact",
+            "termination": config.env.termination,
+            "selection": config.selection,
+            "checkpoint": config.selection,
+        },
+        **result,
+        **({"failed_replicates": failed} if failed else {}),
+        "seconds": {
+            "data": simulated - started,
+            "train": trained - simulated,
+            "evaluate": evaluated - trained,
+            "total": evaluated - started,
+        },
+        "config_hash": config_hash(config),
+        "version": __version__,
+    }

@@ -1,0 +1,143 @@
+"""Batches of transitions and of feedback: frozen, and checked when they are built.
+
+Axes: R replicate, B sample, P segment of a pair (2), T step in a segment. Steps that are not valid are padding.
+"""
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from typing_extensions import Self
+
+
+class _Tensors:
+    """Operations that act alike on every tensor of a batch."""
+
+    def map(self, function) -> Self:
+        """The same batch with `function` applied to every tensor."""
+        changes = {}
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            changes[field.name] = value.map(function) if isinstance(value, _Tensors) else function(value)
+        return replace(self, **changes)  # type: ignore[type-var]
+
+    def take(self, index: Int[Tensor, "R B"]) -> Self:
+        """Samples chosen per replicate: sample index[r, b] of replicate r."""
+        rows = torch.arange(index.shape[0])[:, None]
+        return self.map(lambda tensor: tensor[rows, index])
+
+    def repeat_replicates(self, times: int) -> Self:
+        """Each replicate `times` times in a row, for several models on the same data."""
+        return self if times == 1 else self.map(lambda tensor: tensor.repeat_interleave(times, dim=0))
+
+
+@dataclass(frozen=True)
+class Transitions(_Tensors):
+    """Steps of an environment, in any arrangement that starts with R and B.
+
+    Args:
+        state: state that the action was taken in.
+        action: action taken.
+        next_state: state that followed.
+        next_action: action that the behaviour policy took there; 0 where the episode had ended.
+        terminal: the step terminated its episode; a time limit does not.
+        valid: a real step, not padding.
+    """
+
+    state: Int[Tensor, "R B *steps"]
+    action: Int[Tensor, "R B *steps"]
+    next_state: Int[Tensor, "R B *steps"]
+    next_action: Int[Tensor, "R B *steps"]
+    terminal: Bool[Tensor, "R B *steps"]
+    valid: Bool[Tensor, "R B *steps"]
+
+    def __post_init__(self) -> None:
+        shapes = {field.name: tuple(getattr(self, field.name).shape) for field in fields(self)}
+        if len(set(shapes.values())) != 1 or self.state.ndim < 2:
+            raise ValueError(f"transitions need equal shapes (R, B, ...), got {shapes}")
+
+
+class _Feedback(_Tensors):
+    transitions: Transitions
+
+    @property
+    def valid_samples(self) -> Bool[Tensor, "R B"]:
+        """Which samples are real; the others fill up replicates that have fewer."""
+        valid = self.transitions.valid
+        return valid if valid.ndim == 2 else valid.flatten(2).any(-1)
+
+
+@dataclass(frozen=True)
+class PreferenceBatch(_Feedback):
+    """Pairs of segments and which one was preferred.
+
+    Args:
+        transitions: steps of shape (R, B, P=2, T).
+        first_preferred: whether the first segment of the pair was preferred.
+    """
+
+    transitions: Transitions
+    first_preferred: Bool[Tensor, "R B"]
+
+    def __post_init__(self) -> None:
+        _check_layout("PreferenceBatch", self.transitions, self.first_preferred, ndim=4)
+        if self.transitions.state.shape[2] != 2:
+            raise ValueError(f"a pair has 2 segments, got shape {tuple(self.transitions.state.shape)}")
+
+
+@dataclass(frozen=True)
+class DemonstrationBatch(_Feedback):
+    """Steps of demonstrated episodes, one sample a step: shape (R, B). The label is the action itself."""
+
+    transitions: Transitions
+
+    def __post_init__(self) -> None:
+        _check_layout("DemonstrationBatch", self.transitions, self.transitions.action, ndim=2)
+
+
+@dataclass(frozen=True)
+class RatingBatch(_Feedback):
+    """Rated segments.
+
+    Args:
+        transitions: steps of shape (R, B, T).
+        rating: category from 0 (worst) to K - 1.
+    """
+
+    transitions: Transitions
+    rating: Int[Tensor, "R B"]
+
+    def __post_init__(self) -> None:
+        _check_layout("RatingBatch", self.transitions, self.rating, ndim=3)
+
+
+@dataclass(frozen=True)
+class StopBatch(_Feedback):
+    """Segments that a teacher may have stopped.
+
+    Args:
+        transitions: steps of shape (R, B, T).
+        stop_step: step at which the teacher stopped, or T when it did not.
+    """
+
+    transitions: Transitions
+    stop_step: Int[Tensor, "R B"]
+
+    def __post_init__(self) -> None:
+        _check_layout("StopBatch", self.transitions, self.stop_step, ndim=3)
+
+
+FeedbackBatch = PreferenceBatch | DemonstrationBatch | RatingBatch | StopBatch
+
+
+def segment_mean(values: Float[Tensor, "*batch T"], valid: Bool[Tensor, "*batch T"]) -> Float[Tensor, "*batch"]:
+    """Mean over the valid steps of each segment; 0 for a segment without any."""
+    kept = torch.where(valid, values, torch.zeros_like(values))
+    return kept.sum(-1) / valid.sum(-1).clamp(min=1).to(values.dtype)
+
+
+def _check_layout(name: str, transitions: Transitions, label: Tensor, ndim: int) -> None:
+    shape = tuple(transitions.state.shape)
+    if len(shape) != ndim or tuple(label.shape) != shape[:2]:
+        raise ValueError(f"{name}: transitions {shape} and labels {tuple(label.shape)} do not fit")
