@@ -1,0 +1,63 @@
+"""Shape checks, seeds and a guard against leaked global state, for every test."""
+
+import os
+from collections.abc import Iterator
+
+import jaxtyping
+import numpy as np
+import pytest
+import torch
+
+# Before anything imports mavrl: its shape annotations are checked in tests and only there.
+jaxtyping.install_import_hook("mavrl", "beartype.beartype")
+
+torch.set_num_threads(1)
+
+
+def _environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
+
+
+def _global_state() -> dict[str, object]:
+    return {
+        "torch default dtype": torch.get_default_dtype(),
+        "torch threads": torch.get_num_threads(),
+        "torch grad mode": torch.is_grad_enabled(),
+        "torch deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "working directory": os.getcwd(),
+        "environment variables": _environment(),
+    }
+
+
+def _restore(state: dict) -> None:
+    """One test that leaks must not fail all that follow it."""
+    torch.set_default_dtype(state["torch default dtype"])
+    torch.set_num_threads(state["torch threads"])
+    torch.set_grad_enabled(state["torch grad mode"])
+    torch.use_deterministic_algorithms(state["torch deterministic algorithms"])
+    os.chdir(state["working directory"])
+    before = state["environment variables"]
+    for key in _environment().keys() - before.keys():
+        del os.environ[key]
+    os.environ.update(before)
+
+
+def _difference(before: object, after: object) -> str:
+    if isinstance(before, dict) and isinstance(after, dict):
+        changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+        return ", ".join(f"{key}: {before.get(key)!r} -> {after.get(key)!r}" for key in changed)
+    return f"{before!r} -> {after!r}"
+
+
+@pytest.fixture(autouse=True)
+def _seeded_and_contained() -> Iterator[None]:
+    """Seeds the global generators, and fails a test that changes the state of the whole process."""
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002 -- the legacy generator is the global one
+    before = _global_state()
+    yield
+    after = _global_state()
+    leaked = [f"{name} ({_difference(before[name], after[name])})" for name in before if before[name] != after[name]]
+    if leaked:
+        _restore(before)
+        pytest.fail(f"the test left global state changed: {'; '.join(leaked)}")
