@@ -112,8 +112,9 @@ class FeedbackData(ABC, Generic[Batch]):
                 problem = dataclasses.replace(problem, reward=problem.reward[missing])
             simulated = self.simulate(problem, [(seeds[k], split) for k in missing])
             for row, k in enumerate(missing):
-                entries[k] = {name: array[row] for name, array in simulated.items()}
-                cache.write(keys[k], entries[k], self.gen_samples)
+                entry = {name: array[row] for name, array in simulated.items()}
+                cache.write(keys[k], entry, self.gen_samples)
+                entries[k] = entry
         return self.assemble([entry for entry in entries if entry is not None])
 
     def segments(self, problem: TabularProblem, streams: list[tuple[int, str]], count: int, wanted: int) -> Transitions:

@@ -61,6 +61,6 @@ class DemonstrationData(FeedbackData[DemonstrationBatch]):
 
 
 def _valid_first(steps: Transitions) -> Transitions:
-    """The same steps without the padding inside; only replicates with fewer steps than others are padded, at the end."""
+    """The same steps with the padding moved to the end, as much of it as the longest replicate needs."""
     order = torch.argsort(steps.valid.int(), dim=1, descending=True, stable=True)
     return steps.take(order[:, : int(steps.valid.sum(1).max())])

@@ -60,7 +60,7 @@ def simulate_episodes(
     Args:
         policy: probability of each action in each state; one policy for all replicates or one for each.
     """
-    n_replicates, n_actions = len(generators), problem.transitions.n_actions
+    n_replicates = len(generators)
     limit = _LONGEST if problem.max_steps is None else problem.max_steps
     step_environment = _Dynamics(problem)
     choose = _ActionChoice(policy, n_episodes)
@@ -91,7 +91,7 @@ def simulate_episodes(
         at_end = terminal_states[states]
         ended = at_end.any(axis=0)
         ended_after = elapsed + at_end.argmax(axis=0) + 1
-        # The step after the limit is simulated too: it holds the state and action that a cut-off episode would go on with.
+        # The step after the limit is simulated too: a cut-off episode would have gone on with its state and action.
         cut = (elapsed + _BLOCK > limit) & ~(ended & (ended_after <= limit))
         length[running] = np.where(cut, limit, ended_after)
         terminated[running] = ended & ~cut
@@ -128,10 +128,9 @@ class _Dynamics:
         self._n_actions = model.n_actions
         self._successors = model.successors.reshape(-1, model.successors.shape[-1]).numpy().astype(self.dtype)
         self._table = self._successors.reshape(-1)
-        self._cumulative = None
-        if not model.deterministic:
-            outcomes = model.probabilities.reshape(self._successors.shape).numpy()
-            self._cumulative = outcomes.cumsum(-1)[:, :-1].astype(np.float32)
+        self._deterministic = model.deterministic
+        outcomes = model.probabilities.reshape(self._successors.shape).numpy()
+        self._cumulative = outcomes.cumsum(-1)[:, :-1].astype(np.float32)
         self._first = problem.initial_distribution.numpy()
 
     def first(self, generator: np.random.Generator, count: int) -> NDArray:
@@ -139,7 +138,7 @@ class _Dynamics:
 
     def luck(self, shares) -> NDArray | None:
         """Numbers that decide the outcomes of a block of steps; None when nothing is left to chance."""
-        if self._cumulative is None:
+        if self._deterministic:
             return None
         return np.concatenate([g.random((_BLOCK, n), dtype=np.float32) for g, n in shares], axis=1)
 

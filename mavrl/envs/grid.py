@@ -29,7 +29,7 @@ class GridEnv(gym.Env):
         render_mode: "ansi" for text, "rgb_array" for a picture, or None.
     """
 
-    metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
+    metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """Ratings of segments on an ordered scale: the cumulative logit model."""
 
 import math
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn

@@ -34,6 +34,7 @@ class StopLikelihood(FeedbackLikelihood[StopBatch]):
     """
 
     reads = "q"
+    rate: Tensor
 
     def __init__(self, rate: Float[Tensor, "R"], discount: float, lapse: float = 1e-6) -> None:
         super().__init__()

@@ -64,7 +64,7 @@ class RewardLearner(LightningModule):
         self.register_buffer("since_best", torch.zeros(n_models, dtype=torch.int64))
         kept = inference.named_parameters() if selection == "best" else ()
         self._best = {name: parameter.detach().clone() for name, parameter in kept}
-        self._set_aside: list[tuple[Tensor, Tensor]] = []
+        self._set_aside: list[tuple[torch.nn.Parameter, Tensor]] = []
         self._sums: dict[str, Tensor] = {}
         self._steps = 0
         self._finite_loss = torch.ones(n_models, dtype=torch.bool)
@@ -93,7 +93,7 @@ class RewardLearner(LightningModule):
 
     # Every model by itself ------------------------------------------------------------------------------------------
 
-    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
+    def configure_gradient_clipping(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
         """Clip each model's gradient, and set aside the weights of models that must not move."""
         trained = [(p, p.grad) for p in self.inference.parameters() if p.grad is not None]
         squares = [gradient.reshape(len(self.active), -1).square().sum(-1) for _, gradient in trained]
