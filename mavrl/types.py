@@ -4,17 +4,20 @@ Axes: R replicate, B sample, P segment of a pair (2), T step in a segment. Steps
 """
 
 from dataclasses import dataclass, fields, replace
+from typing import TypeVar
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from typing_extensions import Self
+
+Same = TypeVar("Same", bound="_Tensors")
 
 
 class _Tensors:
     """Operations that act alike on every tensor of a batch."""
 
-    def map(self, function) -> Self:
+    def map(self: Same, function) -> Same:
         """The same batch with `function` applied to every tensor."""
         changes = {}
         for field in fields(self):  # type: ignore[arg-type]
@@ -22,12 +25,12 @@ class _Tensors:
             changes[field.name] = value.map(function) if isinstance(value, _Tensors) else function(value)
         return replace(self, **changes)  # type: ignore[type-var]
 
-    def take(self, index: Int[Tensor, "R B"]) -> Self:
+    def take(self: Same, index: Int[Tensor, "R B"]) -> Same:
         """Samples chosen per replicate: sample index[r, b] of replicate r."""
         rows = torch.arange(index.shape[0])[:, None]
         return self.map(lambda tensor: tensor[rows, index])
 
-    def repeat_replicates(self, times: int) -> Self:
+    def repeat_replicates(self: Same, times: int) -> Same:
         """Each replicate `times` times in a row, for several models on the same data."""
         return self if times == 1 else self.map(lambda tensor: tensor.repeat_interleave(times, dim=0))
 
