@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 from numpy.typing import NDArray
 
 from mavrl.envs.problem import TabularProblem
@@ -28,8 +28,8 @@ class Episodes:
 
     length: Int[np.ndarray, "R E"]
     terminated: Bool[np.ndarray, "R E"]
-    states: Int[np.ndarray, "steps"]
-    actions: Int[np.ndarray, "steps"]
+    states: Integer[np.ndarray, "steps"]
+    actions: Integer[np.ndarray, "steps"]
     block_start: Int[np.ndarray, "blocks"]
     block_width: Int[np.ndarray, "blocks"]
     column: Int[np.ndarray, "blocks episodes"]
