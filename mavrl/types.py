@@ -5,7 +5,6 @@ Axes: R replicate, B sample, P segment of a pair (2), T step in a segment. Steps
 
 from dataclasses import dataclass, fields, replace
 from typing import TypeVar
-from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int

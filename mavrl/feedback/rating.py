@@ -11,8 +11,8 @@ from mavrl.types import RatingBatch, Transitions, segment_mean
 
 
 def category_log_probs(
-    mean_reward: Float[Tensor, "R B"], first: Float[Tensor, "R"], increments: Float[Tensor, "R K-2"]
-) -> Float[Tensor, "R B K"]:
+    mean_reward: Float[Tensor, "R B"], first: Float[Tensor, "R"], increments: Float[Tensor, "R gaps"]
+) -> Float[Tensor, "R B gaps+2"]:
     """Log-probability of every category, from p(y <= k) = sigmoid(theta_k - mean reward).
 
     Between cutpoints a < b, log(sigmoid(b) - sigmoid(a)) = logsigmoid(b) + logsigmoid(-a) + log(1 - exp(-(b - a))):
@@ -39,7 +39,7 @@ class RatingLikelihood(FeedbackLikelihood[RatingBatch]):
 
     reads = "reward"
 
-    def __init__(self, first: Float[Tensor, "R"], increments: Float[Tensor, "R K-2"]) -> None:
+    def __init__(self, first: Float[Tensor, "R"], increments: Float[Tensor, "R gaps"]) -> None:
         super().__init__()
         self.first_cutpoint = nn.Parameter(first.clone().float())
         raw = increments.double() + torch.log(-torch.expm1(-increments.double()))  # the inverse of softplus
@@ -59,7 +59,7 @@ class RatingLikelihood(FeedbackLikelihood[RatingBatch]):
         theta = mean_reward.double().quantile(levels, dim=-1).T
         return cls(theta[:, 0], theta.diff(dim=-1).clamp(min=0))
 
-    def increments(self) -> Float[Tensor, "R K-2"]:
+    def increments(self) -> Float[Tensor, "R gaps"]:
         return torch.nn.functional.softplus(self.raw_increments).clamp(min=1e-30)  # log of it stays finite
 
     def log_probs(self, values: Float[Tensor, "R B T"], transitions: Transitions) -> Float[Tensor, "R B K"]:
