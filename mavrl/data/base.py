@@ -23,7 +23,7 @@ from mavrl.types import FeedbackBatch, Transitions
 Batch = TypeVar("Batch", bound=FeedbackBatch)
 
 CALIBRATION_SEGMENTS = 1024  # a teacher is calibrated on this many segments, however many of them it labels
-_VERSION = 1  # of what the simulation computes; a change of it makes every cached entry unknown
+_VERSION = 2  # of what the simulation computes; a change of it makes every cached entry unknown
 
 
 class ShuffledBatches(Generic[Batch]):

@@ -60,7 +60,7 @@ class DatasetCache:
 
 
 def _pack(arrays: Arrays) -> bytes:
-    content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    content = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
     return hashlib.sha256(content).digest() + content
 
 

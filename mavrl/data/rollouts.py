@@ -61,7 +61,7 @@ def simulate_episodes(
         policy: probability of each action in each state; one policy for all replicates or one for each.
     """
     n_replicates = len(generators)
-    limit = _LONGEST if problem.max_steps is None else problem.max_steps
+    limit = 2 * _LONGEST if problem.max_steps is None else problem.max_steps
     step_environment = _Dynamics(problem)
     choose = _ActionChoice(policy, n_episodes)
 
