@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-# Before anything imports mavrl: its shape annotations are checked in tests and only there.
-jaxtyping.install_import_hook("mavrl", "beartype.beartype")
+# Before anything imports mavrl: its shape annotations are checked in tests and only there. As for a
+# type checker, an int will do for a float.
+jaxtyping.install_import_hook("mavrl", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 torch.set_num_threads(1)
 

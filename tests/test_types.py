@@ -1,0 +1,162 @@
+"""Batches check themselves when they are built, and act alike on all of their tensors."""
+
+import dataclasses
+
+import jaxtyping
+import pytest
+import torch
+
+from mavrl.types import (
+    DemonstrationBatch,
+    PreferenceBatch,
+    RatingBatch,
+    StopBatch,
+    Transitions,
+    segment_mean,
+)
+
+
+def numbered(*shape: int, valid: torch.Tensor | None = None) -> Transitions:
+    """Transitions whose fields all differ, so that a mix-up shows."""
+    number = torch.arange(torch.Size(shape).numel()).view(shape)
+    return Transitions(
+        state=number,
+        action=number + 1000,
+        next_state=number + 2000,
+        next_action=number + 3000,
+        terminal=number % 3 == 0,
+        valid=torch.ones(shape, dtype=torch.bool) if valid is None else valid,
+    )
+
+
+@pytest.fixture
+def without_shape_checks(monkeypatch):
+    """As users run it: annotations are not checked, so the batches must do it themselves."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+class TestTransitions:
+    @pytest.mark.usefixtures("without_shape_checks")
+    def test_refuses_unequal_shapes(self):
+        good = numbered(2, 3, 4)
+        with pytest.raises(ValueError, match="equal shapes"):
+            dataclasses.replace(good, action=good.action[..., :-1])
+
+    @pytest.mark.usefixtures("without_shape_checks")
+    def test_refuses_a_missing_batch_axis(self):
+        with pytest.raises(ValueError, match=r"\(R, B"):
+            numbered(3)
+
+    def test_annotations_are_checked_in_tests(self):
+        good = numbered(2, 3)
+        with pytest.raises(jaxtyping.TypeCheckError, match="valid"):
+            dataclasses.replace(good, valid=good.state)
+
+    def test_is_frozen(self):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            numbered(2, 3).state = torch.zeros(2, 3, dtype=torch.int64)
+
+
+class TestOperationsOnEveryTensor:
+    def test_take_is_indexing_within_each_replicate(self):
+        batch = RatingBatch(numbered(2, 3, 4), torch.tensor([[0, 1, 2], [3, 4, 0]]))
+        taken = batch.take(torch.tensor([[2, 0], [1, 1]]))
+        assert taken.rating.tolist() == [[2, 0], [4, 4]]
+        original = batch.transitions
+        for field in dataclasses.fields(Transitions):
+            expected = getattr(original, field.name)
+            rows = [[expected[0, 2], expected[0, 0]], [expected[1, 1], expected[1, 1]]]
+            assert torch.equal(getattr(taken.transitions, field.name), torch.stack([torch.stack(row) for row in rows]))
+
+    def test_repeat_replicates_keeps_copies_together(self):
+        batch = StopBatch(numbered(2, 1, 3), torch.tensor([[0], [3]]))
+        repeated = batch.repeat_replicates(3)
+        assert repeated.stop_step.flatten().tolist() == [0, 0, 0, 3, 3, 3]
+        assert repeated.transitions.action[:, 0, 0].tolist() == [1000] * 3 + [1003] * 3
+
+    def test_repeating_once_changes_nothing(self):
+        batch = DemonstrationBatch(numbered(2, 5))
+        assert batch.repeat_replicates(1) is batch
+
+    def test_map_reaches_labels_and_transitions(self):
+        batch = PreferenceBatch(numbered(1, 4, 2, 3), torch.tensor([[True, False, True, True]]))
+        kept = batch.map(lambda tensor: tensor[:, :2])
+        assert type(kept) is PreferenceBatch
+        assert kept.first_preferred.tolist() == [[True, False]]
+        assert kept.transitions.state.shape == kept.transitions.valid.shape == (1, 2, 2, 3)
+
+
+class TestLayouts:
+    def test_preference_needs_pairs(self):
+        with pytest.raises(ValueError, match="2 segments"):
+            PreferenceBatch(numbered(1, 4, 3, 5), torch.zeros(1, 4, dtype=torch.bool))
+
+    @pytest.mark.parametrize(
+        ("build", "name"),
+        [
+            (lambda: PreferenceBatch(numbered(1, 4, 5), torch.zeros(1, 4, dtype=torch.bool)), "PreferenceBatch"),
+            (lambda: DemonstrationBatch(numbered(1, 4, 5)), "DemonstrationBatch"),
+            (lambda: RatingBatch(numbered(1, 4), torch.zeros(1, 4, dtype=torch.int64)), "RatingBatch"),
+            (lambda: StopBatch(numbered(1, 4, 2, 5), torch.zeros(1, 4, dtype=torch.int64)), "StopBatch"),
+        ],
+    )
+    def test_wrong_number_of_axes(self, build, name):
+        with pytest.raises(ValueError, match=name):
+            build()
+
+    @pytest.mark.parametrize(
+        "build",
+        [
+            lambda label: PreferenceBatch(numbered(2, 4, 2, 3), label.bool()),
+            lambda label: RatingBatch(numbered(2, 4, 3), label),
+            lambda label: StopBatch(numbered(2, 4, 3), label),
+        ],
+    )
+    @pytest.mark.parametrize("shape", [(2, 3), (1, 4)])
+    @pytest.mark.usefixtures("without_shape_checks")
+    def test_labels_that_do_not_fit(self, build, shape):
+        with pytest.raises(ValueError, match="do not fit"):
+            build(torch.zeros(shape, dtype=torch.int64))
+
+
+class TestValidSamples:
+    def test_a_step_is_a_sample_of_a_demonstration(self):
+        valid = torch.tensor([[True, False, True]])
+        assert torch.equal(DemonstrationBatch(numbered(1, 3, valid=valid)).valid_samples, valid)
+
+    def test_a_segment_counts_from_one_valid_step(self):
+        valid = torch.tensor([[[True, True], [True, False], [False, False]]])
+        batch = StopBatch(numbered(1, 3, 2, valid=valid), torch.full((1, 3), 2))
+        assert batch.valid_samples.tolist() == [[True, True, False]]
+
+    def test_a_pair_counts_from_one_valid_step(self):
+        valid = torch.zeros(1, 2, 2, 3, dtype=torch.bool)
+        valid[0, 1, 1, 0] = True
+        batch = PreferenceBatch(numbered(1, 2, 2, 3, valid=valid), torch.zeros(1, 2, dtype=torch.bool))
+        assert batch.valid_samples.tolist() == [[False, True]]
+
+
+class TestSegmentMean:
+    def test_only_valid_steps_count(self):
+        values = torch.tensor([[1.0, 2.0, 6.0], [4.0, 9.0, 9.0]])
+        valid = torch.tensor([[True, True, True], [True, False, False]])
+        assert segment_mean(values, valid).tolist() == [3.0, 4.0]
+
+    def test_nothing_valid_is_zero(self):
+        assert segment_mean(torch.ones(2, 3), torch.zeros(2, 3, dtype=torch.bool)).tolist() == [0.0, 0.0]
+
+    def test_padding_may_be_anything(self):
+        values = torch.tensor([5.0, float("nan"), float("inf")], requires_grad=True)
+        mean = segment_mean(values, torch.tensor([True, False, False]))
+        assert mean.item() == 5.0
+        mean.backward()
+        assert values.grad.tolist() == [1.0, 0.0, 0.0]
+
+    def test_gradient_is_shared_equally(self):
+        values = torch.zeros(4, requires_grad=True)
+        segment_mean(values, torch.tensor([True, True, False, True])).backward()
+        torch.testing.assert_close(values.grad, torch.tensor([1 / 3, 1 / 3, 0, 1 / 3]))
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_keeps_the_precision_of_the_values(self, dtype):
+        assert segment_mean(torch.ones(2, 3, dtype=dtype), torch.ones(2, 3, dtype=torch.bool)).dtype == dtype
