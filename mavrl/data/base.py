@@ -41,7 +41,8 @@ class ShuffledBatches(Generic[Batch]):
 
     def __init__(self, data: Batch, seeds: list[int], batch_size: int | None, purpose: str, passes: int = 1) -> None:
         self.data = data
-        self.sampler = self  # Lightning announces each epoch to a loader's sampler
+        self.sampler = self  # Lightning announces each epoch to a loader's sampler, and asks for a batch sampler too
+        self.batch_sampler = None
         self._seeds = seeds
         self._n_samples = data.transitions.state.shape[1]
         self._batch_size = self._n_samples if batch_size is None else min(batch_size, self._n_samples)

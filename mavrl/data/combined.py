@@ -91,4 +91,6 @@ class CombinedFeedback(LightningDataModule):
         if not self.validation:
             return []
         sets = {name: batch.repeat_replicates(self.members) for name, batch in self.sets["validation"].items()}
-        return CombinedLoader({name: [batch] for name, batch in sets.items()}, "max_size_cycle")
+        return CombinedLoader(
+            {name: ShuffledBatches(batch, self.seeds, None, name) for name, batch in sets.items()}, "max_size_cycle"
+        )

@@ -1,0 +1,49 @@
+"""Simulated ratings."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mavrl.data.base import CALIBRATION_SEGMENTS, at_steps
+from mavrl.types import segment_mean
+
+
+def _teacher(source: Any, problem: Any, seed: int) -> np.ndarray:
+    """The teacher's cutpoints: quantiles of the mean rewards of the segments that it is calibrated on."""
+    pool = source.segments(problem, [(seed, "train")], CALIBRATION_SEGMENTS, 1)
+    mean = segment_mean(at_steps(problem.reward[..., None], pool), pool.valid)[0].numpy()
+    k = source.n_categories
+    return np.quantile(mean, np.arange(1, k) / k)
+
+
+@pytest.mark.parametrize("n_categories", [2, 5])
+def test_labels_follow_the_cumulative_logit(
+    n_categories: int, make_source: Any, make_problem: Any, simulate: Any
+) -> None:
+    problem = make_problem()
+    source = make_source("rating", 4000, n_categories=n_categories, n_episodes=400)
+    batch = simulate(source, [3], problem)
+    mean = segment_mean(at_steps(problem.reward[..., None], batch.transitions), batch.transitions.valid)[0].numpy()
+    rating = batch.rating[0].numpy()
+    assert set(rating) == set(range(n_categories))
+    for k, theta in enumerate(_teacher(source, problem, 3)):
+        below = 1 / (1 + np.exp(mean - theta))
+        z = ((rating <= k) - below).sum() / np.sqrt((below * (1 - below)).sum())
+        assert abs(z) < 4
+
+
+def test_better_segments_get_better_ratings(make_source: Any, make_problem: Any, simulate: Any) -> None:
+    problem = make_problem()
+    batch = simulate(make_source("rating", 2000, n_episodes=400), [0], problem)
+    mean = segment_mean(at_steps(problem.reward[..., None], batch.transitions), batch.transitions.valid)
+    assert np.corrcoef(mean[0].numpy(), batch.rating[0].numpy())[0, 1] > 0.2
+
+
+def test_the_model_starts_without_an_opinion(make_source: Any, simulate: Any) -> None:
+    batch = simulate(make_source("rating", 6), [0, 1])
+    likelihood = make_source("rating", 6).likelihood({}, 2)
+    with torch.no_grad():
+        log_prob = likelihood.log_prob(torch.zeros(batch.transitions.state.shape), batch)
+    assert torch.allclose(log_prob.exp(), torch.full((2, 6), 0.2), atol=1e-6)
