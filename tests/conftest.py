@@ -14,9 +14,12 @@ jaxtyping.install_import_hook("mavrl", "beartype.beartype(conf=beartype.Beartype
 
 torch.set_num_threads(1)
 
+# Set by pytest itself, and by torch when its first optimizer is built.
+_IGNORED_VARIABLES = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR"}
+
 
 def _environment() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
+    return {key: value for key, value in os.environ.items() if key not in _IGNORED_VARIABLES}
 
 
 def _global_state() -> dict[str, object]:
