@@ -7,10 +7,11 @@ from jaxtyping import Bool, Float, Int, Integer
 from numpy.typing import NDArray
 
 from mavrl.envs.problem import TabularProblem
-from mavrl.errors import MavrlError
+from mavrl.errors import ConfigurationError
 
 _BLOCK = 64  # steps simulated between two looks at which episodes have ended
-_LONGEST = 10_000_000  # steps; an environment whose episodes never end must not run for ever
+_LONGEST = 1_000_000  # steps of an episode; one that never ends must not run for ever
+_MOST = 300_000_000  # steps in all, about 1 GB
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,10 @@ def simulate_episodes(
     blocks_states, blocks_actions, columns, widths, elapsed = [], [], [], [], 0
 
     while running.size:
-        if elapsed >= _LONGEST:
-            raise MavrlError(f"an episode did not end within {_LONGEST} steps; set env.max_steps")
+        if elapsed >= _LONGEST or _BLOCK * sum(widths) > _MOST:
+            raise ConfigurationError(
+                "env.max_steps", problem.max_steps, f"episodes do not end within {elapsed} steps; set a limit"
+            )
         per_replicate = np.bincount(running // n_episodes, minlength=n_replicates)
         shares = list(zip(generators, per_replicate, strict=True))
         draws = np.concatenate([g.random((_BLOCK, n), dtype=np.float32) for g, n in shares], axis=1)

@@ -1,0 +1,117 @@
+"""Is the posterior right? Variational against exact, each kind of feedback alone, on 3 x 3 grids.
+
+    python benchmarks/posterior.py
+
+Rewards of 100 replicates are drawn from the prior N(0, 1). The exact posterior comes from elliptical slice sampling
+(for ratings: given the learned cutpoints). Prints one JSON line a kind: how far the means are apart in units of the
+exact standard deviation, the ratio of the standard deviations, and how often 50 % and 90 % intervals hold the truth.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+CONF = Path(__file__).resolve().parents[1] / "conf"
+KINDS = {"p": "preference", "d": "demonstration", "r": "rating", "s": "stop"}
+CHAINS = 8  # of each replicate
+
+
+def compare(letter: str, replicates: int, samples: int, overrides: list[str]) -> dict[str, Any]:
+    """Fit one kind of feedback and sample its exact posterior."""
+    import torch
+    from hydra import compose, initialize_config_dir
+
+    from mavrl.evaluation.calibration import interval_coverage
+    from mavrl.evaluation.exact_posterior import elliptical_slice_sampling, feedback_log_likelihood
+    from mavrl.results.checkpoints import Checkpoints
+    from mavrl.streams import torch_stream
+    from mavrl.tasks.building import build_feedback, build_problem
+    from mavrl.tasks.configuration import register_resolvers
+    from mavrl.tasks.fitting import fit
+
+    torch.set_num_threads(1)
+    register_resolvers()
+    fixed = [f"modality={letter}", f"replicates={replicates}", "env.size=3", "env.termination=neutral"]
+    fixed += ["env.max_steps=40"]  # a reward that pays for staying away from the goal makes demonstrations endless
+    fixed += ["model.prior.scale=1", "paths.cache=null", "seed=900", "feedback.demonstration.n_samples=4"]
+    with initialize_config_dir(str(CONF)):
+        config = compose("config", [*fixed, *overrides])
+    grid = build_problem(config)
+    truth = torch.stack(
+        [torch.randn(9, generator=torch_stream(900 + k, "true reward"), dtype=torch.float64) for k in range(replicates)]
+    )
+    problem = dataclasses.replace(grid, reward=truth)
+    feedback = build_feedback(config, problem)
+    feedback.prepare()
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as directory:
+        learner = fit(config, problem, feedback, Checkpoints(Path(directory) / "checkpoints"), Path(directory))
+    seconds = time.monotonic() - started
+    with torch.no_grad():
+        mean, logvar = learner.inference.posterior()
+    mean, std = mean.double(), (0.5 * logvar.double()).exp()
+
+    kind = KINDS[letter]
+    likelihood = learner.inference.likelihoods[kind]
+    for parameter in (*likelihood.parameters(), *likelihood.buffers()):
+        parameter.data = parameter.data.repeat_interleave(CHAINS, dim=0).double()
+    batch = feedback.sets["train"][kind].repeat_replicates(CHAINS)
+    draws = elliptical_slice_sampling(
+        feedback_log_likelihood(problem, likelihood, batch),
+        torch.zeros(9, dtype=torch.float64),
+        1.0,
+        n_chains=replicates * CHAINS,
+        n_samples=samples,
+        n_warmup=samples // 2,
+        generator=torch_stream(900, "chains"),
+    )
+    draws = draws.unflatten(1, (replicates, CHAINS))
+    exact_mean, exact_std = draws.mean((0, 2)), draws.transpose(1, 2).flatten(0, 1).std(0)
+    between = draws.mean(0).var(1)  # of the chains' means: their spread says how well the chains agree
+    r_hat = ((between + draws.var(0).mean(1)) / draws.var(0).mean(1)).sqrt().max()
+    ratio = std / exact_std
+    return {
+        "kind": kind,
+        "mean_difference_in_std": round(((mean - exact_mean).abs() / exact_std).mean().item(), 3),
+        "correlation_of_means": round(
+            torch.corrcoef(torch.stack([mean.flatten(), exact_mean.flatten()]))[0, 1].item(), 3
+        ),
+        "std_ratio_mean": round(ratio.mean().item(), 3),
+        "std_ratio_5_95": [round(v, 2) for v in ratio.flatten().quantile(torch.tensor([0.05, 0.95]).double()).tolist()],
+        "coverage_50": round(interval_coverage(mean, std, truth, 0.5).mean().item(), 3),
+        "coverage_90": round(interval_coverage(mean, std, truth, 0.9).mean().item(), 3),
+        "exact_coverage_50": round(_exact_coverage(draws, truth, 0.5), 3),
+        "exact_coverage_90": round(_exact_coverage(draws, truth, 0.9), 3),
+        "exact_std": round(exact_std.mean().item(), 3),
+        "largest_r_hat": round(r_hat.item(), 3),
+        "replicates": replicates,
+        "seconds_fit": round(seconds, 1),
+        "seconds_exact": round(time.monotonic() - started - seconds, 1),
+    }
+
+
+def _exact_coverage(draws: Any, truth: Any, level: float) -> float:
+    flat = draws.transpose(1, 2).flatten(0, 1)
+    below = (flat < truth).double().mean(0)
+    return ((below - 0.5).abs() <= level / 2).double().mean().item()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--replicates", type=int, default=100)
+    parser.add_argument("--samples", type=int, default=400, help="draws kept of each of 8 chains a replicate")
+    parser.add_argument("--kinds", default="pdrs")
+    parser.add_argument("overrides", nargs="*", help="configuration overrides")
+    arguments = parser.parse_intermixed_args()
+    for letter in arguments.kinds:
+        print(json.dumps(compare(letter, arguments.replicates, arguments.samples, arguments.overrides)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

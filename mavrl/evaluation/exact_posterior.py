@@ -1,0 +1,84 @@
+"""The exact reward posterior of small problems by Markov chain Monte Carlo, to judge the variational one by."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mavrl.data.base import at_steps
+from mavrl.envs.problem import TabularProblem
+from mavrl.feedback.base import FeedbackLikelihood
+from mavrl.planning import optimal_action_values
+from mavrl.types import FeedbackBatch
+
+LogLikelihood = Callable[[Float[Tensor, "C S"]], Float[Tensor, "C"]]
+
+
+def elliptical_slice_sampling(
+    log_likelihood: LogLikelihood,
+    prior_mean: Float[Tensor, "S"],
+    prior_scale: float,
+    n_chains: int,
+    n_samples: int,
+    n_warmup: int,
+    generator: torch.Generator,
+) -> Float[Tensor, "N C S"]:
+    """Draws from prior N(mean, scale^2) times likelihood, from C independent chains at once.
+
+    Murray, Adams and MacKay (2010): no step size, no rejected iteration.
+
+    Args:
+        log_likelihood: of one reward of every state for each chain, in nats.
+        n_samples: draws kept of each chain, after `n_warmup` that are not.
+    """
+
+    def uniform() -> Float[Tensor, "C"]:
+        return torch.rand(n_chains, generator=generator, dtype=torch.float64)
+
+    def draw() -> Float[Tensor, "C S"]:
+        return prior_scale * torch.randn(n_chains, len(prior_mean), generator=generator, dtype=torch.float64)
+
+    deviation = draw()
+    current = log_likelihood(prior_mean + deviation)
+    kept = []
+    for iteration in range(n_warmup + n_samples):
+        other = draw()
+        threshold = current + uniform().log()
+        angle = 2 * math.pi * uniform()
+        low, high = angle - 2 * math.pi, angle.clone()
+        open_chains = torch.ones(n_chains, dtype=torch.bool)
+        proposal, value = deviation, current
+        while open_chains.any():
+            turned = deviation * angle.cos()[:, None] + other * angle.sin()[:, None]
+            proposal = torch.where(open_chains[:, None], turned, proposal)
+            value = torch.where(open_chains, log_likelihood(prior_mean + proposal), value)
+            open_chains = open_chains & (value <= threshold)
+            low = torch.where(open_chains & (angle < 0), angle, low)
+            high = torch.where(open_chains & (angle >= 0), angle, high)
+            angle = torch.where(open_chains, low + (high - low) * uniform(), angle)
+        deviation, current = proposal, value
+        if iteration >= n_warmup:
+            kept.append(prior_mean + deviation)
+    return torch.stack(kept)
+
+
+def feedback_log_likelihood(
+    problem: TabularProblem, likelihood: FeedbackLikelihood, batch: FeedbackBatch
+) -> LogLikelihood:
+    """Log-likelihood of one kind of feedback as a function of the reward, with Q by value iteration.
+
+    Args:
+        likelihood: with parameters for as many replicates as `batch` has: one for each chain.
+    """
+
+    @torch.no_grad()
+    def function(reward: Float[Tensor, "C S"]) -> Float[Tensor, "C"]:
+        table = reward[..., None]
+        if likelihood.reads == "q":
+            table = optimal_action_values(problem.transitions, table, problem.gamma)
+        log_prob = likelihood.log_prob(at_steps(likelihood.of_actions(table), batch.transitions), batch)
+        return torch.where(batch.valid_samples, log_prob, torch.zeros_like(log_prob)).sum(-1)
+
+    return function
