@@ -73,7 +73,7 @@ class RewardLearner(LightningModule):
         optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay, fused=True)
         if self.schedule == "constant":
             return optimizer
-        decay = torch.optim.lr_scheduler.LambdaLR(optimizer, self._cosine)
+        decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._cosine(step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": decay, "interval": "step"}}
 
     def _cosine(self, step: int) -> float:

@@ -49,8 +49,9 @@ class RewardModel:
     def __getitem__(self, replicate: int) -> "RewardModel":
         if not -len(self) <= replicate < len(self):
             raise IndexError(f"replicate {replicate}: the model has {len(self)}")
-        row = slice(replicate % len(self), replicate % len(self) + 1)
-        return RewardModel(self._mean[row], self._std[row], self.description, replicate % len(self))
+        row = replicate % len(self)
+        number = row if self._replicate is None else self._replicate
+        return RewardModel(self._mean[row : row + 1], self._std[row : row + 1], self.description, number)
 
     def mean_table(self) -> Float[Tensor, "R S"]:
         """Posterior mean of every state, over members."""
