@@ -304,7 +304,7 @@ class TestPlan:
     def test_equal_actions_end_the_search(self):
         """A constant reward: every policy is optimal, and rounding must not keep the search alive."""
         model = transition_model(5, 0.2)
-        start = torch.zeros(1, 25, dtype=torch.int64)
+        start = torch.randint(5, (1, 25))
         q, actions = plan(model, torch.full((1, 25, 1), 0.1), 0.95, start)
         assert torch.equal(actions, start)
         torch.testing.assert_close(q, torch.full((1, 25, 5), 2.0), rtol=1e-4, atol=0)
