@@ -187,7 +187,7 @@ class TestCutpoints:
         values = torch.randn(1, n, 1, dtype=torch.float64)
         batch = teacher.sample(values, one_step(transitions_of, (1, n)), generators(3))
         student = RatingLikelihood.uninformed(1, 5).double()
-        optimizer = torch.optim.LBFGS(student.parameters(), max_iter=100)
+        optimizer = torch.optim.LBFGS(student.parameters(), max_iter=100, line_search_fn="strong_wolfe")
 
         def loss():
             optimizer.zero_grad()
