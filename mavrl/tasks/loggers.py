@@ -60,7 +60,6 @@ def _wandb(config: DictConfig, directory: Path) -> list[Logger]:
     import wandb
 
     settings = config.logger
-    offline = os.environ.get("WANDB_MODE", "offline" if wandb.Api is None or not _has_key() else "online") != "online"
     options = {
         "project": settings.project,
         "entity": settings.entity,
@@ -71,14 +70,15 @@ def _wandb(config: DictConfig, directory: Path) -> list[Logger]:
         "id": _run_id(directory),
         "resume": "allow",
         "config": scientific(config),
-        "settings": wandb.Settings(console="off", silent=True, init_timeout=30),
+        "settings": wandb.Settings(console="off", silent=True, init_timeout=15),
     }
-    for mode in ("offline",) if offline else ("online", "offline"):
+    wanted: Any = os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
+    for mode in dict.fromkeys((wanted, "offline")):
         try:
-            run = wandb.init(mode=mode, reinit="finish_previous", **options)
-            return [ForgivingWandbLogger(experiment=run)]
+            return [ForgivingWandbLogger(experiment=wandb.init(mode=mode, reinit="finish_previous", **options))]
         except Exception as error:
             log.warning("wandb cannot start in %s mode (%s)", mode, " ".join(str(error).split()))
+            wandb.teardown()  # the failed start still holds the run's id
     return []
 
 
