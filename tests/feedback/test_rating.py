@@ -185,7 +185,7 @@ class TestCutpoints:
         teacher = of_cutpoints([-1.5, 0.0, 0.5, 2.0])
         n = 20_000
         values = torch.randn(1, n, 1, dtype=torch.float64)
-        batch = teacher.sample(values, one_step(transitions_of, (1, n)), generators(3))
+        batch = teacher.sample(values, one_step(transitions_of, (1, n)), generators(1003))  # not the seed of the values
         student = RatingLikelihood.uninformed(1, 5).double()
         optimizer = torch.optim.LBFGS(student.parameters(), max_iter=100, line_search_fn="strong_wolfe")
 
@@ -227,7 +227,7 @@ class TestSample:
         n = 50_000
         values = 100 * torch.randn(2, n, 1, dtype=torch.float64) * torch.tensor([1.0, 3.0])[:, None, None]
         teacher = RatingLikelihood.from_quantiles(values.squeeze(-1), 5)
-        rating = teacher.sample(values, one_step(transitions_of, (2, n)), generators(0, 1)).rating
+        rating = teacher.sample(values, one_step(transitions_of, (2, n)), generators(1000, 1001)).rating
         for r in range(2):
             share = torch.bincount(rating[r], minlength=5) / n
             torch.testing.assert_close(share, torch.full((5,), 0.2), rtol=0, atol=0.01)
