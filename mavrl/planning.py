@@ -129,7 +129,7 @@ def plan(
     reward: Float[Tensor, "R S #A"],
     gamma: float,
     start: Int[Tensor, "R S"],
-    max_improvements: int = 30,
+    max_improvements: int = 1000,
 ) -> tuple[Float[Tensor, "R S A"], Int[Tensor, "R S"]]:
     """Optimal Q with a gradient to the reward, by policy iteration from a given policy.
 
@@ -138,7 +138,8 @@ def plan(
 
     Args:
         start: actions of a first policy; one that is nearly optimal saves most of the work.
-        max_improvements: limit on the improvements of the policy.
+        max_improvements: limit on the improvements of the policy; from a poor start it may need one for each cell that
+            the best path to a reward is long.
 
     Returns:
         Q, and the actions of the policy found.

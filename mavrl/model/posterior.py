@@ -53,8 +53,8 @@ class RewardPrior(nn.Module):
         mean: Float[Tensor, "S"],
         scale: float | None,
         n_models: int,
-        hyperprior_shape: float = 1.0,
-        hyperprior_rate: float = 0.1,
+        hyperprior_shape: float,
+        hyperprior_rate: float,
     ) -> None:
         super().__init__()
         self.learned = scale is None

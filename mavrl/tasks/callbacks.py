@@ -1,15 +1,23 @@
-"""Lightning callbacks: checkpoints by the clock, and training curves that survive a resumption."""
+"""Lightning callbacks: checkpoints by the clock, and training curves that survive a resumption.
 
+Both are Checkpoints to Lightning, so that it calls them at the end of an epoch after the module has logged its metrics.
+"""
+
+import csv
+import io
+import math
 import time
+from pathlib import Path
 from typing import Any
 
-from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import CSVLogger
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
 
 from mavrl.results.checkpoints import Checkpoints
+from mavrl.results.files import write_text
 
 
-class TimedCheckpoint(Callback):
+class TimedCheckpoint(Checkpoint):
     """Saves at the end of an epoch when the last save is some time ago.
 
     When a checkpoint is saved does not change the result: all randomness is addressed by seed and step.
@@ -30,20 +38,38 @@ class TimedCheckpoint(Callback):
             self._last = time.monotonic()
 
 
-class TrainingCurves(Callback):
-    """Keeps the rows of metrics.csv in the checkpoint, so that a resumed run's file has each row once."""
+class TrainingCurves(Checkpoint):
+    """Writes metrics.csv, one row an epoch, and keeps the rows in the checkpoint: a resumed run's file is complete.
 
-    def __init__(self) -> None:
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._rows: list[dict[str, float]] = []
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        for logger in trainer.loggers:
-            if isinstance(logger, CSVLogger):
-                logger.experiment.metrics = [dict(row) for row in self._rows]
+        self._written = -math.inf
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        self._rows.append({**metrics, "epoch": trainer.current_epoch, "step": trainer.global_step - 1})
+        metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        self._rows.append({"epoch": trainer.current_epoch, "step": trainer.global_step - 1, **metrics})
+        if time.monotonic() - self._written >= 1:
+            self._write()
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._write()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._write()
+
+    def _write(self) -> None:
+        columns = dict.fromkeys(name for row in self._rows for name in row)
+        table = io.StringIO()
+        writer = csv.DictWriter(table, columns)
+        writer.writeheader()
+        writer.writerows(self._rows)
+        write_text(self._path, table.getvalue())
+        self._written = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self._rows}

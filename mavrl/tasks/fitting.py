@@ -30,7 +30,10 @@ def fit(
     learner = build_learner(config, problem, feedback)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     bar = sys.stderr.isatty() if config.progress == "auto" else config.progress
-    callbacks: list[Callback] = [TimedCheckpoint(checkpoints, config.checkpoint_seconds), TrainingCurves()]
+    callbacks: list[Callback] = [
+        TrainingCurves(directory / "metrics.csv"),
+        TimedCheckpoint(checkpoints, config.checkpoint_seconds),
+    ]
     if bar:
         callbacks.append(TQDMProgressBar(refresh_rate=10))
     newest = checkpoints.newest()
@@ -42,7 +45,6 @@ def fit(
             callbacks=callbacks,
             accelerator="cpu",
             devices=1,
-            enable_checkpointing=False,
             enable_model_summary=False,
             enable_progress_bar=bar,
             num_sanity_val_steps=0,

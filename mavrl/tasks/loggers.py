@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl.tasks.configuration import scientific
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 @contextmanager
 def open_loggers(config: DictConfig, directory: Path) -> Iterator[list[Logger]]:
     """The loggers of a run, closed when the block ends, however it ends."""
-    loggers: list[Logger] = [CSVLogger(directory, name="", version="")]
+    loggers: list[Logger] = []
     if config.logger.name == "tensorboard":
         loggers.append(TensorBoardLogger(directory, name="", version="tensorboard"))
     if config.logger.name == "wandb":
