@@ -53,7 +53,8 @@ def _refuse_foreign(path: Path, expected: str) -> None:
         raise ConfigurationError(
             "hydra.run.dir", path, "holds a run of another configuration; choose another directory"
         )
-    if status is None and path.is_dir() and any(p.name not in (".lock", "status.json") for p in path.iterdir()):
+    own = (".lock", "status.json", ".status.json.")  # the last: what a process killed while writing leaves
+    if status is None and path.is_dir() and any(not p.name.startswith(own) for p in path.iterdir()):
         raise ConfigurationError("hydra.run.dir", path, "is not empty and holds no run; choose another directory")
 
 
