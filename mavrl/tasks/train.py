@@ -13,7 +13,7 @@ from mavrl.results.checkpoints import Checkpoints
 from mavrl.results.files import read_json
 from mavrl.results.report import print_metrics
 from mavrl.results.run_directory import RunDirectory, acquire
-from mavrl.tasks.configuration import config_hash
+from mavrl.tasks.configuration import active_kinds, config_hash
 
 
 def train(config: DictConfig) -> float:
@@ -59,15 +59,7 @@ def _refuse_foreign(path: Path, expected: str) -> None:
 
 
 def _work(config: DictConfig, directory: RunDirectory) -> dict[str, Any]:
-    hydra = HydraConfig.get()
-    directory.save_configuration(
-        {
-            "config.yaml": OmegaConf.to_yaml(config),
-            "hydra.yaml": OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})),
-            "overrides.yaml": OmegaConf.to_yaml(hydra.overrides.task),
-        }
-    )
-    started = time.monotonic()
+    begun = time.monotonic()
     import torch
 
     from mavrl.figures.save import save_figure
@@ -78,13 +70,15 @@ def _work(config: DictConfig, directory: RunDirectory) -> dict[str, Any]:
     from mavrl.tasks.pictures import draw_rewards
 
     torch.set_num_threads(config.threads)
+    imported = time.monotonic()
+    problem = build_problem(config)
+    feedback = build_feedback(config, problem)
+    feedback.prepare()  # what is wrong with a configuration shows here at the latest, before anything is written
+    simulated = time.monotonic()
+    _save_configuration(config, directory)
     checkpoints = Checkpoints(directory.path / "checkpoints")
     if config.rerun:
         checkpoints.clear()
-    problem = build_problem(config)
-    feedback = build_feedback(config, problem)
-    feedback.prepare()
-    simulated = time.monotonic()
     learner = fit(config, problem, feedback, checkpoints, directory.path)
     failed = store(config, problem, learner, directory.path)
     trained = time.monotonic()
@@ -94,13 +88,41 @@ def _work(config: DictConfig, directory: RunDirectory) -> dict[str, Any]:
     checkpoints.clear()
     evaluated = time.monotonic()
     return {
+        **_description(config),
+        **result,
+        **({"failed_replicates": failed} if failed else {}),
+        "seconds": {
+            "data": simulated - imported,
+            "train": trained - simulated,
+            "evaluate": evaluated - trained,
+            "total": evaluated - begun,
+        },
+        "config_hash": config_hash(config),
+        "version": __version__,
+    }
+
+
+def _save_configuration(config: DictConfig, directory: RunDirectory) -> None:
+    hydra = HydraConfig.get()
+    directory.save_configuration(
+        {
+            "config.yaml": OmegaConf.to_yaml(config),
+            "hydra.yaml": OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})),
+            "overrides.yaml": OmegaConf.to_yaml(hydra.overrides.task),
+        }
+    )
+
+
+def _description(config: DictConfig) -> dict[str, Any]:
+    """What was run, for metrics.json."""
+    active = active_kinds(config)
+    return {
         "env": config.env.name,
         "modality": config.modality.name,
         "seed": config.seed,
         "replicates": config.replicates,
         "members": config.members,
-        "n_samples": {kind: settings.n_samples for kind, settings in config.feedback.items()}
-        | {kind: 0 for kind in config.feedback if kind not in config.modality.active},
+        "n_samples": {kind: settings.n_samples if kind in active else 0 for kind, settings in config.feedback.items()},
         "protocol": {
             "objective": config.model.objective,
             "q": config.model.q,
@@ -109,14 +131,4 @@ def _work(config: DictConfig, directory: RunDirectory) -> dict[str, Any]:
             "selection": config.selection,
             "checkpoint": config.selection,
         },
-        **result,
-        **({"failed_replicates": failed} if failed else {}),
-        "seconds": {
-            "data": simulated - started,
-            "train": trained - simulated,
-            "evaluate": evaluated - trained,
-            "total": evaluated - started,
-        },
-        "config_hash": config_hash(config),
-        "version": __version__,
     }

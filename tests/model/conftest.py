@@ -75,7 +75,7 @@ def make_inference(problem: TabularProblem) -> Callable[..., RewardInference]:
             values = LearnedValues(n_states, n_actions, hidden, streams("q"), GAMMA, backup, 0.5)
         return RewardInference(
             RewardPosterior(n_states, hidden, streams("encoder")),
-            RewardPrior(problem.terminal_states.float(), scale, len(models)),
+            RewardPrior(problem.terminal_states.float(), scale, len(models), 4.0, 0.8),
             values,
             feedback.likelihoods(),
         )

@@ -38,7 +38,7 @@ def test_the_log_variance_is_clamped() -> None:
 
 @pytest.mark.parametrize("scale", [0.5, 2.0])
 def test_kl_is_the_divergence_of_normals(scale: float) -> None:
-    prior = RewardPrior(torch.tensor([0.0, 1.0, -1.0]), scale, 2)
+    prior = RewardPrior(torch.tensor([0.0, 1.0, -1.0]), scale, 2, 4.0, 0.8)
     mean, logvar = torch.randn(2, 3), torch.randn(2, 3)
     kl = prior.kl(mean, logvar)
     p = torch.distributions.Normal(mean, (0.5 * logvar).exp())
@@ -47,7 +47,7 @@ def test_kl_is_the_divergence_of_normals(scale: float) -> None:
 
 
 def test_a_fixed_scale_stays() -> None:
-    prior = RewardPrior(torch.zeros(3), 0.7, 2)
+    prior = RewardPrior(torch.zeros(3), 0.7, 2, 4.0, 0.8)
     prior.fit(torch.randn(2, 3), torch.randn(2, 3))
     assert torch.allclose(prior.variance, torch.full((2, 1), 0.49))
 
