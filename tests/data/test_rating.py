@@ -47,3 +47,12 @@ def test_the_model_starts_without_an_opinion(make_source: Any, simulate: Any) ->
     with torch.no_grad():
         log_prob = likelihood.log_prob(torch.zeros(batch.transitions.state.shape), batch)
     assert torch.allclose(log_prob.exp(), torch.full((2, 6), 0.2), atol=1e-6)
+
+
+def test_the_teacher_does_not_depend_on_how_many_segments_are_rated(make_source: Any, make_problem: Any) -> None:
+    problem = make_problem("dense")  # many different mean rewards, so that every other calibration shows
+    few, many = (
+        make_source("rating", 1000, n, n_episodes=400).simulate(problem, [(seed, "train") for seed in range(5)])
+        for n in (0, 6000)
+    )
+    assert np.array_equal(few["rating"], many["rating"][:, :1000])
