@@ -32,7 +32,7 @@ class ShuffledBatches(Generic[Batch]):
     The order depends only on the seeds, the epoch and the pass within it, so a resumed run goes on with the same one.
 
     Args:
-        data: all samples, shape (R, N, ...).
+        data: all samples, shape (R, N, ...); those that fill up a replicate come last, and stay there.
         seeds: one per replicate.
         batch_size: samples a batch; None for all of them, in their own order.
         purpose: sets these orders apart from those of other data sets.
@@ -66,7 +66,9 @@ class ShuffledBatches(Generic[Batch]):
             return
         streams = [numpy_stream(seed, "order", self._purpose, self._epoch, self._begun) for seed in self._seeds]
         self._begun += 1
-        order = torch.from_numpy(np.stack([stream.permutation(self._n_samples) for stream in streams]))
+        counts, rest = self.data.valid_samples.sum(-1).tolist(), np.arange(self._n_samples)
+        orders = [np.concatenate([s.permutation(n), rest[n:]]) for s, n in zip(streams, counts, strict=True)]
+        order = torch.from_numpy(np.stack(orders))
         for index in order.split(self._batch_size, dim=1):
             yield self.data.take(index)
 

@@ -147,10 +147,11 @@ class RewardLearner(LightningModule):
             self.trainer.should_stop = not bool(self.active.any())
 
     def on_fit_end(self) -> None:
-        """Give each model the weights that were selected for it."""
+        """Give each model the weights that were selected for it; one that never had a finite loss keeps its last."""
+        selected = self.best_loss.isfinite()
         with torch.no_grad():
             for name, kept in self._best.items():
-                self.inference.get_parameter(name).copy_(kept)
+                self.inference.get_parameter(name)[selected] = kept[selected]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["best"] = self._best

@@ -78,6 +78,7 @@ RULES: dict[str, Rule] = {
     "run_dir": optional(_TEXT),
     "paths.runs": _TEXT,
     "paths.cache": optional(_TEXT),
+    "paths.experts": _TEXT,
     "env.size": whole(3, 1000),
     "env.p_rand": number(0, 1),
     "env.gamma": number(0, 1, open_high=True),

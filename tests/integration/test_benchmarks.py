@@ -1,0 +1,36 @@
+"""The quality and posterior benchmarks, on a small share of their work."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def _lines(name: str, *arguments: str) -> list[dict]:
+    command = [sys.executable, str(BENCHMARKS / name), *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+def test_default_setting_solves_all_feedback_together():
+    cells = "grid_trap:pdrs,grid_cliff:pdrs,grid_sparse:d"
+    *results, summary = _lines("quality.py", "--seeds", "700-704", "--cells", cells, "--jobs", "1")
+    assert [cell["normalized_return"] >= 98 for cell in results] == [True] * 3
+    assert summary["mean_epic_distance"] < 0.45
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+@pytest.mark.parametrize("kind", list("pdrs"))
+def test_posterior_is_near_the_exact_one(kind: str):
+    (result,) = _lines("posterior.py", "--kinds", kind, "--replicates", "6", "--samples", "80")
+    assert result["mean_difference_in_std"] < 0.5
+    assert result["correlation_of_means"] > 0.9
+    assert 0.6 < result["std_ratio_mean"] < 1.1
+    assert 0.8 < result["exact_coverage_90"] <= 1.0
