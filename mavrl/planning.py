@@ -192,7 +192,7 @@ class _ValuesAlongPath(torch.autograd.Function):
     """V(s) = sum_t gamma^t r(s_t) along the one path from each state, by doubling the length of the sum.
 
     (I - gamma P)^-1 is the product over k of (I + gamma^(2^k) P^(2^k)); each factor is one gather, or one scatter for
-    the transpose in the backward pass. A dozen factors reach float precision.
+    the transpose in the backward pass. Nine factors reach single precision at gamma 0.95.
     """
 
     @staticmethod

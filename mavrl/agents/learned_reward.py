@@ -26,6 +26,9 @@ class LearnedReward(gym.Wrapper):
             raise ValueError(f"the model has {len(model)} replicates; choose one with model[k]")
         if use not in ("mean", "sample"):
             raise ValueError(f"use={use}: allowed are mean and sample")
+        size = gym.spaces.flatdim(env.observation_space)
+        if size != model.n_states:
+            raise ValueError(f"the environment has {size} states, the model {model.n_states}")
         table = model.mean_table() if use == "mean" else model.sample_table(seed)
         self._rewards = table[0].double().numpy()
         self._state = 0

@@ -23,7 +23,7 @@ from mavrl.types import FeedbackBatch, Transitions
 Batch = TypeVar("Batch", bound=FeedbackBatch)
 
 CALIBRATION_SEGMENTS = 1024  # a teacher is calibrated on this many segments, however many of them it labels
-_VERSION = 2  # of what the simulation computes; a change of it makes every cached entry unknown
+_VERSION = 3  # of what the simulation computes; a change of it makes every cached entry unknown
 
 
 class ShuffledBatches(Generic[Batch]):
@@ -79,21 +79,13 @@ class FeedbackData(ABC, Generic[Batch]):
     Args:
         n_samples: samples of feedback per replicate.
         gen_samples: samples to simulate and cache when that is more.
-        segment_len: steps T of a segment.
-        n_episodes: episodes that the segments of a replicate are drawn from.
-        behaviour_rationality: rationality of the policy that acts in them; 0 is a random walk.
     """
 
     kind: ClassVar[str]
 
-    def __init__(
-        self, n_samples: int, gen_samples: int, segment_len: int, n_episodes: int, behaviour_rationality: float
-    ) -> None:
+    def __init__(self, n_samples: int, gen_samples: int) -> None:
         self.n_samples = n_samples
         self.gen_samples = max(n_samples, gen_samples)
-        self.segment_len = segment_len
-        self.n_episodes = n_episodes
-        self.behaviour_rationality = behaviour_rationality
 
     def simulate_all(
         self, problem: TabularProblem, seeds: list[int], cache: DatasetCache, split: str, environment: dict[str, Any]
@@ -120,23 +112,6 @@ class FeedbackData(ABC, Generic[Batch]):
                 entries[k] = entry
         return self.assemble([entry for entry in entries if entry is not None])
 
-    def segments(self, problem: TabularProblem, streams: list[tuple[int, str]], count: int, wanted: int) -> Transitions:
-        """`count` segments a replicate from episodes of the behaviour policy, shape (R, count, T).
-
-        Raises:
-            ConfigurationError: no episode is as long as a segment, or fewer than `wanted` segments exist.
-        """
-        policy = boltzmann_policy(problem.q, self.behaviour_rationality).numpy()
-        episodes = simulate_episodes(problem, policy, self.n_episodes, self.numpy_streams(streams, "episodes"))
-        longest, places = int(episodes.length.max()), int(episodes.length.sum(-1).min())
-        if self.segment_len > longest:
-            allowed = f"at most {longest}, the length of the longest simulated episode"
-            raise ConfigurationError(f"feedback.{self.kind}.segment_len", self.segment_len, allowed)
-        if wanted > places:
-            allowed = f"needs {wanted} segments; only {places} exist in {self.n_episodes} simulated episodes"
-            raise ConfigurationError(f"feedback.{self.kind}.n_samples", self.n_samples, allowed)
-        return sample_segments(episodes, count, self.segment_len, self.numpy_streams(streams, "segments"))
-
     @abstractmethod
     def simulate(self, problem: TabularProblem, streams: list[tuple[int, str]]) -> Arrays:
         """`gen_samples` samples for each replicate, as arrays of shape (R, N, ...), or (R, ...) if named "teacher_*".
@@ -154,8 +129,8 @@ class FeedbackData(ABC, Generic[Batch]):
         """The likelihood that a model scores this feedback with."""
 
     @abstractmethod
-    def teacher_settings(self) -> dict[str, Any]:
-        """Settings of the teacher that its labels depend on, for the cache key."""
+    def settings(self) -> dict[str, Any]:
+        """Settings of behaviour and teacher that the samples depend on, for the cache key."""
 
     def numpy_streams(self, streams: list[tuple[int, str]], purpose: str) -> list[np.random.Generator]:
         return [numpy_stream(seed, self.kind, split, purpose) for seed, split in streams]
@@ -168,13 +143,53 @@ class FeedbackData(ABC, Generic[Batch]):
             "kind": self.kind,
             "version": _VERSION,
             "environment": environment,
-            "segment_len": self.segment_len,
-            "n_episodes": self.n_episodes,
-            "behaviour_rationality": self.behaviour_rationality,
-            "teacher": self.teacher_settings(),
+            "settings": self.settings(),
             "seed": seed,
             "split": split,
         }
+
+
+class SegmentData(FeedbackData[Batch]):
+    """Simulated feedback about segments of a behaviour policy's episodes.
+
+    Args:
+        segment_len: steps T of a segment.
+        n_episodes: episodes that the segments of a replicate are drawn from.
+        behaviour_rationality: rationality of the policy that acts in them; 0 is a random walk.
+    """
+
+    def __init__(
+        self, n_samples: int, gen_samples: int, segment_len: int, n_episodes: int, behaviour_rationality: float
+    ) -> None:
+        super().__init__(n_samples, gen_samples)
+        self.segment_len = segment_len
+        self.n_episodes = n_episodes
+        self.behaviour_rationality = behaviour_rationality
+
+    def settings(self) -> dict[str, Any]:
+        behaviour = ("segment_len", "n_episodes", "behaviour_rationality")
+        return {**{name: getattr(self, name) for name in behaviour}, "teacher": self.teacher_settings()}
+
+    @abstractmethod
+    def teacher_settings(self) -> dict[str, Any]:
+        """Settings of the teacher that its labels depend on."""
+
+    def segments(self, problem: TabularProblem, streams: list[tuple[int, str]], count: int, wanted: int) -> Transitions:
+        """`count` segments a replicate from episodes of the behaviour policy, shape (R, count, T).
+
+        Raises:
+            ConfigurationError: no episode is as long as a segment, or fewer than `wanted` segments exist.
+        """
+        policy = boltzmann_policy(problem.q, self.behaviour_rationality).numpy()
+        episodes = simulate_episodes(problem, policy, self.n_episodes, self.numpy_streams(streams, "episodes"))
+        longest, places = int(episodes.length.max()), int(episodes.length.sum(-1).min())
+        if self.segment_len > longest:
+            allowed = f"at most {longest}, the length of the longest simulated episode"
+            raise ConfigurationError(f"feedback.{self.kind}.segment_len", self.segment_len, allowed)
+        if wanted > places:
+            allowed = f"needs {wanted} segments; only {places} exist in {self.n_episodes} simulated episodes"
+            raise ConfigurationError(f"feedback.{self.kind}.n_samples", self.n_samples, allowed)
+        return sample_segments(episodes, count, self.segment_len, self.numpy_streams(streams, "segments"))
 
 
 def pack_transitions(transitions: Transitions) -> Arrays:

@@ -28,15 +28,15 @@ class DemonstrationData(FeedbackData[DemonstrationBatch]):
     kind = "demonstration"
 
     def __init__(self, n_samples: int, gen_samples: int, teacher_rationality: float, model_rationality: float) -> None:
-        super().__init__(n_samples, gen_samples, 1, n_samples, teacher_rationality)
-        self.n_episodes = _GROUP
+        super().__init__(n_samples, gen_samples)
+        self.teacher_rationality = teacher_rationality
         self.model_rationality = model_rationality
 
-    def teacher_settings(self) -> dict[str, Any]:
-        return {"rationality": self.behaviour_rationality}
+    def settings(self) -> dict[str, Any]:
+        return {"rationality": self.teacher_rationality}
 
     def simulate(self, problem: TabularProblem, streams: list[tuple[int, str]]) -> Arrays:
-        policy = DemonstrationLikelihood(self.behaviour_rationality).policy(problem.q).numpy()
+        policy = DemonstrationLikelihood(self.teacher_rationality).policy(problem.q).numpy()
         groups = []
         for group in range(-(-self.gen_samples // _GROUP)):
             episodes = simulate_episodes(problem, policy, _GROUP, self.numpy_streams(streams, f"episodes {group}"))

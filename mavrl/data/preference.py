@@ -5,14 +5,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mavrl.data.base import FeedbackData, at_steps, pack_transitions, unpack_transitions
+from mavrl.data.base import SegmentData, at_steps, pack_transitions, unpack_transitions
 from mavrl.data.cache import Arrays
 from mavrl.envs.problem import TabularProblem
 from mavrl.feedback.preference import PreferenceLikelihood
 from mavrl.types import PreferenceBatch
 
 
-class PreferenceData(FeedbackData[PreferenceBatch]):
+class PreferenceData(SegmentData[PreferenceBatch]):
     """Pairs of segments, compared by a Bradley-Terry teacher.
 
     Args:

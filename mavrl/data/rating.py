@@ -5,14 +5,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mavrl.data.base import CALIBRATION_SEGMENTS, FeedbackData, at_steps, pack_transitions, unpack_transitions
+from mavrl.data.base import CALIBRATION_SEGMENTS, SegmentData, at_steps, pack_transitions, unpack_transitions
 from mavrl.data.cache import Arrays
 from mavrl.envs.problem import TabularProblem
 from mavrl.feedback.rating import RatingLikelihood
 from mavrl.types import RatingBatch, segment_mean
 
 
-class RatingData(FeedbackData[RatingBatch]):
+class RatingData(SegmentData[RatingBatch]):
     """Segments rated by a cumulative logit teacher whose categories are equally frequent.
 
     Args:

@@ -5,14 +5,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mavrl.data.base import CALIBRATION_SEGMENTS, FeedbackData, at_steps, pack_transitions, unpack_transitions
+from mavrl.data.base import CALIBRATION_SEGMENTS, SegmentData, at_steps, pack_transitions, unpack_transitions
 from mavrl.data.cache import Arrays
 from mavrl.envs.problem import TabularProblem
 from mavrl.feedback.stop import StopLikelihood
 from mavrl.types import StopBatch
 
 
-class StopData(FeedbackData[StopBatch]):
+class StopData(SegmentData[StopBatch]):
     """Segments that a teacher watches and stops when enough regret has built up.
 
     The model is told the teacher's rate: like a rationality, it fixes the unit in which the reward is measured.

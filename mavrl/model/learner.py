@@ -8,7 +8,7 @@ from lightning import LightningModule
 from torch import Tensor
 
 from mavrl.errors import TrainingError
-from mavrl.model.losses import Loss, Objective, RewardInference
+from mavrl.model.objective import Loss, Objective, RewardInference
 from mavrl.streams import StepNoise
 from mavrl.types import FeedbackBatch
 

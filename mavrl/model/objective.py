@@ -1,39 +1,158 @@
-"""Terms of the training objectives, as functions of tensors. All are in nats."""
+"""The two training objectives: the evidence lower bound, and the published weighted averages."""
 
-import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mavrl.data.base import at_steps
+from mavrl.feedback.base import FeedbackLikelihood
+from mavrl.model.posterior import RewardPosterior, RewardPrior
+from mavrl.model.terms import masked_mean
+from mavrl.model.values import ValueSource
+from mavrl.types import FeedbackBatch
+
+Noise = Callable[[int], Float[Tensor, "R N"]]
 
 
-def gaussian_kl(
-    mean: Float[Tensor, "*shape"],
-    logvar: Float[Tensor, "*shape"],
-    prior_mean: Float[Tensor, "*#shape"],
-    prior_variance: Float[Tensor, "*#shape"],
-) -> Float[Tensor, "*shape"]:
-    """KL(N(mean, exp(logvar)) || N(prior_mean, prior_variance)), elementwise."""
-    squares = (logvar.exp() + (mean - prior_mean).square()) / prior_variance
-    return 0.5 * (squares - 1 + prior_variance.log() - logvar)
+class RewardInference(nn.Module):
+    """Everything that is learned together: the posterior, its prior, Q, and what the likelihoods learn themselves."""
+
+    def __init__(
+        self,
+        posterior: RewardPosterior,
+        prior: RewardPrior,
+        values: ValueSource,
+        likelihoods: dict[str, FeedbackLikelihood],
+    ) -> None:
+        super().__init__()
+        self.posterior = posterior
+        self.prior = prior
+        self.values = values
+        self._likelihoods = nn.ModuleDict(likelihoods)
+
+    @property
+    def likelihoods(self) -> dict[str, FeedbackLikelihood]:
+        return dict(self._likelihoods.items())  # type: ignore[arg-type]
 
 
-def bellman_nll(
-    residual: Float[Tensor, "*shape"], mean: Float[Tensor, "*shape"], logvar: Float[Tensor, "*shape"]
-) -> Float[Tensor, "*shape"]:
-    """Gaussian negative log-likelihood of the Bellman residual Q(s, a) - gamma B(s') under the reward posterior.
+@dataclass
+class Loss:
+    """The loss of each model, and its terms.
 
-    The constant log(2 pi) / 2 is left out, as in the published objective.
+    Args:
+        total: what each model minimises, in nats.
+        terms: its parts by name, for the training curves; see docs/metrics.md.
     """
-    return 0.5 * ((residual - mean).square() / logvar.exp() + logvar)
+
+    total: Float[Tensor, "R"]
+    terms: dict[str, Float[Tensor, "R"]] = field(default_factory=dict)
 
 
-def masked_mean(values: Float[Tensor, "R *rest"], valid: Bool[Tensor, "R *rest"]) -> Float[Tensor, "R"]:
-    """Mean over the valid entries of each replicate; 0 where there are none."""
-    kept = torch.where(valid, values, torch.zeros_like(values)).flatten(1)
-    return kept.sum(-1) / valid.flatten(1).sum(-1).clamp(min=1)
+class Objective(ABC):
+    """Loss of every model on one batch of each kind of feedback.
+
+    Args:
+        sizes: samples of each kind in the data set, by name, shape (R,); a sample of a demonstration is one step.
+        bellman_weight: weight of the Bellman term where Q is learned.
+    """
+
+    def __init__(self, sizes: dict[str, Float[Tensor, "R"]], bellman_weight: float) -> None:
+        self.sizes = sizes
+        self.bellman_weight = bellman_weight
+
+    @abstractmethod
+    def __call__(self, model: RewardInference, batches: dict[str, FeedbackBatch], noise: Noise) -> Loss:
+        """The loss on `batches`, with standard normal numbers from `noise(count)`."""
 
 
-def soft_value(q: Float[Tensor, "*shape A"], temperature: float) -> Float[Tensor, "*shape"]:
-    """temperature * log mean exp(Q / temperature): between the mean and the maximum over actions."""
-    return temperature * (torch.logsumexp(q / temperature, dim=-1) - math.log(q.shape[-1]))
+class EvidenceLowerBound(Objective):
+    """The negative bound: minus the sum of all log-likelihoods, plus one KL over the state space.
+
+    One reward of each state is drawn and shared by all feedback. A mini-batch stands for its whole data set: its sum
+    is scaled up to the data set's size. A learned Q adds the Bellman term of every step in the same way.
+    """
+
+    def __call__(self, model: RewardInference, batches: dict[str, FeedbackBatch], noise: Noise) -> Loss:
+        mean, logvar = model.posterior()
+        if model.training:
+            model.prior.fit(mean, logvar)
+        kl = model.prior.kl(mean, logvar).sum(-1)
+        reward = mean + (0.5 * logvar).exp() * noise(mean.shape[-1])
+        q = model.values(reward) if _needs_values(model) else None
+        loss = Loss(kl, {"kl": kl})
+        for name, batch in batches.items():
+            likelihood = model.likelihoods[name]
+            valid = batch.valid_samples
+            scale = self.sizes[name] / valid.sum(-1).clamp(min=1)
+            read = likelihood.of_actions(reward[..., None] if q is None or likelihood.reads == "reward" else q)
+            log_prob = likelihood.log_prob(at_steps(read, batch.transitions), batch)
+            log_likelihood = scale * torch.where(valid, log_prob, torch.zeros_like(log_prob)).sum(-1)
+            loss.total = loss.total - log_likelihood
+            loss.terms[f"{name}/log_likelihood"] = log_likelihood
+            bellman = None if q is None else model.values.bellman(q, mean, logvar, batch.transitions)
+            if bellman is not None:
+                real = batch.transitions.valid
+                total = scale * torch.where(real, bellman, torch.zeros_like(bellman)).flatten(1).sum(-1)
+                loss.total = loss.total + self.bellman_weight * total
+                loss.terms[f"{name}/bellman"] = total
+        return loss
+
+
+class WeightedAverages(Objective):
+    """The published objective: sum over kinds of w (NLL + kl_weight KL + bellman_weight Bellman), all of them averages.
+
+    Every step draws a reward of its own. With importance weights, w is the size of the kind's data set divided by the
+    largest one, else 1.
+    """
+
+    def __init__(
+        self,
+        sizes: dict[str, Float[Tensor, "R"]],
+        bellman_weight: float,
+        kl_weight: float,
+        importance_weights: bool,
+    ) -> None:
+        super().__init__(sizes, bellman_weight)
+        self.kl_weight = kl_weight
+        largest = torch.stack(list(sizes.values())).amax(0)
+        self.weights = {name: n / largest if importance_weights else torch.ones_like(n) for name, n in sizes.items()}
+
+    def __call__(self, model: RewardInference, batches: dict[str, FeedbackBatch], noise: Noise) -> Loss:
+        mean, logvar = model.posterior()
+        n_models, n_states = mean.shape
+        if model.training:
+            model.prior.fit(mean, logvar)
+        kl_of_state = model.prior.kl(mean, logvar)
+        readers = [name for name in batches if model.likelihoods[name].reads == "reward"]
+        counts = [n_states, *(batches[name].transitions.state[0].numel() for name in readers)]
+        shared, *own = noise(sum(counts)).split(counts, dim=1)
+        draws = dict(zip(readers, own, strict=True))
+        q = model.values(mean + (0.5 * logvar).exp() * shared) if _needs_values(model) else None
+        loss = Loss(mean.new_zeros(n_models))
+        for name, batch in batches.items():
+            likelihood, steps = model.likelihoods[name], batch.transitions
+            if q is not None and likelihood.reads == "q":
+                read = at_steps(likelihood.of_actions(q), steps)
+            else:
+                deviation = at_steps((0.5 * logvar).exp()[..., None], steps)
+                read = at_steps(mean[..., None], steps) + deviation * draws[name].view(steps.state.shape)
+            nll = -masked_mean(likelihood.log_prob(read, batch), batch.valid_samples)
+            kl = masked_mean(at_steps(kl_of_state[..., None], steps), steps.valid)
+            total = nll + self.kl_weight * kl
+            loss.terms |= {f"{name}/log_likelihood": -nll, f"{name}/kl": kl}
+            per_step = None if q is None else model.values.bellman(q, mean, logvar, steps)
+            if per_step is not None:
+                bellman = masked_mean(per_step, steps.valid)
+                total = total + self.bellman_weight * bellman
+                loss.terms[f"{name}/bellman"] = bellman
+            loss.total = loss.total + self.weights[name] * total
+        return loss
+
+
+def _needs_values(model: RewardInference) -> bool:
+    learned = any(True for _ in model.values.parameters())
+    return learned or any(likelihood.reads == "q" for likelihood in model.likelihoods.values())

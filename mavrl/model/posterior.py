@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mavrl.model.layers import BatchedMLP
-from mavrl.model.objective import gaussian_kl
+from mavrl.model.terms import gaussian_kl
 
 _LOGVAR_RANGE = (-20.0, 2.0)
 

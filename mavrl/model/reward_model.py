@@ -43,6 +43,10 @@ class RewardModel:
         self._replicate = replicate
         self.description = description
 
+    @property
+    def n_states(self) -> int:
+        return self._mean.shape[-1]
+
     def __len__(self) -> int:
         return len(self._mean)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mavrl.data.base import at_steps
 from mavrl.model.layers import BatchedMLP
-from mavrl.model.objective import bellman_nll, soft_value
+from mavrl.model.terms import bellman_nll, soft_value
 from mavrl.planning import TransitionModel, plan
 from mavrl.types import Transitions
 

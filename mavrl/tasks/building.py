@@ -8,10 +8,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from mavrl.data.cache import DatasetCache
 from mavrl.data.combined import CombinedFeedback
-from mavrl.envs import GridEnv
+from mavrl.envs import LAYOUTS, GridEnv
 from mavrl.envs.problem import TabularProblem
+from mavrl.errors import ConfigurationError
 from mavrl.model.learner import RewardLearner
-from mavrl.model.losses import EvidenceLowerBound, Objective, RewardInference, WeightedAverages
+from mavrl.model.objective import EvidenceLowerBound, Objective, RewardInference, WeightedAverages
 from mavrl.model.posterior import RewardPosterior, RewardPrior
 from mavrl.model.values import LearnedValues, PlannedValues, ValueSource
 from mavrl.streams import torch_stream
@@ -22,6 +23,8 @@ PRIOR_MEAN_AT_TERMINATION = {"success": 1.0, "neutral": 0.0, "failure": -1.0}
 
 def build_problem(config: DictConfig) -> TabularProblem:
     env = config.env
+    if env.layout not in LAYOUTS:
+        raise ConfigurationError("env.layout", env.layout, f"must be one of {', '.join(LAYOUTS)}")
     grid = GridEnv(layout=env.layout, size=env.size, p_rand=env.p_rand, max_steps=env.max_steps)
     return TabularProblem.of_grid(grid, env.gamma)
 
@@ -29,7 +32,10 @@ def build_problem(config: DictConfig) -> TabularProblem:
 def build_feedback(config: DictConfig, problem: TabularProblem) -> CombinedFeedback:
     simulation = {k: v for k, v in environment(config).items() if k not in ("termination", "name")}
     return CombinedFeedback(
-        sources={kind: instantiate(config.feedback[kind]) for kind in active_kinds(config)},
+        sources={
+            kind: instantiate(config.feedback[kind], _execution_whitelist_=["mavrl.data.*"])
+            for kind in active_kinds(config)
+        },
         problem=problem,
         seeds=seeds(config),
         cache=DatasetCache(config.paths.cache),

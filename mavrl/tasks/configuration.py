@@ -182,7 +182,7 @@ def scientific(config: DictConfig) -> dict[str, Any]:
 
 
 def environment(config: DictConfig) -> dict[str, Any]:
-    """What identifies the environment, apart from its name's aliases and the sample counts kept with it."""
+    """The environment's settings, without the sample counts that are kept beside them."""
     plain: Any = OmegaConf.to_container(config.env, resolve=True)
     return {key: value for key, value in plain.items() if key != "samples"}
 

@@ -54,7 +54,8 @@ def _refuse_foreign(path: Path, expected: str) -> None:
             "hydra.run.dir", path, "holds a run of another configuration; choose another directory"
         )
     own = (".lock", "status.json", ".status.json.")  # the last: what a process killed while writing leaves
-    if status is None and path.is_dir() and any(not p.name.startswith(own) for p in path.iterdir()):
+    ours = status is not None or (path / "status.json").exists()  # a damaged status is still that of a run
+    if not ours and path.is_dir() and any(not p.name.startswith(own) for p in path.iterdir()):
         raise ConfigurationError("hydra.run.dir", path, "is not empty and holds no run; choose another directory")
 
 

@@ -18,7 +18,7 @@ from mavrl.data.stop import StopData
 from mavrl.envs import GridEnv
 from mavrl.envs.problem import TabularProblem
 from mavrl.model.learner import RewardLearner
-from mavrl.model.losses import EvidenceLowerBound, RewardInference, WeightedAverages
+from mavrl.model.objective import EvidenceLowerBound, RewardInference, WeightedAverages
 from mavrl.model.posterior import RewardPosterior, RewardPrior
 from mavrl.model.values import LearnedValues, PlannedValues
 from mavrl.streams import torch_stream

@@ -8,7 +8,7 @@ import torch
 from lightning import Callback
 
 from mavrl.errors import TrainingError
-from mavrl.model.losses import EvidenceLowerBound, Loss
+from mavrl.model.objective import EvidenceLowerBound, Loss
 
 ALL = {"preference": 8, "demonstration": 2, "rating": 8, "stop": 8}
 

@@ -1,92 +1,249 @@
-"""Terms of the objectives against torch.distributions and numbers by hand."""
+"""The two objectives against straightforward recomputations."""
 
 import math
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from torch.distributions import Normal, kl_divergence
 
-from mavrl.model.objective import bellman_nll, gaussian_kl, masked_mean, soft_value
+from mavrl.model.objective import EvidenceLowerBound, RewardInference, WeightedAverages
 
-
-class TestGaussianKL:
-    def test_torch_distributions(self):
-        mean, prior_mean = torch.randn(3, 5, dtype=torch.float64), torch.randn(3, 5, dtype=torch.float64)
-        logvar, prior_variance = torch.randn(3, 5, dtype=torch.float64), torch.rand(3, 5, dtype=torch.float64) + 0.1
-        expected = kl_divergence(Normal(mean, (logvar / 2).exp()), Normal(prior_mean, prior_variance.sqrt()))
-        torch.testing.assert_close(gaussian_kl(mean, logvar, prior_mean, prior_variance), expected)
-
-    def test_by_hand(self):
-        # KL(N(1, 1) || N(0, 4)) = ln 2 + (1 + 1) / 8 - 1 / 2 = 0.44314718
-        kl = gaussian_kl(torch.ones(1), torch.zeros(1), torch.zeros(1), torch.full((1,), 4.0))
-        assert kl.item() == pytest.approx(0.44314718)
-
-    def test_zero_at_the_prior_and_nowhere_else(self):
-        mean, logvar = torch.tensor([0.5, 0.6, 0.5]), torch.tensor([math.log(2), math.log(2), 0.0])
-        kl = gaussian_kl(mean, logvar, torch.tensor([0.5]), torch.tensor([2.0]))
-        assert kl[0].item() == pytest.approx(0, abs=1e-7)
-        assert (kl[1:] > 1e-4).all()
-
-    def test_prior_is_broadcast(self):
-        mean, logvar = torch.randn(3, 5), torch.randn(3, 5)
-        prior_mean, prior_variance = torch.randn(1, 5), torch.rand(3, 1) + 0.1
-        kl = gaussian_kl(mean, logvar, prior_mean, prior_variance)
-        full = gaussian_kl(mean, logvar, prior_mean.expand(3, 5), prior_variance.expand(3, 5))
-        torch.testing.assert_close(kl, full)
-
-    @pytest.mark.parametrize("logvar", [-20.0, 2.0])
-    def test_finite_at_the_clamps(self, logvar):
-        at = torch.full((2,), logvar, requires_grad=True)
-        gaussian_kl(torch.zeros(2), at, torch.zeros(2), torch.full((2,), 1e-4)).sum().backward()
-        assert at.grad.isfinite().all()
+GAMMA = 0.8
+COUNTS = {"preference": 5, "demonstration": 2, "rating": 6, "stop": 4}
 
 
-class TestBellman:
-    def test_density(self):
-        """Up to log(2 pi) / 2, the negative log-density of the residual."""
-        residual, mean, logvar = torch.randn(3, 2, 4, 5, dtype=torch.float64)
-        expected = -Normal(mean, (logvar / 2).exp()).log_prob(residual) - math.log(2 * math.pi) / 2
-        torch.testing.assert_close(bellman_nll(residual, mean, logvar), expected)
-
-    def test_by_hand(self):
-        # ((3 - 1)^2 / 4 + ln 4) / 2 = (1 + 1.38629436) / 2 = 1.19314718
-        nll = bellman_nll(torch.tensor([3.0]), torch.tensor([1.0]), torch.tensor([math.log(4)]))
-        assert nll.item() == pytest.approx(1.19314718)
+def _sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
 
 
-class TestMaskedMean:
-    def test_by_hand(self):
-        values = torch.tensor([[[1.0, 2.0], [3.0, 100.0]], [[4.0, 100.0], [100.0, 100.0]]])
-        valid = torch.tensor([[[True, True], [True, False]], [[True, False], [False, False]]])
-        assert masked_mean(values, valid).tolist() == [2.0, 4.0]
-
-    def test_nothing_valid_is_zero(self):
-        assert masked_mean(torch.ones(2, 3), torch.zeros(2, 3, dtype=torch.bool)).tolist() == [0.0, 0.0]
-
-    def test_what_is_not_valid_may_be_anything(self):
-        values = torch.tensor([[1.0, float("nan")], [float("inf"), 3.0]], requires_grad=True)
-        mean = masked_mean(values, torch.tensor([[True, False], [False, True]]))
-        mean.sum().backward()
-        assert mean.tolist() == [1.0, 3.0]
-        assert values.grad.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+def _optimal_q(problem: Any, reward: np.ndarray) -> np.ndarray:
+    successor = problem.transitions.successors[..., 0].numpy()
+    value = np.zeros(len(reward))
+    for _ in range(300):
+        q = reward[:, None] + GAMMA * value[successor]
+        value = q.max(1)
+    return q
 
 
-class TestSoftValue:
-    def test_by_hand(self):
-        # 2 * ln((e^0 + e^1) / 2) = 2 * ln(1.85914091) = 1.24022901 for Q = (0, 2), temperature 2
-        assert soft_value(torch.tensor([0.0, 2.0]), 2.0).item() == pytest.approx(1.24022901, abs=1e-6)
+def _log_probs(kind: str, batch: Any, likelihood: Any, r: int, reward_at: Any, q: np.ndarray) -> list[float]:
+    """Log-likelihood of each valid sample of model r, one step after the other.
 
-    def test_cold_is_the_maximum_and_hot_the_mean(self):
-        q = torch.randn(3, 4, 5, dtype=torch.float64)
-        torch.testing.assert_close(soft_value(q, 1e-5), q.amax(-1), rtol=0, atol=1e-4)
-        torch.testing.assert_close(soft_value(q, 1e5), q.mean(-1), rtol=0, atol=1e-4)
+    Args:
+        reward_at: the reward at an index of the batch's steps.
+    """
+    steps, found = batch.transitions, []
 
-    def test_equal_values_are_their_own(self):
-        torch.testing.assert_close(soft_value(torch.full((3, 4), 7.0), 0.3), torch.full((3,), 7.0))
+    def mean(*index: int) -> float:
+        rewards = [reward_at((r, *index, t)) for t in range(steps.valid.shape[-1]) if steps.valid[(r, *index, t)]]
+        return sum(rewards) / len(rewards)
 
-    def test_finite_at_saturation(self):
-        q = torch.tensor([[1e6, -1e6, 0.0]], requires_grad=True)
-        value = soft_value(q, 0.1)
-        value.sum().backward()
-        assert value.item() == pytest.approx(1e6)
-        assert q.grad.tolist() == [[1, 0, 0]]
+    for b in range(steps.state.shape[1]):
+        if kind == "preference":
+            p = _sigmoid(likelihood.rationality * (mean(b, 0) - mean(b, 1)))
+            found.append(math.log(p if batch.first_preferred[r, b] else 1 - p))
+        elif kind == "rating":
+            gaps = [math.log1p(math.exp(float(raw))) for raw in likelihood.raw_increments[r]]
+            theta = [float(likelihood.first_cutpoint[r]) + sum(gaps[:k]) for k in range(len(gaps) + 1)]
+            below = [0.0, *(_sigmoid(cut - mean(b)) for cut in theta), 1.0]
+            y = int(batch.rating[r, b])
+            found.append(math.log(below[y + 1] - below[y]))
+        elif kind == "demonstration":
+            if steps.valid[r, b]:
+                scaled = likelihood.rationality * q[int(steps.state[r, b])]
+                p = np.exp(scaled - scaled.max())
+                found.append(math.log(p[int(steps.action[r, b])] / p.sum()))
+        else:
+            total, log_p = 0.0, 0.0
+            for t in range(int(steps.valid[r, b].sum())):
+                s, a = int(steps.state[r, b, t]), int(steps.action[r, b, t])
+                total = likelihood.discount * total + q[s].max() - q[s, a]
+                hazard = -math.expm1(-(float(likelihood.rate[r]) * total + likelihood.lapse))
+                if t == int(batch.stop_step[r, b]):
+                    log_p += math.log(hazard)
+                    break
+                log_p += math.log(1 - hazard)
+            found.append(log_p)
+    return found
+
+
+def _bellman(batch: Any, r: int, q: np.ndarray, mean: np.ndarray, logvar: np.ndarray, backup: str) -> list[float]:
+    steps, found = batch.transitions, []
+    for index in np.ndindex(*steps.state.shape[1:]):
+        at = (r, *index)
+        if not steps.valid[at]:
+            continue
+        s, a, following = int(steps.state[at]), int(steps.action[at]), q[int(steps.next_state[at])]
+        value = {
+            "optimal": following.max(),
+            "soft": 0.5 * math.log(np.exp(following / 0.5).mean()),
+            "behaviour": following[int(steps.next_action[at])],
+        }[backup]
+        residual = q[s, a] - (0.0 if steps.terminal[at] else GAMMA * value)
+        found.append(0.5 * ((residual - mean[s]) ** 2 / math.exp(logvar[s]) + logvar[s]))
+    return found
+
+
+def _kl(mean: float, logvar: float, prior_mean: float, variance: float) -> float:
+    return 0.5 * ((math.exp(logvar) + (mean - prior_mean) ** 2) / variance - 1 + math.log(variance) - logvar)
+
+
+def _sizes(feedback: Any) -> dict[str, torch.Tensor]:
+    return {name: batch.valid_samples.sum(-1).float() for name, batch in feedback.sets["train"].items()}
+
+
+class _Noise:
+    """Fixed standard normal numbers, remembered."""
+
+    def __init__(self, n_models: int) -> None:
+        self._n_models = n_models
+
+    def __call__(self, count: int) -> torch.Tensor:
+        self.drawn = torch.randn(self._n_models, count, generator=torch.Generator().manual_seed(1))
+        return self.drawn
+
+
+def _numbers(model: RewardInference) -> tuple[np.ndarray, np.ndarray]:
+    mean, logvar = model.posterior()
+    return mean.detach().double().numpy(), logvar.detach().double().numpy()
+
+
+def _q(model: RewardInference, problem: Any, reward: np.ndarray, r: int) -> np.ndarray:
+    if hasattr(model.values, "network"):
+        return model.values.network.on_one_hot()[r].detach().double().numpy()
+    return _optimal_q(problem, reward)
+
+
+@pytest.mark.parametrize("scale", [0.7, None])
+@pytest.mark.parametrize(
+    ("q", "backup"), [("planned", "optimal"), ("learned", "optimal"), ("learned", "soft"), ("learned", "behaviour")]
+)
+def test_the_bound(q: str, backup: str, scale: float | None, problem: Any, make_feedback: Any, make_inference: Any):
+    feedback = make_feedback(COUNTS, [0, 1])
+    model = make_inference(feedback, q=q, backup=backup, scale=scale)
+    noise, batches = _Noise(2), feedback.sets["train"]
+    loss = EvidenceLowerBound(_sizes(feedback), bellman_weight=0.6)(model, batches, noise)
+    (mean, logvar), variance = _numbers(model), model.prior.variance.double().flatten().tolist()
+    for r in range(2):
+        reward = mean[r] + np.exp(0.5 * logvar[r]) * noise.drawn[r].double().numpy()
+        q_table = _q(model, problem, reward, r)
+        kl = sum(_kl(mean[r, s], logvar[r, s], float(s == 8), variance[r]) for s in range(9))
+        total = kl
+        assert float(loss.terms["kl"][r]) == pytest.approx(kl, rel=1e-4)
+        for kind, batch in batches.items():
+
+            def reward_at(at: tuple[int, ...], batch: Any = batch, reward: np.ndarray = reward) -> float:
+                return reward[int(batch.transitions.state[at])]
+
+            log_likelihood = sum(_log_probs(kind, batch, model.likelihoods[kind], r, reward_at, q_table))
+            assert float(loss.terms[f"{kind}/log_likelihood"][r]) == pytest.approx(log_likelihood, rel=1e-3)
+            total -= log_likelihood
+            if q == "learned":
+                bellman = sum(_bellman(batch, r, q_table, mean[r], logvar[r], backup))
+                assert float(loss.terms[f"{kind}/bellman"][r]) == pytest.approx(bellman, rel=1e-3)
+                total += 0.6 * bellman
+        assert float(loss.total[r]) == pytest.approx(total, rel=1e-3)
+    assert any(name.endswith("bellman") for name in loss.terms) == (q == "learned")
+
+
+@pytest.mark.parametrize("importance", [False, True])
+@pytest.mark.parametrize(
+    ("q", "backup"), [("planned", "optimal"), ("learned", "optimal"), ("learned", "soft"), ("learned", "behaviour")]
+)
+def test_the_weighted_averages(
+    q: str, backup: str, importance: bool, problem: Any, make_feedback: Any, make_inference: Any
+) -> None:
+    feedback = make_feedback(COUNTS, [0, 1])
+    model = make_inference(feedback, q=q, backup=backup)
+    sizes, noise, batches = _sizes(feedback), _Noise(2), feedback.sets["train"]
+    loss = WeightedAverages(sizes, 0.6, 0.2, importance)(model, batches, noise)
+    mean, logvar = _numbers(model)
+    for r in range(2):
+        drawn = noise.drawn[r].double().numpy()
+        shared = mean[r] + np.exp(0.5 * logvar[r]) * drawn[:9]
+        q_table, offset, total = _q(model, problem, shared, r), 9, 0.0
+        largest = max(float(n[r]) for n in sizes.values())
+        for kind, batch in batches.items():
+            state = batch.transitions.state[r].numpy()
+            n_draws = state.size if kind in ("preference", "rating") else 0  # only rewards are drawn step by step
+            own = drawn[offset : offset + n_draws].reshape(state.shape) if n_draws else state
+            offset += n_draws
+
+            def reward_at(at: tuple[int, ...], state: np.ndarray = state, own: np.ndarray = own, r: int = r) -> float:
+                s = state[at[1:]]
+                return mean[r, s] + math.exp(0.5 * logvar[r, s]) * own[at[1:]]
+
+            average = np.mean(_log_probs(kind, batch, model.likelihoods[kind], r, reward_at, q_table))
+            visited = state[batch.transitions.valid[r].numpy()]
+            kl = np.mean([_kl(mean[r, s], logvar[r, s], float(s == 8), 1.0) for s in visited])
+            term = -average + 0.2 * kl
+            if q == "learned":
+                term += 0.6 * np.mean(_bellman(batch, r, q_table, mean[r], logvar[r], backup))
+            total += term * (float(sizes[kind][r]) / largest if importance else 1.0)
+            assert float(loss.terms[f"{kind}/log_likelihood"][r]) == pytest.approx(average, rel=1e-3)
+        assert noise.drawn.shape[1] == offset
+        assert float(loss.total[r]) == pytest.approx(total, rel=1e-3)
+
+
+def test_a_mini_batch_stands_for_its_data_set(make_feedback: Any, make_inference: Any) -> None:
+    """The mean over the batches of one pass is the full batch's loss."""
+    counts = {"preference": 12, "rating": 12, "stop": 12}
+    full, parts = make_feedback(counts, [0, 1]), make_feedback(counts, [0, 1], batch_size=4)
+    model = make_inference(full, q="learned")
+    objective = EvidenceLowerBound(_sizes(full), 1.0)
+    with torch.no_grad():
+        expected = objective(model, full.sets["train"], _Noise(2)).total
+        losses = [objective(model, batch, _Noise(2)).total for batch, _, _ in parts.train_dataloader()]
+    assert len(losses) == 3
+    assert not torch.allclose(losses[0], expected, rtol=1e-3)
+    assert torch.allclose(torch.stack(losses).mean(0), expected, rtol=1e-5)
+
+
+def test_mini_batches_of_unequal_demonstrations_are_unbiased(make_feedback: Any, make_inference: Any) -> None:
+    """Replicates have demonstrations of different lengths: averaged over many orders, nothing is lost."""
+    parts = make_feedback({"demonstration": 3}, list(range(6)), batch_size=8)
+    counts = parts.sets["train"]["demonstration"].valid_samples.sum(-1)
+    assert len(set(counts.tolist())) > 1
+    model = make_inference(parts)
+    objective, losses = EvidenceLowerBound(_sizes(parts), 1.0), []
+    with torch.no_grad():
+        expected = objective(model, parts.sets["train"], _Noise(6)).terms["demonstration/log_likelihood"]
+        for epoch in range(300):
+            loader = parts.train_dataloader()
+            for part in loader.flattened:
+                part.set_epoch(epoch)
+            batches = [batch for batch, _, _ in loader]
+            losses += [objective(model, batch, _Noise(6)).terms["demonstration/log_likelihood"] for batch in batches]
+    found = torch.stack(losses)
+    error = found.std(0) / len(found) ** 0.5
+    assert ((found.mean(0) - expected).abs() < 5 * error + 0.01 * expected.abs()).all()
+
+
+def test_no_values_are_computed_when_nothing_reads_them(
+    make_feedback: Any, make_inference: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feedback = make_feedback({"preference": 3}, [0])
+    model = make_inference(feedback)
+    monkeypatch.setattr(model.values, "forward", lambda *_: pytest.fail("nothing needs Q"))
+    EvidenceLowerBound(_sizes(feedback), 1.0)(model, feedback.sets["train"], _Noise(1))
+
+
+def test_the_prior_scale_moves_in_training_only(make_feedback: Any, make_inference: Any) -> None:
+    feedback = make_feedback({"preference": 3}, [0])
+    model = make_inference(feedback, scale=None)
+    objective = EvidenceLowerBound(_sizes(feedback), 1.0)
+    before = model.prior.variance.clone()
+    objective(model.eval(), feedback.sets["train"], _Noise(1))
+    assert model.prior.variance.equal(before)
+    objective(model.train(), feedback.sets["train"], _Noise(1))
+    assert not model.prior.variance.equal(before)
+
+
+def test_models_do_not_share_gradients(make_feedback: Any, make_inference: Any) -> None:
+    feedback = make_feedback(COUNTS, [0, 1])
+    model = make_inference(feedback, q="learned")
+    loss = EvidenceLowerBound(_sizes(feedback), 1.0)(model, feedback.sets["train"], _Noise(2))
+    loss.total[0].backward()
+    for parameter in model.parameters():
+        assert parameter.grad is not None
+        assert (parameter.grad[1] == 0).all()
