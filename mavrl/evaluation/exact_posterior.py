@@ -10,7 +10,7 @@ from torch import Tensor
 from mavrl.data.base import at_steps
 from mavrl.envs.problem import TabularProblem
 from mavrl.feedback.base import FeedbackLikelihood
-from mavrl.planning import optimal_action_values
+from mavrl.planning import plan
 from mavrl.types import FeedbackBatch
 
 LogLikelihood = Callable[[Float[Tensor, "C S"]], Float[Tensor, "C"]]
@@ -67,7 +67,7 @@ def elliptical_slice_sampling(
 def feedback_log_likelihood(
     problem: TabularProblem, likelihood: FeedbackLikelihood, batch: FeedbackBatch
 ) -> LogLikelihood:
-    """Log-likelihood of one kind of feedback as a function of the reward, with Q by value iteration.
+    """Log-likelihood of one kind of feedback as a function of the reward, with the optimal Q of each reward.
 
     Args:
         likelihood: with parameters for as many replicates as `batch` has: one for each chain.
@@ -77,7 +77,8 @@ def feedback_log_likelihood(
     def function(reward: Float[Tensor, "C S"]) -> Float[Tensor, "C"]:
         table = reward[..., None]
         if likelihood.reads == "q":
-            table = optimal_action_values(problem.transitions, table, problem.gamma)
+            start = torch.zeros(reward.shape, dtype=torch.int64)
+            table, _ = plan(problem.transitions, table, problem.gamma, start)
         log_prob = likelihood.log_prob(at_steps(likelihood.of_actions(table), batch.transitions), batch)
         return torch.where(batch.valid_samples, log_prob, torch.zeros_like(log_prob)).sum(-1)
 
