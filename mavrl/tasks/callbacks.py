@@ -1,6 +1,6 @@
-"""Lightning callbacks: checkpoints by the clock, and training curves that survive a resumption.
+"""Lightning callbacks: checkpoints by the clock, training curves that survive a resumption, and a progress bar.
 
-Both are Checkpoints to Lightning, so that it calls them at the end of an epoch after the module has logged its metrics.
+All are Checkpoints to Lightning, so that it calls them at the end of an epoch after the module has logged its metrics.
 """
 
 import csv
@@ -12,6 +12,7 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from tqdm import tqdm
 
 from mavrl.results.checkpoints import Checkpoints
 from mavrl.results.files import write_text
@@ -76,3 +77,30 @@ class TrainingCurves(Checkpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._rows = state_dict["rows"]
+
+
+class TrainingProgress(Checkpoint):
+    """One bar over the whole training, on the error stream, with the loss of the last epoch in nats."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._bar = tqdm(
+            total=trainer.max_epochs, initial=trainer.current_epoch, desc="learning", unit="epoch", dynamic_ncols=True
+        )
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix(loss=f"{float(trainer.callback_metrics['train/loss']):.4g}", refresh=False)
+            self._bar.update()
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()

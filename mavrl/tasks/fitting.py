@@ -6,7 +6,6 @@ import warnings
 from pathlib import Path
 
 from lightning import Callback, Trainer
-from lightning.pytorch.callbacks import TQDMProgressBar
 from omegaconf import DictConfig
 
 from mavrl.data.combined import CombinedFeedback
@@ -15,7 +14,7 @@ from mavrl.model.learner import RewardLearner
 from mavrl.model.reward_model import save_reward_model
 from mavrl.results.checkpoints import Checkpoints
 from mavrl.tasks.building import build_learner, description
-from mavrl.tasks.callbacks import TimedCheckpoint, TrainingCurves
+from mavrl.tasks.callbacks import TimedCheckpoint, TrainingCurves, TrainingProgress
 from mavrl.tasks.loggers import open_loggers
 
 
@@ -35,7 +34,7 @@ def fit(
         TimedCheckpoint(checkpoints, config.checkpoint_seconds),
     ]
     if bar:
-        callbacks.append(TQDMProgressBar(refresh_rate=10))
+        callbacks.append(TrainingProgress())
     newest = checkpoints.newest()
     with open_loggers(config, directory) as loggers, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
@@ -46,7 +45,7 @@ def fit(
             accelerator="cpu",
             devices=1,
             enable_model_summary=False,
-            enable_progress_bar=bar,
+            enable_progress_bar=False,
             num_sanity_val_steps=0,
             log_every_n_steps=1,
         )
