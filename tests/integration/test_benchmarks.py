@@ -32,5 +32,8 @@ def test_posterior_is_near_the_exact_one(kind: str):
     (result,) = _lines("posterior.py", "--kinds", kind, "--replicates", "6", "--samples", "80")
     assert result["mean_difference_in_std"] < 0.5
     assert result["correlation_of_means"] > 0.9
-    assert 0.6 < result["std_ratio_mean"] < 1.1
+    # Independent states cannot hold the correlations of the exact posterior: their standard deviations are those of a
+    # state given all others, and at most those of the state alone.
+    assert 0.7 < result["std_ratio_mean_field"] < 1.4
+    assert result["std_ratio_mean"] < 1.2
     assert 0.8 < result["exact_coverage_90"] <= 1.0
