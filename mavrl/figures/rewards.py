@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 
 _ARROWS = np.array([(1, 0), (0, -1), (-1, 0), (0, 1), (0, 0)])  # (column, row) of right, up, left, down, stay
 _COLOURS = "RdBu"
+_LARGEST_WITH_ARROWS = 30  # cells a side; on larger grids they would hide the cells
 
 
 def reward_figure(
@@ -43,7 +44,8 @@ def reward_figure(
     right.set_xlabel(
         f"smaller cell: less certain; std from {std.min():.2g} to {std.max():.2g}", fontsize=9, labelpad=14
     )
-    left.set_xlabel("arrows: greedy policy; S start, G goal", fontsize=9, labelpad=14)
+    arrows = "arrows: greedy policy; " if size <= _LARGEST_WITH_ARROWS else ""
+    left.set_xlabel(f"{arrows}S start, G goal", fontsize=9, labelpad=14)
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -61,10 +63,12 @@ def _panel(
     limit = max(abs(reward).max(), 1e-9)
     norm = TwoSlopeNorm(0, -limit, limit)
     squares = [Rectangle((c - s / 2, r - s / 2), s, s) for r, c, s in zip(rows, columns, side, strict=True)]
-    cells = PatchCollection(squares, cmap=_COLOURS, norm=norm, edgecolor="0.75", linewidth=0.4)
+    cells = PatchCollection(
+        squares, cmap=_COLOURS, norm=norm, edgecolor="0.75", linewidth=0.4 if size <= _LARGEST_WITH_ARROWS else 0
+    )
     cells.set_array(reward)
     axes.add_collection(cells)
-    if size <= 30:
+    if size <= _LARGEST_WITH_ARROWS:
         moves = _ARROWS[actions] * 0.32
         going = actions != len(_ARROWS) - 1
         axes.quiver(
