@@ -14,6 +14,9 @@ class ConfigurationError(MavrlError):
         self.value = value
         self.allowed = allowed
 
+    def __reduce__(self) -> tuple:  # it comes back from worker processes
+        return type(self), (self.key, self.value, self.allowed)
+
 
 class StorageError(MavrlError):
     """A file or directory cannot be written or read: disk full, no permission, damaged."""

@@ -60,3 +60,8 @@ def _mix(value: int) -> int:
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
     return value ^ (value >> 31)
+
+
+def model_streams(models: list[tuple[int, int]], purpose: str) -> list[torch.Generator]:
+    """A source of initial weights for each model, given its seed and member."""
+    return [torch_stream(seed, purpose, member) for seed, member in models]

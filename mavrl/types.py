@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-Same = TypeVar("Same", bound="_Tensors")
+Same = TypeVar("Same", bound="Tensors")
 
 
-class _Tensors:
+class Tensors:
     """Operations that act alike on every tensor of a batch."""
 
     def map(self: Same, function) -> Same:
@@ -21,7 +21,7 @@ class _Tensors:
         changes = {}
         for field in fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
-            changes[field.name] = value.map(function) if isinstance(value, _Tensors) else function(value)
+            changes[field.name] = value.map(function) if isinstance(value, Tensors) else function(value)
         return replace(self, **changes)  # type: ignore[type-var]
 
     def take(self: Same, index: Int[Tensor, "R B"]) -> Same:
@@ -35,8 +35,10 @@ class _Tensors:
 
 
 @dataclass(frozen=True)
-class Transitions(_Tensors):
+class Transitions(Tensors):
     """Steps of an environment, in any arrangement that starts with R and B.
+
+    A state is a number in a finite environment, and otherwise an observation, with a last axis O after the steps'.
 
     Args:
         state: state that the action was taken in.
@@ -47,20 +49,31 @@ class Transitions(_Tensors):
         valid: a real step, not padding.
     """
 
-    state: Int[Tensor, "R B *steps"]
+    state: Int[Tensor, "R B *steps"] | Float[Tensor, "R B *steps_and_O"]
     action: Int[Tensor, "R B *steps"]
-    next_state: Int[Tensor, "R B *steps"]
+    next_state: Int[Tensor, "R B *steps"] | Float[Tensor, "R B *steps_and_O"]
     next_action: Int[Tensor, "R B *steps"]
     terminal: Bool[Tensor, "R B *steps"]
     valid: Bool[Tensor, "R B *steps"]
 
     def __post_init__(self) -> None:
         shapes = {field.name: tuple(getattr(self, field.name).shape) for field in fields(self)}
-        if len(set(shapes.values())) != 1 or self.state.ndim < 2:
-            raise ValueError(f"transitions need equal shapes (R, B, ...), got {shapes}")
+        steps, features = shapes["action"], shapes["state"][-1:] if self.state.is_floating_point() else ()
+        expected = {name: steps + features if name in ("state", "next_state") else steps for name in shapes}
+        if len(steps) < 2 or shapes != expected:
+            raise ValueError(f"transitions need equal shapes (R, B, ...), observations one axis more; got {shapes}")
+        if self.state.is_floating_point() != self.next_state.is_floating_point():
+            raise ValueError(
+                f"state is {self.state.dtype}, next_state {self.next_state.dtype}: numbers or observations"
+            )
+
+    def flatten(self) -> "Transitions":
+        """The same steps in shape (R, N)."""
+        steps = self.action.ndim
+        return self.map(lambda tensor: tensor.flatten(1, steps - 1))
 
 
-class _Feedback(_Tensors):
+class _Feedback(Tensors):
     transitions: Transitions
 
     @property
@@ -84,8 +97,8 @@ class PreferenceBatch(_Feedback):
 
     def __post_init__(self) -> None:
         _check_layout("PreferenceBatch", self.transitions, self.first_preferred, ndim=4)
-        if self.transitions.state.shape[2] != 2:
-            raise ValueError(f"a pair has 2 segments, got shape {tuple(self.transitions.state.shape)}")
+        if self.transitions.action.shape[2] != 2:
+            raise ValueError(f"a pair has 2 segments, got shape {tuple(self.transitions.action.shape)}")
 
 
 @dataclass(frozen=True)
@@ -140,6 +153,6 @@ def segment_mean(values: Float[Tensor, "*batch T"], valid: Bool[Tensor, "*batch 
 
 
 def _check_layout(name: str, transitions: Transitions, label: Tensor, ndim: int) -> None:
-    shape = tuple(transitions.state.shape)
+    shape = tuple(transitions.action.shape)
     if len(shape) != ndim or tuple(label.shape) != shape[:2]:
         raise ValueError(f"{name}: transitions {shape} and labels {tuple(label.shape)} do not fit")

@@ -29,6 +29,15 @@ def numbered(*shape: int, valid: torch.Tensor | None = None) -> Transitions:
     )
 
 
+def observed(*shape: int, features: int = 3, valid: torch.Tensor | None = None) -> Transitions:
+    """The same with observations: feature o of state n is n + o / 10."""
+    steps = numbered(*shape, valid=valid)
+    feature = torch.arange(features) / 10
+    return dataclasses.replace(
+        steps, state=steps.state[..., None] + feature, next_state=steps.next_state[..., None] + feature
+    )
+
+
 @pytest.fixture
 def without_shape_checks(monkeypatch):
     """As users run it: annotations are not checked, so the batches must do it themselves."""
@@ -46,6 +55,50 @@ class TestTransitions:
     def test_refuses_a_missing_batch_axis(self):
         with pytest.raises(ValueError, match=r"\(R, B"):
             numbered(3)
+
+    @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4), (1, 2, 2, 3)])
+    @pytest.mark.parametrize("features", [1, 2, 4])
+    def test_observations_have_one_axis_more(self, shape, features):
+        steps = observed(*shape, features=features)
+        assert steps.state.shape == steps.next_state.shape == (*shape, features)
+        assert steps.action.shape == shape
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda steps: {"state": steps.state[..., 0], "next_state": steps.next_state[..., 0]},  # no axis O
+            lambda steps: {"state": steps.state.long(), "next_state": steps.next_state.long()},  # numbers with one
+            lambda steps: {"state": steps.state[..., None], "next_state": steps.next_state[..., None]},  # two
+            lambda steps: {"next_state": steps.next_state[..., :-1]},
+            lambda steps: {"state": steps.state[:, :-1]},
+            lambda steps: {"valid": steps.valid[:, :-1]},
+            lambda steps: {"terminal": steps.terminal[..., None]},
+            lambda steps: {"next_state": steps.action},
+        ],
+    )
+    @pytest.mark.usefixtures("without_shape_checks")
+    def test_refuses_observations_that_do_not_fit(self, change):
+        good = observed(2, 3, 4)
+        with pytest.raises(ValueError, match=r"equal shapes|one axis more"):
+            dataclasses.replace(good, **change(good))
+
+    @pytest.mark.usefixtures("without_shape_checks")
+    def test_refuses_an_observation_beside_a_number(self):
+        good = observed(2, 3)
+        with pytest.raises(ValueError, match="numbers or observations"):
+            dataclasses.replace(good, next_state=good.next_state.long())
+
+    @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4), (2, 3, 2, 4)])
+    def test_flatten_lines_up_all_steps_of_a_replicate(self, shape):
+        for steps in (numbered(*shape), observed(*shape)):
+            flat = steps.flatten()
+            n = int(torch.tensor(shape[1:]).prod())
+            assert flat.action.shape == flat.valid.shape == (2, n)
+            assert flat.state.shape == flat.next_state.shape == (2, n, *steps.state.shape[len(shape) :])
+            number = torch.arange(2 * n).view(2, n)
+            assert flat.action.equal(number + 1000)
+            first_feature = flat.state[..., 0] if flat.state.is_floating_point() else flat.state
+            assert first_feature.equal(number.to(first_feature.dtype))
 
     def test_annotations_are_checked_in_tests(self):
         good = numbered(2, 3)
@@ -67,6 +120,24 @@ class TestOperationsOnEveryTensor:
             expected = getattr(original, field.name)
             rows = [[expected[0, 2], expected[0, 0]], [expected[1, 1], expected[1, 1]]]
             assert torch.equal(getattr(taken.transitions, field.name), torch.stack([torch.stack(row) for row in rows]))
+
+    def test_take_keeps_the_features_of_an_observation_together(self):
+        batch = StopBatch(observed(2, 3, 4), torch.zeros(2, 3, dtype=torch.int64))
+        index = torch.tensor([[2, 0], [1, 1]])
+        taken = batch.take(index)
+        for r in range(2):
+            for b in range(2):
+                sample = int(index[r, b])
+                assert taken.transitions.state[r, b].equal(batch.transitions.state[r, sample])
+                assert taken.transitions.next_state[r, b].equal(batch.transitions.next_state[r, sample])
+                assert taken.transitions.action[r, b].equal(batch.transitions.action[r, sample])
+
+    def test_repeat_replicates_of_observations(self):
+        batch = DemonstrationBatch(observed(2, 5))
+        repeated = batch.repeat_replicates(2).transitions
+        assert repeated.state.shape == (4, 5, 3)
+        assert repeated.state[[0, 2]].equal(batch.transitions.state)
+        assert repeated.state[[1, 3]].equal(batch.transitions.state)
 
     def test_repeat_replicates_keeps_copies_together(self):
         batch = StopBatch(numbered(2, 1, 3), torch.tensor([[0], [3]]))
@@ -90,6 +161,19 @@ class TestLayouts:
     def test_preference_needs_pairs(self):
         with pytest.raises(ValueError, match="2 segments"):
             PreferenceBatch(numbered(1, 4, 3, 5), torch.zeros(1, 4, dtype=torch.bool))
+
+    def test_layouts_count_the_axes_of_steps_and_not_that_of_observations(self):
+        label = torch.zeros(1, 4, dtype=torch.int64)
+        assert PreferenceBatch(observed(1, 4, 2, 5), label.bool()).transitions.state.shape == (1, 4, 2, 5, 3)
+        assert DemonstrationBatch(observed(1, 4)).transitions.state.shape == (1, 4, 3)
+        assert RatingBatch(observed(1, 4, 5), label).transitions.state.shape == (1, 4, 5, 3)
+        assert StopBatch(observed(1, 4, 5), label).transitions.state.shape == (1, 4, 5, 3)
+        with pytest.raises(ValueError, match="2 segments"):
+            PreferenceBatch(observed(1, 4, 3, 2, features=2), label.bool())
+        with pytest.raises(ValueError, match="RatingBatch"):
+            RatingBatch(observed(1, 4), label)
+        with pytest.raises(ValueError, match="DemonstrationBatch"):
+            DemonstrationBatch(observed(1, 4, 5))
 
     @pytest.mark.parametrize(
         ("build", "name"),
@@ -128,6 +212,13 @@ class TestValidSamples:
         valid = torch.tensor([[[True, True], [True, False], [False, False]]])
         batch = StopBatch(numbered(1, 3, 2, valid=valid), torch.full((1, 3), 2))
         assert batch.valid_samples.tolist() == [[True, True, False]]
+
+    def test_features_of_observations_do_not_matter(self):
+        valid = torch.tensor([[[True, True], [True, False], [False, False]]])
+        batch = StopBatch(observed(1, 3, 2, features=1, valid=valid), torch.full((1, 3), 2))
+        assert batch.valid_samples.tolist() == [[True, True, False]]
+        steps = torch.tensor([[True, False, True]])
+        assert torch.equal(DemonstrationBatch(observed(1, 3, valid=steps)).valid_samples, steps)
 
     def test_a_pair_counts_from_one_valid_step(self):
         valid = torch.zeros(1, 2, 2, 3, dtype=torch.bool)

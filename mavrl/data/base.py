@@ -10,11 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mavrl.behaviour import boltzmann_policy
 from mavrl.data.cache import Arrays, DatasetCache
-from mavrl.data.rollouts import simulate_episodes
-from mavrl.data.segments import sample_segments
-from mavrl.envs.problem import TabularProblem
+from mavrl.data.simulation import Behaviour, EpisodesTooShort, Simulated, Simulator, Stream
 from mavrl.errors import ConfigurationError
 from mavrl.feedback.base import FeedbackLikelihood
 from mavrl.streams import numpy_stream, torch_stream
@@ -44,7 +41,7 @@ class ShuffledBatches(Generic[Batch]):
         self.sampler = self  # Lightning announces each epoch to a loader's sampler, and asks for a batch sampler too
         self.batch_sampler = None
         self._seeds = seeds
-        self._n_samples = data.transitions.state.shape[1]
+        self._n_samples = data.transitions.action.shape[1]
         self._batch_size = self._n_samples if batch_size is None else min(batch_size, self._n_samples)
         self._purpose = purpose
         self._passes = passes
@@ -88,13 +85,13 @@ class FeedbackData(ABC, Generic[Batch]):
         self.gen_samples = max(n_samples, gen_samples)
 
     def simulate_all(
-        self, problem: TabularProblem, seeds: list[int], cache: DatasetCache, split: str, environment: dict[str, Any]
+        self, simulator: Simulator, seeds: list[int], cache: DatasetCache, split: str, environment: dict[str, Any]
     ) -> tuple[Batch, dict[str, Tensor]]:
         """The first `n_samples` samples of every replicate, from the cache where it has them.
 
         Args:
             split: "train" or "validation"; they are independent streams.
-            environment: what identifies the problem in the cache.
+            environment: what identifies the simulator in the cache.
 
         Returns:
             The batch, and what the model is told of the teacher, by name, shape (R, ...).
@@ -103,9 +100,7 @@ class FeedbackData(ABC, Generic[Batch]):
         entries = [cache.read(key, self.n_samples) for key in keys]
         missing = [k for k, entry in enumerate(entries) if entry is None]
         if missing:
-            if len(problem.reward) > 1:
-                problem = dataclasses.replace(problem, reward=problem.reward[missing])
-            simulated = self.simulate(problem, [(seeds[k], split) for k in missing])
+            simulated = self.simulate(simulator.only(missing), [(seeds[k], self.kind, split) for k in missing])
             for row, k in enumerate(missing):
                 entry = {name: array[row] for name, array in simulated.items()}
                 cache.write(keys[k], entry, self.gen_samples)
@@ -113,12 +108,8 @@ class FeedbackData(ABC, Generic[Batch]):
         return self.assemble([entry for entry in entries if entry is not None])
 
     @abstractmethod
-    def simulate(self, problem: TabularProblem, streams: list[tuple[int, str]]) -> Arrays:
-        """`gen_samples` samples for each replicate, as arrays of shape (R, N, ...), or (R, ...) if named "teacher_*".
-
-        Args:
-            streams: seed and split of each replicate, for `self.numpy_streams` and `self.torch_streams`.
-        """
+    def simulate(self, simulator: Simulator, streams: list[Stream]) -> Arrays:
+        """`gen_samples` samples for each replicate: arrays of shape (R, N, ...), or (R, ...) if named "teacher_*"."""
 
     @abstractmethod
     def assemble(self, entries: list[Arrays]) -> tuple[Batch, dict[str, Tensor]]:
@@ -131,12 +122,6 @@ class FeedbackData(ABC, Generic[Batch]):
     @abstractmethod
     def settings(self) -> dict[str, Any]:
         """Settings of behaviour and teacher that the samples depend on, for the cache key."""
-
-    def numpy_streams(self, streams: list[tuple[int, str]], purpose: str) -> list[np.random.Generator]:
-        return [numpy_stream(seed, self.kind, split, purpose) for seed, split in streams]
-
-    def torch_streams(self, streams: list[tuple[int, str]], purpose: str) -> list[torch.Generator]:
-        return [torch_stream(seed, self.kind, split, purpose) for seed, split in streams]
 
     def _key(self, seed: int, split: str, environment: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -156,59 +141,70 @@ class SegmentData(FeedbackData[Batch]):
         segment_len: steps T of a segment.
         n_episodes: episodes that the segments of a replicate are drawn from.
         behaviour_rationality: rationality of the policy that acts in them; 0 is a random walk.
+        behaviour_epsilon: how often it takes a uniformly random action instead.
     """
 
     def __init__(
-        self, n_samples: int, gen_samples: int, segment_len: int, n_episodes: int, behaviour_rationality: float
+        self,
+        n_samples: int,
+        gen_samples: int,
+        segment_len: int,
+        n_episodes: int,
+        behaviour_rationality: float,
+        behaviour_epsilon: float = 0.0,
     ) -> None:
         super().__init__(n_samples, gen_samples)
         self.segment_len = segment_len
         self.n_episodes = n_episodes
-        self.behaviour_rationality = behaviour_rationality
+        self.behaviour = Behaviour(behaviour_rationality, behaviour_epsilon)
 
     def settings(self) -> dict[str, Any]:
-        behaviour = ("segment_len", "n_episodes", "behaviour_rationality")
-        return {**{name: getattr(self, name) for name in behaviour}, "teacher": self.teacher_settings()}
+        drawn = {"segment_len": self.segment_len, "n_episodes": self.n_episodes}
+        return {**drawn, "behaviour": dataclasses.asdict(self.behaviour), "teacher": self.teacher_settings()}
 
     @abstractmethod
     def teacher_settings(self) -> dict[str, Any]:
         """Settings of the teacher that its labels depend on."""
 
-    def segments(self, problem: TabularProblem, streams: list[tuple[int, str]], count: int, wanted: int) -> Transitions:
+    def segments(self, simulator: Simulator, streams: list[Stream], count: int, distinct: int) -> Simulated:
         """`count` segments a replicate from episodes of the behaviour policy, shape (R, count, T).
 
         Raises:
-            ConfigurationError: no episode is as long as a segment, or fewer than `wanted` segments exist.
+            ConfigurationError: no episode is as long as a segment, or fewer than `distinct` segments exist.
         """
-        policy = boltzmann_policy(problem.q, self.behaviour_rationality).numpy()
-        episodes = simulate_episodes(problem, policy, self.n_episodes, self.numpy_streams(streams, "episodes"))
-        longest, places = int(episodes.length.max()), int(episodes.length.sum(-1).min())
-        if self.segment_len > longest:
-            allowed = f"at most {longest}, the length of the longest simulated episode"
-            raise ConfigurationError(f"feedback.{self.kind}.segment_len", self.segment_len, allowed)
-        if wanted > places:
-            allowed = f"needs {wanted} segments; only {places} exist in {self.n_episodes} simulated episodes"
-            raise ConfigurationError(f"feedback.{self.kind}.n_samples", self.n_samples, allowed)
-        return sample_segments(episodes, count, self.segment_len, self.numpy_streams(streams, "segments"))
+        try:
+            return simulator.segments(streams, self.behaviour, self.n_episodes, count, self.segment_len, distinct)
+        except EpisodesTooShort as error:
+            if self.segment_len > error.longest:
+                allowed = f"at most {error.longest}, the length of the longest simulated episode"
+                raise ConfigurationError(f"feedback.{self.kind}.segment_len", self.segment_len, allowed) from error
+            allowed = f"needs {distinct} segments; only {error.places} exist in {self.n_episodes} simulated episodes"
+            raise ConfigurationError(f"feedback.{self.kind}.n_samples", self.n_samples, allowed) from error
+
+
+def label_streams(streams: list[Stream]) -> list[torch.Generator]:
+    """Where the teacher of each replicate draws its labels from."""
+    return [torch_stream(seed, kind, split, "labels") for seed, kind, split in streams]
 
 
 def pack_transitions(transitions: Transitions) -> Arrays:
     """Compact arrays of transitions, for the cache."""
     columns = {field.name: getattr(transitions, field.name).numpy() for field in dataclasses.fields(transitions)}
-    return {name: c if c.dtype == bool else c.astype(np.int32) for name, c in columns.items()}
+    return {name: c.astype(np.int32) if c.dtype == np.int64 else c for name, c in columns.items()}
 
 
 def unpack_transitions(entries: list[Arrays], n_samples: int) -> Transitions:
     """The first `n_samples` samples of every replicate; shorter samples are padded with invalid steps."""
     names = [field.name for field in dataclasses.fields(Transitions)]
-    longest = max(entry["state"].shape[-1] for entry in entries)
+    step_axis = entries[0]["action"].ndim - 1
+    longest = max(entry["action"].shape[-1] for entry in entries)
 
     def stacked(name: str) -> Tensor:
-        rows = [_padded(entry[name][:n_samples], longest) for entry in entries]
+        rows = [_padded(entry[name][:n_samples], longest, step_axis) for entry in entries]
         return torch.from_numpy(np.stack(rows))
 
     columns = {name: stacked(name) for name in names}
-    return Transitions(**{name: c if c.dtype == torch.bool else c.long() for name, c in columns.items()})
+    return Transitions(**{name: c.long() if c.dtype == torch.int32 else c for name, c in columns.items()})
 
 
 def at_steps(table: Float[Tensor, "r S A"], transitions: Transitions) -> Float[Tensor, "R B *steps"]:
@@ -219,6 +215,7 @@ def at_steps(table: Float[Tensor, "r S A"], transitions: Transitions) -> Float[T
     return flat.gather(1, index.flatten(1)).view(index.shape)
 
 
-def _padded(array: np.ndarray, length: int) -> np.ndarray:
-    width = [(0, 0)] * (array.ndim - 1) + [(0, length - array.shape[-1])]
+def _padded(array: np.ndarray, length: int, axis: int) -> np.ndarray:
+    """The array with zeros after its end along one axis, up to this length."""
+    width = [(0, length - array.shape[axis] if k == axis else 0) for k in range(array.ndim)]
     return np.pad(array, width)

@@ -1,20 +1,16 @@
 """Simulated demonstrations: whole episodes of a Boltzmann policy."""
 
+import dataclasses
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from mavrl.data.base import FeedbackData, pack_transitions, unpack_transitions
 from mavrl.data.cache import Arrays
-from mavrl.data.rollouts import simulate_episodes
-from mavrl.data.segments import cut
-from mavrl.envs.problem import TabularProblem
+from mavrl.data.simulation import Behaviour, Simulator, Stream
 from mavrl.feedback.demonstration import DemonstrationLikelihood
 from mavrl.types import DemonstrationBatch, Transitions
-
-_GROUP = 16  # episodes that share a stream: the first n episodes do not depend on how many follow
 
 
 class DemonstrationData(FeedbackData[DemonstrationBatch]):
@@ -23,38 +19,32 @@ class DemonstrationData(FeedbackData[DemonstrationBatch]):
     Args:
         teacher_rationality: beta of the demonstrator.
         model_rationality: beta that the model assumes.
+        minimum_return: the demonstrator shows no episode of a lower true return; None for no such limit.
     """
 
     kind = "demonstration"
 
-    def __init__(self, n_samples: int, gen_samples: int, teacher_rationality: float, model_rationality: float) -> None:
+    def __init__(
+        self,
+        n_samples: int,
+        gen_samples: int,
+        teacher_rationality: float,
+        model_rationality: float,
+        minimum_return: float | None = None,
+    ) -> None:
         super().__init__(n_samples, gen_samples)
-        self.teacher_rationality = teacher_rationality
+        self.behaviour = Behaviour(teacher_rationality, minimum_return=minimum_return)
         self.model_rationality = model_rationality
 
     def settings(self) -> dict[str, Any]:
-        return {"rationality": self.teacher_rationality}
+        return {"behaviour": dataclasses.asdict(self.behaviour)}
 
-    def simulate(self, problem: TabularProblem, streams: list[tuple[int, str]]) -> Arrays:
-        policy = DemonstrationLikelihood(self.teacher_rationality).policy(problem.q).numpy()
-        groups = []
-        for group in range(-(-self.gen_samples // _GROUP)):
-            episodes = simulate_episodes(problem, policy, _GROUP, self.numpy_streams(streams, f"episodes {group}"))
-            number = np.broadcast_to(np.arange(_GROUP), episodes.length.shape)
-            whole = cut(episodes, number, np.zeros_like(number), int(episodes.length.max()))
-            groups.append(pack_transitions(whole))
-        longest = max(group["state"].shape[-1] for group in groups)
-        width = [(0, 0), (0, 0)]
-        return {
-            name: np.concatenate(
-                [np.pad(group[name], [*width, (0, longest - group[name].shape[-1])]) for group in groups], axis=1
-            )[:, : self.gen_samples]
-            for name in groups[0]
-        }
+    def simulate(self, simulator: Simulator, streams: list[Stream]) -> Arrays:
+        return pack_transitions(simulator.episodes(streams, self.behaviour, self.gen_samples).transitions)
 
     def assemble(self, entries: list[Arrays]) -> tuple[DemonstrationBatch, dict[str, Tensor]]:
         episodes = unpack_transitions(entries, self.n_samples)
-        return DemonstrationBatch(_valid_first(episodes.map(lambda tensor: tensor.flatten(1)))), {}
+        return DemonstrationBatch(_valid_first(episodes.flatten())), {}
 
     def likelihood(self, teacher: dict[str, Tensor], n_models: int) -> DemonstrationLikelihood:
         return DemonstrationLikelihood(self.model_rationality)

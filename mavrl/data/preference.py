@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mavrl.data.base import SegmentData, at_steps, pack_transitions, unpack_transitions
+from mavrl.data.base import SegmentData, label_streams, pack_transitions, unpack_transitions
 from mavrl.data.cache import Arrays
-from mavrl.envs.problem import TabularProblem
+from mavrl.data.simulation import Simulator, Stream
 from mavrl.feedback.preference import PreferenceLikelihood
 from mavrl.types import PreferenceBatch
 
@@ -30,13 +30,12 @@ class PreferenceData(SegmentData[PreferenceBatch]):
     def teacher_settings(self) -> dict[str, Any]:
         return {"rationality": self.teacher_rationality}
 
-    def simulate(self, problem: TabularProblem, streams: list[tuple[int, str]]) -> Arrays:
-        segments = self.segments(problem, streams, 2 * self.gen_samples, 2 * self.gen_samples)
+    def simulate(self, simulator: Simulator, streams: list[Stream]) -> Arrays:
+        segments = self.segments(simulator, streams, 2 * self.gen_samples, 2 * self.gen_samples)
         pairs = segments.map(lambda tensor: tensor.unflatten(1, (self.gen_samples, 2)))
-        reward = at_steps(problem.reward[..., None], pairs)
         teacher = PreferenceLikelihood(self.teacher_rationality)
-        batch = teacher.sample(reward, pairs, self.torch_streams(streams, "labels"))
-        return {**pack_transitions(pairs), "first_preferred": batch.first_preferred.numpy()}
+        batch = teacher.sample(pairs.reward, pairs.transitions, label_streams(streams))
+        return {**pack_transitions(pairs.transitions), "first_preferred": batch.first_preferred.numpy()}
 
     def assemble(self, entries: list[Arrays]) -> tuple[PreferenceBatch, dict[str, Tensor]]:
         labels = torch.stack([torch.from_numpy(entry["first_preferred"][: self.n_samples]) for entry in entries])

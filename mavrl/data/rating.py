@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mavrl.data.base import CALIBRATION_SEGMENTS, SegmentData, at_steps, pack_transitions, unpack_transitions
+from mavrl.data.base import CALIBRATION_SEGMENTS, SegmentData, label_streams, pack_transitions, unpack_transitions
 from mavrl.data.cache import Arrays
-from mavrl.envs.problem import TabularProblem
+from mavrl.data.simulation import Simulator, Stream
 from mavrl.feedback.rating import RatingLikelihood
 from mavrl.types import RatingBatch, segment_mean
 
@@ -28,15 +28,15 @@ class RatingData(SegmentData[RatingBatch]):
     def teacher_settings(self) -> dict[str, Any]:
         return {"n_categories": self.n_categories}
 
-    def simulate(self, problem: TabularProblem, streams: list[tuple[int, str]]) -> Arrays:
-        segments = self.segments(problem, streams, max(CALIBRATION_SEGMENTS, self.gen_samples), self.gen_samples)
-        reward = at_steps(problem.reward[..., None], segments)
-        mean_reward = segment_mean(reward, segments.valid)[:, :CALIBRATION_SEGMENTS]
-        teacher = RatingLikelihood.from_quantiles(mean_reward, self.n_categories)
-        rated = segments.map(lambda tensor: tensor[:, : self.gen_samples])
+    def simulate(self, simulator: Simulator, streams: list[Stream]) -> Arrays:
+        segments = self.segments(simulator, streams, max(CALIBRATION_SEGMENTS, self.gen_samples), self.gen_samples)
+        known, rated = segments.first(CALIBRATION_SEGMENTS), segments.first(self.gen_samples)
+        teacher = RatingLikelihood.from_quantiles(
+            segment_mean(known.reward, known.transitions.valid), self.n_categories
+        )
         with torch.no_grad():
-            batch = teacher.sample(reward[:, : self.gen_samples], rated, self.torch_streams(streams, "labels"))
-        return {**pack_transitions(rated), "rating": batch.rating.numpy()}
+            batch = teacher.sample(rated.reward, rated.transitions, label_streams(streams))
+        return {**pack_transitions(rated.transitions), "rating": batch.rating.numpy()}
 
     def assemble(self, entries: list[Arrays]) -> tuple[RatingBatch, dict[str, Tensor]]:
         labels = torch.stack([torch.from_numpy(entry["rating"][: self.n_samples]) for entry in entries])

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mavrl.data.base import CALIBRATION_SEGMENTS, SegmentData, at_steps, pack_transitions, unpack_transitions
+from mavrl.data.base import CALIBRATION_SEGMENTS, SegmentData, label_streams, pack_transitions, unpack_transitions
 from mavrl.data.cache import Arrays
-from mavrl.envs.problem import TabularProblem
+from mavrl.data.simulation import Simulator, Stream
 from mavrl.feedback.stop import StopLikelihood
 from mavrl.types import StopBatch
 
@@ -35,18 +35,13 @@ class StopData(SegmentData[StopBatch]):
     def teacher_settings(self) -> dict[str, Any]:
         return {"discount": self.discount, "percentile": self.percentile, "scale": self.scale}
 
-    def simulate(self, problem: TabularProblem, streams: list[tuple[int, str]]) -> Arrays:
-        segments = self.segments(problem, streams, max(CALIBRATION_SEGMENTS, self.gen_samples), self.gen_samples)
-        regret = at_steps(problem.q.amax(-1, keepdim=True) - problem.q, segments)
-        pool, watched = (
-            segments.map(lambda tensor, n=n: tensor[:, :n]) for n in (CALIBRATION_SEGMENTS, self.gen_samples)
-        )
-        teacher = StopLikelihood.calibrated(
-            regret[:, :CALIBRATION_SEGMENTS], pool, self.discount, self.percentile, self.scale
-        )
-        batch = teacher.sample(regret[:, : self.gen_samples], watched, self.torch_streams(streams, "labels"))
+    def simulate(self, simulator: Simulator, streams: list[Stream]) -> Arrays:
+        segments = self.segments(simulator, streams, max(CALIBRATION_SEGMENTS, self.gen_samples), self.gen_samples)
+        known, watched = segments.first(CALIBRATION_SEGMENTS), segments.first(self.gen_samples)
+        teacher = StopLikelihood.calibrated(known.regret, known.transitions, self.discount, self.percentile, self.scale)
+        batch = teacher.sample(watched.regret, watched.transitions, label_streams(streams))
         rate = teacher.rate.numpy()
-        return {**pack_transitions(watched), "stop_step": batch.stop_step.numpy(), "teacher_rate": rate}
+        return {**pack_transitions(watched.transitions), "stop_step": batch.stop_step.numpy(), "teacher_rate": rate}
 
     def assemble(self, entries: list[Arrays]) -> tuple[StopBatch, dict[str, Tensor]]:
         labels = torch.stack([torch.from_numpy(entry["stop_step"][: self.n_samples]) for entry in entries])

@@ -31,6 +31,33 @@ class BatchedLinear(nn.Module):
         return self.weight + self.bias
 
 
+class Standardization(nn.Module):
+    """(x - mean) / std of each feature for each model, clipped: far from the data a network sees the edge of them.
+
+    Args:
+        mean, std: of the features, shape (R, O).
+    """
+
+    mean: Tensor
+    std: Tensor
+    LARGEST = 5.0
+
+    def __init__(self, mean: Float[Tensor, "R O"], std: Float[Tensor, "R O"]) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean[:, None].float())
+        self.register_buffer("std", std[:, None].float())
+
+    @classmethod
+    def none(cls, n_models: int, n_features: int) -> "Standardization":
+        """Leaves every feature as it is."""
+        return cls(torch.zeros(n_models, n_features), torch.full((n_models, n_features), torch.inf))
+
+    def forward(self, x: Float[Tensor, "#R N O"]) -> Float[Tensor, "R N O"]:
+        if bool(self.std[0, 0, 0].isinf()):
+            return x.expand(len(self.std), -1, -1)
+        return ((x - self.mean) / self.std).clamp(-self.LARGEST, self.LARGEST)
+
+
 class BatchedMLP(nn.Module):
     """Linear layers with a LeakyReLU after each hidden one.
 
@@ -57,5 +84,5 @@ class BatchedMLP(nn.Module):
 
     def _after_first(self, x: Tensor) -> Tensor:
         for layer in list(self.layers)[1:]:
-            x = layer(torch.nn.functional.leaky_relu(x))
+            x = layer(torch.nn.functional.leaky_relu_(x))  # in place: nothing else reads it
         return x

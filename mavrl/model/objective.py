@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mavrl.data.base import at_steps
 from mavrl.feedback.base import FeedbackLikelihood
 from mavrl.model.posterior import RewardPosterior, RewardPrior
+from mavrl.model.support import Scales, StateSupport, Support
 from mavrl.model.terms import masked_mean
 from mavrl.model.values import ValueSource
 from mavrl.types import FeedbackBatch
@@ -19,7 +19,11 @@ Noise = Callable[[int], Float[Tensor, "R N"]]
 
 
 class RewardInference(nn.Module):
-    """Everything that is learned together: the posterior, its prior, Q, and what the likelihoods learn themselves."""
+    """Everything that is learned together: the posterior, its prior, Q, and what the likelihoods learn themselves.
+
+    Args:
+        support: where a step evaluates them, given the arguments of `mavrl.model.support.Support`.
+    """
 
     def __init__(
         self,
@@ -27,8 +31,10 @@ class RewardInference(nn.Module):
         prior: RewardPrior,
         values: ValueSource,
         likelihoods: dict[str, FeedbackLikelihood],
+        support: Callable[[dict[str, FeedbackBatch], Scales, list[str]], Support] = StateSupport,
     ) -> None:
         super().__init__()
+        self.support = support
         self.posterior = posterior
         self.prior = prior
         self.values = values
@@ -68,35 +74,42 @@ class Objective(ABC):
     def __call__(self, model: RewardInference, batches: dict[str, FeedbackBatch], noise: Noise) -> Loss:
         """The loss on `batches`, with standard normal numbers from `noise(count)`."""
 
+    def _support(self, model: RewardInference, batches: dict[str, FeedbackBatch], valued: list[str]) -> Support:
+        counts = {name: batch.valid_samples.sum(-1).clamp(min=1) for name, batch in batches.items()}
+        scales = {name: self.sizes[name] / count for name, count in counts.items()}
+        return model.support(batches, scales, valued)
+
 
 class EvidenceLowerBound(Objective):
-    """The negative bound: minus the sum of all log-likelihoods, plus one KL over the state space.
+    """The negative bound: minus the sum of all log-likelihoods, plus the KL over the support.
 
-    One reward of each state is drawn and shared by all feedback. A mini-batch stands for its whole data set: its sum
-    is scaled up to the data set's size. A learned Q adds the Bellman term of every step in the same way.
+    One reward of each point is drawn and shared by all feedback about it. A mini-batch stands for its whole data set:
+    its sum is scaled up to the data set's size. A learned Q adds the Bellman term of the feedback that reads it.
     """
 
     def __call__(self, model: RewardInference, batches: dict[str, FeedbackBatch], noise: Noise) -> Loss:
-        mean, logvar = model.posterior()
+        support = self._support(model, batches, [n for n in batches if model.likelihoods[n].reads == "q"])
+        mean, logvar = model.posterior(support)
         if model.training:
-            model.prior.fit(mean, logvar)
-        kl = model.prior.kl(mean, logvar).sum(-1)
+            model.prior.fit(mean, logvar, support)
+        kl = (support.kl_weights * model.prior.kl(mean, logvar, support)).sum(-1)
         reward = mean + (0.5 * logvar).exp() * noise(mean.shape[-1])
-        q = model.values(reward) if _needs_values(model) else None
+        q = model.values(reward, support) if support.valued else None
         loss = Loss(kl, {"kl": kl})
         for name, batch in batches.items():
             likelihood = model.likelihoods[name]
             valid = batch.valid_samples
-            scale = self.sizes[name] / valid.sum(-1).clamp(min=1)
-            read = likelihood.of_actions(reward[..., None] if q is None or likelihood.reads == "reward" else q)
-            log_prob = likelihood.log_prob(at_steps(read, batch.transitions), batch)
-            log_likelihood = scale * torch.where(valid, log_prob, torch.zeros_like(log_prob)).sum(-1)
+            table = reward[..., None] if q is None or likelihood.reads == "reward" else q
+            log_prob = likelihood.log_prob(support.at(likelihood.of_actions(table), name), batch)
+            log_likelihood = support.scales[name] * torch.where(valid, log_prob, torch.zeros_like(log_prob)).sum(-1)
             loss.total = loss.total - log_likelihood
             loss.terms[f"{name}/log_likelihood"] = log_likelihood
-            bellman = None if q is None else model.values.bellman(q, mean, logvar, batch.transitions)
+            bellman = None
+            if q is not None and name in support.valued:
+                bellman = model.values.bellman(q, mean, logvar, support, name)
             if bellman is not None:
-                real = batch.transitions.valid
-                total = scale * torch.where(real, bellman, torch.zeros_like(bellman)).flatten(1).sum(-1)
+                weights = support.bellman_weights(name)
+                total = torch.where(weights > 0, weights * bellman, torch.zeros_like(bellman)).flatten(1).sum(-1)
                 loss.total = loss.total + self.bellman_weight * total
                 loss.terms[f"{name}/bellman"] = total
         return loss
@@ -122,29 +135,30 @@ class WeightedAverages(Objective):
         self.weights = {name: n / largest if importance_weights else torch.ones_like(n) for name, n in sizes.items()}
 
     def __call__(self, model: RewardInference, batches: dict[str, FeedbackBatch], noise: Noise) -> Loss:
-        mean, logvar = model.posterior()
-        n_models, n_states = mean.shape
+        support = self._support(model, batches, list(batches) if _needs_values(model) else [])
+        mean, logvar = model.posterior(support)
+        n_models, n_points = mean.shape
         if model.training:
-            model.prior.fit(mean, logvar)
-        kl_of_state = model.prior.kl(mean, logvar)
+            model.prior.fit(mean, logvar, support)
+        kl_of_point, std = model.prior.kl(mean, logvar, support), (0.5 * logvar).exp()
         readers = [name for name in batches if model.likelihoods[name].reads == "reward"]
-        counts = [n_states, *(batches[name].transitions.state[0].numel() for name in readers)]
+        counts = [n_points, *(batches[name].transitions.action[0].numel() for name in readers)]
         shared, *own = noise(sum(counts)).split(counts, dim=1)
         draws = dict(zip(readers, own, strict=True))
-        q = model.values(mean + (0.5 * logvar).exp() * shared) if _needs_values(model) else None
+        q = model.values(mean + std * shared, support) if support.valued else None
         loss = Loss(mean.new_zeros(n_models))
         for name, batch in batches.items():
             likelihood, steps = model.likelihoods[name], batch.transitions
             if q is not None and likelihood.reads == "q":
-                read = at_steps(likelihood.of_actions(q), steps)
+                read = support.at(likelihood.of_actions(q), name)
             else:
-                deviation = at_steps((0.5 * logvar).exp()[..., None], steps)
-                read = at_steps(mean[..., None], steps) + deviation * draws[name].view(steps.state.shape)
+                deviation = support.at(std[..., None], name)
+                read = support.at(mean[..., None], name) + deviation * draws[name].view(steps.action.shape)
             nll = -masked_mean(likelihood.log_prob(read, batch), batch.valid_samples)
-            kl = masked_mean(at_steps(kl_of_state[..., None], steps), steps.valid)
+            kl = masked_mean(support.at(kl_of_point[..., None], name), steps.valid)
             total = nll + self.kl_weight * kl
             loss.terms |= {f"{name}/log_likelihood": -nll, f"{name}/kl": kl}
-            per_step = None if q is None else model.values.bellman(q, mean, logvar, steps)
+            per_step = None if q is None else model.values.bellman(q, mean, logvar, support, name)
             if per_step is not None:
                 bellman = masked_mean(per_step, steps.valid)
                 total = total + self.bellman_weight * bellman

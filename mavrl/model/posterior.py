@@ -1,19 +1,37 @@
 """The reward posterior q(r | x) = N(mu(x), exp(logvar(x))) and its prior, for all models at once."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from mavrl.model.layers import BatchedMLP
+from mavrl.model.layers import BatchedMLP, Standardization
+from mavrl.model.support import StepSupport, Support
 from mavrl.model.terms import gaussian_kl
 
+RewardDomain = Literal["s", "sa", "sas"]
 _LOGVAR_RANGE = (-20.0, 2.0)
 
 
-class RewardPosterior(nn.Module):
-    """An amortized Gaussian over the reward of each state of a finite environment; the input is the one-hot state.
+class RewardPosterior(nn.Module, ABC):
+    """An amortized Gaussian over the reward of each point of a support."""
+
+    encoder: BatchedMLP
+
+    @abstractmethod
+    def forward(self, support: Support) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
+        """Mean and log-variance of the reward at every point."""
+
+    def _moments(self, output: Float[Tensor, "R N 2"]) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
+        mean, logvar = output.unbind(-1)
+        return mean, logvar.clamp(*_LOGVAR_RANGE)
+
+
+class StatePosterior(RewardPosterior):
+    """The reward of each state of a finite environment; the encoder's input is the one-hot state.
 
     Args:
         n_states: S.
@@ -25,21 +43,77 @@ class RewardPosterior(nn.Module):
         super().__init__()
         self.encoder = BatchedMLP(n_states, hidden_sizes, 2, generators)
 
-    def forward(self) -> tuple[Float[Tensor, "R S"], Float[Tensor, "R S"]]:
-        """Mean and log-variance of the reward of every state."""
-        mean, logvar = self.encoder.on_one_hot().unbind(-1)
-        return mean, logvar.clamp(*_LOGVAR_RANGE)
+    def forward(self, support: Support | None = None) -> tuple[Float[Tensor, "R S"], Float[Tensor, "R S"]]:
+        return self._moments(self.encoder.on_one_hot())
+
+
+class StepPosterior(RewardPosterior):
+    """The reward of each transition of an environment with observations.
+
+    Where a transition terminates its episode, the encoder learns what is to be added to the prior mean there.
+
+    Args:
+        n_features: O.
+        n_actions: A.
+        domain: what the reward depends on: the state "s", also the action "sa", or also the next state "sas".
+        hidden_sizes: size of each hidden layer.
+        generators: one source of initial weights per model.
+        standardization: of the observations.
+        at_termination: prior mean of the reward where an episode terminates.
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        n_actions: int,
+        domain: RewardDomain,
+        hidden_sizes: Sequence[int],
+        generators: list[torch.Generator],
+        standardization: Standardization,
+        at_termination: float = 0.0,
+    ) -> None:
+        super().__init__()
+        size = n_features * (2 if domain == "sas" else 1) + (0 if domain == "s" else n_actions)
+        self.encoder = BatchedMLP(size, hidden_sizes, 2, generators)
+        self.standardization = standardization
+        self.at_termination = at_termination
+        self._n_actions = n_actions
+        self._domain = domain
+
+    def forward(self, support: Support) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
+        assert isinstance(support, StepSupport)
+        following = support.next_state if self._domain == "sas" else support.state
+        return self.of_steps(support.state, support.action, following, support.terminal)
+
+    def of_steps(
+        self,
+        state: Float[Tensor, "#R N O"],
+        action: Int[Tensor, "#R N"],
+        next_state: Float[Tensor, "#R N O"],
+        terminal: Bool[Tensor, "#R N"],
+    ) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
+        """Mean and log-variance of the reward of transitions; those with a leading axis of 1 are for all models."""
+        parts = [self.standardization(state)]
+        n_models = len(parts[0])
+        if self._domain != "s":
+            one_hot = torch.nn.functional.one_hot(action, self._n_actions).to(state.dtype)
+            parts.append(one_hot.expand(n_models, -1, -1))
+        if self._domain == "sas":
+            parts.append(self.standardization(next_state))
+        mean, logvar = self._moments(self.encoder(torch.cat(parts, dim=-1)))
+        return mean + self.at_termination * terminal, logvar
 
 
 class RewardPrior(nn.Module):
-    """r(s) ~ N(m(s), s0^2) independently in each state.
+    """r(x) ~ N(m(x), s0^2) independently at each point.
 
     With a learned scale, s0^2 is the maximum of the bound given the posterior, in closed form, under an inverse-gamma
-    hyperprior with density proportional to x^(-shape - 1) exp(-rate / x):
-    s0^2 = (sum_s [var + (mu - m)^2] + 2 rate) / (S + 2 shape + 2).
+    hyperprior with density proportional to x^(-shape - 1) exp(-rate / x), where point x counts w(x) times:
+    s0^2 = (sum_x w [var + (mu - m)^2] + 2 rate) / (sum_x w + 2 shape + 2).
 
     Args:
-        mean: m of each state.
+        mean: m of each state of a finite environment, of shape (S,); elsewhere m where an episode terminates, of shape
+            (1,), and m is 0 at other points.
         scale: s0, in units of reward; None to learn it, separately for each model.
         hyperprior_shape, hyperprior_rate: of the inverse gamma; used only when the scale is learned.
         n_models: number of models.
@@ -63,12 +137,14 @@ class RewardPrior(nn.Module):
         self.register_buffer("variance", torch.full((n_models, 1), 1.0 if scale is None else float(scale) ** 2))
 
     @torch.no_grad()
-    def fit(self, mean: Float[Tensor, "R S"], logvar: Float[Tensor, "R S"]) -> None:
+    def fit(self, mean: Float[Tensor, "R N"], logvar: Float[Tensor, "R N"], support: Support) -> None:
         """Move a learned scale to its optimum for this posterior."""
         if self.learned:
-            spread = (logvar.exp() + (mean - self.mean).square()).sum(-1, keepdim=True)
-            self.variance = (spread + 2 * self._rate) / (mean.shape[-1] + 2 * self._shape + 2)
+            weights = support.kl_weights.expand(mean.shape)
+            spread = weights * (logvar.exp() + (mean - support.prior_mean(self.mean)).square())
+            points = weights.sum(-1, keepdim=True)
+            self.variance = (spread.sum(-1, keepdim=True) + 2 * self._rate) / (points + 2 * self._shape + 2)
 
-    def kl(self, mean: Float[Tensor, "R S"], logvar: Float[Tensor, "R S"]) -> Float[Tensor, "R S"]:
-        """KL from the prior in each state, in nats."""
-        return gaussian_kl(mean, logvar, self.mean, self.variance)
+    def kl(self, mean: Float[Tensor, "R N"], logvar: Float[Tensor, "R N"], support: Support) -> Float[Tensor, "R N"]:
+        """KL from the prior at each point, in nats."""
+        return gaussian_kl(mean, logvar, support.prior_mean(self.mean), self.variance)

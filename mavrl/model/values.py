@@ -1,37 +1,40 @@
 """Where Q comes from that demonstrations and stops are scored with: planned from the reward, or learned beside it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mavrl.data.base import at_steps
-from mavrl.model.layers import BatchedMLP
+from mavrl.model.layers import BatchedMLP, Standardization
+from mavrl.model.support import StepSupport, Support
 from mavrl.model.terms import bellman_nll, soft_value
 from mavrl.planning import TransitionModel, plan
-from mavrl.types import Transitions
 
 Backup = Literal["optimal", "soft", "behaviour"]
 
 
 class ValueSource(nn.Module, ABC):
-    """Q of every state for each model, and the term that ties it to the reward."""
+    """Q at every point of a support for each model, and the term that ties it to the reward."""
 
     @abstractmethod
-    def forward(self, reward: Float[Tensor, "R S"]) -> Float[Tensor, "R S A"]:
-        """Q, given one sampled reward of every state."""
+    def forward(self, reward: Float[Tensor, "R N"], support: Support) -> Float[Tensor, "R N A"]:
+        """Q, given one sampled reward of every point."""
 
     def bellman(
         self,
-        q: Float[Tensor, "R S A"],
-        mean: Float[Tensor, "R S"],
-        logvar: Float[Tensor, "R S"],
-        transitions: Transitions,
+        q: Float[Tensor, "R N A"],
+        mean: Float[Tensor, "R N"],
+        logvar: Float[Tensor, "R N"],
+        support: Support,
+        name: str,
     ) -> Float[Tensor, "R B *steps"] | None:
-        """Negative log-likelihood in nats of each step's Bellman residual; None where Q follows from the reward."""
+        """Negative log-likelihood in nats of each step's Bellman residual; None where Q follows from the reward.
+
+        Args:
+            name: the kind of feedback whose steps these are.
+        """
         return None
 
 
@@ -47,7 +50,7 @@ class PlannedValues(ValueSource):
         first = torch.zeros(n_models, transitions.n_states, dtype=torch.int64)
         self.register_buffer("actions", first)  # the last policy, where the next planning starts
 
-    def forward(self, reward: Float[Tensor, "R S"]) -> Float[Tensor, "R S A"]:
+    def forward(self, reward: Float[Tensor, "R S"], support: Support | None = None) -> Float[Tensor, "R S A"]:
         q, actions = plan(self._transitions, reward[..., None], self._gamma, self.actions)
         if self.training:
             self.actions = actions
@@ -58,44 +61,74 @@ class LearnedValues(ValueSource):
     """A network s -> Q(s, .), tied to the reward by the Bellman residual d = Q(s, a) - gamma B(s') (1 - terminal).
 
     Args:
+        network: from states to Q of every action.
         backup: B is max_a' Q(s', a') for "optimal", its soft counterpart for "soft", and Q(s', a') of the data's own
             next action for "behaviour".
         soft_temperature: temperature of the soft backup, in units of Q.
     """
 
-    def __init__(
-        self,
-        n_states: int,
-        n_actions: int,
-        hidden_sizes: Sequence[int],
-        generators: list[torch.Generator],
-        gamma: float,
-        backup: Backup,
-        soft_temperature: float,
-    ) -> None:
+    def __init__(self, network: BatchedMLP, gamma: float, backup: Backup, soft_temperature: float) -> None:
         super().__init__()
-        self.network = BatchedMLP(n_states, hidden_sizes, n_actions, generators)
+        self.network = network
         self._gamma = gamma
         self._backup = backup
         self._temperature = soft_temperature
 
-    def forward(self, reward: Float[Tensor, "R S"]) -> Float[Tensor, "R S A"]:
-        return self.network.on_one_hot()
-
     def bellman(
         self,
-        q: Float[Tensor, "R S A"],
-        mean: Float[Tensor, "R S"],
-        logvar: Float[Tensor, "R S"],
-        transitions: Transitions,
+        q: Float[Tensor, "R N A"],
+        mean: Float[Tensor, "R N"],
+        logvar: Float[Tensor, "R N"],
+        support: Support,
+        name: str,
     ) -> Float[Tensor, "R B *steps"]:
-        n_actions = q.shape[-1]
+        steps = support.transitions(name)
+        following = self._following(q, support, name)
         if self._backup == "behaviour":
-            index = transitions.next_state * n_actions + transitions.next_action
-            following = q.flatten(1).gather(1, index.flatten(1))
+            value = following.gather(-1, steps.next_action[..., None]).squeeze(-1)
+        elif self._backup == "soft":
+            value = soft_value(following, self._temperature)
         else:
-            value = q.amax(-1) if self._backup == "optimal" else soft_value(q, self._temperature)
-            following = value.gather(1, transitions.next_state.flatten(1))
-        following = following.view(transitions.state.shape) * ~transitions.terminal
-        residual = at_steps(q, transitions) - self._gamma * following
-        return bellman_nll(residual, at_steps(mean[..., None], transitions), at_steps(logvar[..., None], transitions))
+            value = following.amax(-1)
+        residual = support.at(q, name) - self._gamma * value * ~steps.terminal
+        return bellman_nll(residual, support.at(mean[..., None], name), support.at(logvar[..., None], name))
+
+    @abstractmethod
+    def _following(self, q: Float[Tensor, "R N A"], support: Support, name: str) -> Float[Tensor, "R B *steps A"]:
+        """Q of every action in the next states of one kind's steps."""
+
+
+class LearnedStateValues(LearnedValues):
+    """Q of every state of a finite environment."""
+
+    def forward(self, reward: Float[Tensor, "R S"], support: Support | None = None) -> Float[Tensor, "R S A"]:
+        return self.network.on_one_hot()
+
+    def _following(self, q: Float[Tensor, "R S A"], support: Support, name: str) -> Float[Tensor, "R B *steps A"]:
+        state = support.transitions(name).next_state
+        rows = torch.arange(len(q)).view(-1, *[1] * (state.ndim - 1))
+        return q[rows, state]
+
+
+class LearnedStepValues(LearnedValues):
+    """Q of the states that the transitions of a step start from, and those that they lead to.
+
+    Args:
+        standardization: of the observations.
+    """
+
+    def __init__(self, *arguments: Any, standardization: Standardization, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.standardization = standardization
+
+    def of_states(self, state: Float[Tensor, "#R N O"]) -> Float[Tensor, "R N A"]:
+        return self.network(self.standardization(state))
+
+    def forward(self, reward: Float[Tensor, "R N"], support: Support) -> Float[Tensor, "R N A"]:
+        assert isinstance(support, StepSupport)
+        return self.of_states(support.state[:, : support.n_valued])
+
+    def _following(self, q: Float[Tensor, "R N A"], support: Support, name: str) -> Float[Tensor, "R B *steps A"]:
+        steps = support.transitions(name)
+        flat = steps.next_state.flatten(1, steps.action.ndim - 1)
+        return self.of_states(flat).view(*steps.action.shape, -1)

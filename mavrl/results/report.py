@@ -8,6 +8,7 @@ from rich.table import Table
 
 _ROWS = {
     "normalized_return": "normalized return (100 is optimal)",
+    "mean_return": "mean return",
     "regret": "regret",
     "discounted_value": "discounted value",
     "epic_distance": "EPIC distance (0 is best)",
@@ -36,6 +37,9 @@ def print_metrics(metrics: dict[str, Any], directory: Path, remark: str = "") ->
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     console.print(f"feedback: {counts}")
+    if "comparison" in metrics:
+        others = ", ".join(f"{name} {value:.1f}" for name, value in metrics["comparison"].items())
+        console.print(f"normalized return of others: {others}")
     console.print("protocol: " + ", ".join(f"{key} {value}" for key, value in protocol.items()))
     seconds = metrics["seconds"]
     console.print("seconds: " + ", ".join(f"{key} {value:.1f}" for key, value in seconds.items()))

@@ -5,122 +5,17 @@ Nothing here imports torch: a wrong key or a finished run must not wait for it.
 
 import hashlib
 import json
-import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl.errors import ConfigurationError
+from mavrl.tasks.rules import rules_of
 
 RESULTS_VERSION = 1  # part of every run's hash; raised when the same configuration gives another result
-_MOST_SAMPLES = 1_000_000
-_MOST_REPLICATES = 10_000
-
-
-class Rule(NamedTuple):
-    """What a key's value must be: a test, and the same in words."""
-
-    holds: Callable[[Any], bool]
-    allowed: str
-
-
-def number(low: float, high: float = math.inf, *, open_low: bool = False, open_high: bool = False) -> Rule:
-    """A finite number in an interval."""
-    left, right = "(" if open_low else "[", ")" if open_high or high == math.inf else "]"
-
-    def holds(value: Any) -> bool:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            return False
-        return (value > low if open_low else value >= low) and (value < high if open_high else value <= high)
-
-    return Rule(holds, f"must be a number in {left}{low:g}, {'infinity' if high == math.inf else f'{high:g}'}{right}")
-
-
-def whole(low: int, high: int) -> Rule:
-    """A whole number from low to high."""
-    return Rule(
-        lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high,
-        f"must be a whole number from {low} to {high}",
-    )
-
-
-def one_of(*choices: Any) -> Rule:
-    """One of a few values."""
-    words = ", ".join("true" if c is True else "false" if c is False else str(c) for c in choices)
-    return Rule(
-        lambda v: any(v == c and isinstance(v, bool) == isinstance(c, bool) for c in choices), f"must be one of {words}"
-    )
-
-
-def optional(rule: Rule) -> Rule:
-    """What the rule says, or null."""
-    return Rule(lambda value: value is None or rule.holds(value), f"{rule.allowed}, or null")
-
-
-_TEXT = Rule(lambda value: isinstance(value, str) and value != "", "must be a path")
-_SIZES = Rule(
-    lambda sizes: isinstance(sizes, list) and bool(sizes) and all(whole(1, 4096).holds(size) for size in sizes),
-    "must be a list of at least one whole number from 1 to 4096, such as [64, 64]",
-)
-_POSITIVE = number(0, open_low=True)
-
-RULES: dict[str, Rule] = {
-    "seed": whole(0, 2**31 - 1),
-    "replicates": whole(1, _MOST_REPLICATES),
-    "members": whole(1, 1000),
-    "counts": one_of("paper", "small"),
-    "selection": one_of("last", "best"),
-    "rerun": one_of(True, False),
-    "progress": one_of("auto", True, False),
-    "threads": whole(1, 1024),
-    "checkpoint_seconds": number(0),
-    "run_dir": optional(_TEXT),
-    "paths.runs": _TEXT,
-    "paths.cache": optional(_TEXT),
-    "paths.experts": _TEXT,
-    "env.size": whole(3, 1000),
-    "env.p_rand": number(0, 1),
-    "env.gamma": number(0, 1, open_high=True),
-    "env.max_steps": optional(whole(1, 10_000_000)),
-    "env.termination": one_of("success", "neutral", "failure"),
-    "feedback.preference.teacher_rationality": number(0),
-    "feedback.preference.model_rationality": number(0),
-    "feedback.demonstration.teacher_rationality": number(0),
-    "feedback.demonstration.model_rationality": number(0),
-    "feedback.rating.n_categories": whole(2, 100),
-    "feedback.stop.discount": number(0, 1),
-    "feedback.stop.percentile": number(0, 100),
-    "feedback.stop.scale": _POSITIVE,
-    "feedback.stop.lapse": number(0, 1, open_low=True),
-    "model.objective": one_of("elbo", "weighted"),
-    "model.q": one_of("planned", "learned"),
-    "model.backup": one_of("optimal", "soft", "behaviour"),
-    "model.soft_temperature": _POSITIVE,
-    "model.hidden_sizes": _SIZES,
-    "model.prior.scale": optional(_POSITIVE),
-    "model.prior.hyperprior_shape": _POSITIVE,
-    "model.prior.hyperprior_rate": _POSITIVE,
-    "model.bellman_weight": number(0),
-    "model.kl_weight": number(0),
-    "model.importance_weights": one_of(True, False),
-    "optim.lr": _POSITIVE,
-    "optim.schedule": one_of("cosine", "constant"),
-    "optim.batch_size": optional(whole(1, _MOST_SAMPLES)),
-    "optim.weight_decay": number(0),
-    "optim.gradient_clip": _POSITIVE,
-    "trainer.max_epochs": whole(1, 1_000_000),
-    "trainer.passes_per_epoch": whole(1, 1_000_000),
-    "trainer.validation": one_of(True, False),
-    "trainer.patience": optional(whole(1, 1_000_000)),
-}
-for _kind in ("preference", "demonstration", "rating", "stop"):
-    RULES[f"feedback.{_kind}.n_samples"] = whole(0, _MOST_SAMPLES)
-    RULES[f"feedback.{_kind}.gen_samples"] = whole(0, _MOST_SAMPLES)
-for _kind in ("preference", "rating", "stop"):
-    RULES[f"feedback.{_kind}.segment_len"] = whole(1, 100_000)
-    RULES[f"feedback.{_kind}.n_episodes"] = whole(1, 100_000)
-    RULES[f"feedback.{_kind}.behaviour_rationality"] = number(0)
+PRIOR_MEAN_AT_TERMINATION = {"success": 1.0, "neutral": 0.0, "failure": -1.0}
+_BESIDE = ("samples", "feedback", "members", "policy_steps", "experts", "baselines")
 
 
 def check(config: DictConfig) -> None:
@@ -129,7 +24,7 @@ def check(config: DictConfig) -> None:
     Raises:
         ConfigurationError: for the first key with a value that is not allowed, or that does not fit another one.
     """
-    for key, rule in RULES.items():
+    for key, rule in rules_of(config).items():
         value = OmegaConf.select(config, key)
         value = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
         if not rule.holds(value):
@@ -142,6 +37,7 @@ def check(config: DictConfig) -> None:
             "modality", config.modality.name, f"no feedback is active with {counts}; one needs more than 0"
         )
     _check_segments(config)
+    _check_policy(config)
     for key, wanted in (("selection", config.selection == "best"), ("trainer.patience", config.trainer.patience)):
         if wanted and not config.trainer.validation:
             value = OmegaConf.select(config, key)
@@ -166,6 +62,17 @@ def _check_segments(config: DictConfig) -> None:
             raise ConfigurationError(f"feedback.{kind}.n_samples", settings.n_samples, allowed)
 
 
+def _check_policy(config: DictConfig) -> None:
+    policy = config.policy
+    if policy.name == "dqn" and config.task.name != "expert":
+        raise ConfigurationError("policy", "dqn", "trains experts (task=expert); a run needs ppo or imitation")
+    if policy.name == "imitation" and "demonstration" not in active_kinds(config):
+        raise ConfigurationError("policy", "imitation", "needs demonstrations; choose a modality with d, or policy=ppo")
+    if policy.name == "ppo" and policy.batch_size > policy.n_envs * policy.n_steps:
+        allowed = f"must be at most policy.n_envs * policy.n_steps = {policy.n_envs * policy.n_steps}"
+        raise ConfigurationError("policy.batch_size", policy.batch_size, allowed)
+
+
 def active_kinds(config: DictConfig) -> list[str]:
     """The kinds of feedback that are on: chosen by `modality`, with a count above 0."""
     return [kind for kind in config.modality.active if config.feedback[kind].n_samples > 0]
@@ -178,13 +85,21 @@ def scientific(config: DictConfig) -> dict[str, Any]:
     feedback: Any = {kind: OmegaConf.to_container(config.feedback[kind], resolve=True) for kind in active_kinds(config)}
     for settings in feedback.values():
         del settings["gen_samples"]
+    if config.env.family == "control":
+        groups["policy"] = OmegaConf.to_container(config.policy, resolve=True)
+        values["evaluation_episodes"] = config.evaluation.episodes
     return {**groups, **values, "env": environment(config), "feedback": feedback}
 
 
 def environment(config: DictConfig) -> dict[str, Any]:
-    """The environment's settings, without the sample counts that are kept beside them."""
+    """The environment's settings, without the defaults of other groups and the reports that are kept beside them."""
     plain: Any = OmegaConf.to_container(config.env, resolve=True)
-    return {key: value for key, value in plain.items() if key != "samples"}
+    return {key: value for key, value in plain.items() if key not in _BESIDE}
+
+
+def seeds(config: DictConfig) -> list[int]:
+    """The seed of each replicate."""
+    return [config.seed + k for k in range(config.replicates)]
 
 
 def config_hash(config: DictConfig) -> str:

@@ -20,47 +20,38 @@ def evaluate(config: DictConfig) -> float:
     trained = OmegaConf.load(directory / ".hydra" / "config.yaml")
     if stored is None or not isinstance(trained, DictConfig):
         raise ConfigurationError("run_dir", directory, "has no metrics.json; the run is not finished")
-    metrics = {**stored, **evaluate_run(trained, directory, stored.get("failed_replicates", []))}
+    from mavrl.tasks.building import build_setting
+    from mavrl.workers import workers
+
+    with workers(config.processes) as pool:
+        setting = build_setting(trained, pool)
+        metrics = {**stored, **evaluate_run(trained, setting, directory, stored.get("failed_replicates", []))}
     same = metrics == stored
     print_metrics(metrics, directory, "as stored" if same else "differs from what is stored")
     return metrics["objective"]
 
 
-def evaluate_run(config: DictConfig, directory: Path, failed: list[int]) -> dict[str, Any]:
-    """The result part of metrics.json, computed from the saved reward model.
+def evaluate_run(config: DictConfig, setting: Any, directory: Path, failed: list[int]) -> dict[str, Any]:
+    """The result part of metrics.json, computed from what a run has saved.
 
     Args:
         failed: replicates whose training failed; they are left out of means.
     """
     import torch
 
-    from mavrl.evaluation.calibration import interval_coverage
-    from mavrl.evaluation.distance import epic_distance, spearman
-    from mavrl.evaluation.returns import return_metrics
     from mavrl.evaluation.summary import mean_and_stderr, to_numbers
-    from mavrl.model.reward_model import load_reward_model
-    from mavrl.tasks.building import build_problem
 
     with one_thread():
-        problem, model = build_problem(config), load_reward_model(directory)
-        mean, std = model.mean_table().double(), model.std_table().double()
-        values = {
-            **return_metrics(problem, mean),
-            "epic_distance": epic_distance(mean, problem.reward),
-            "spearman": spearman(mean, problem.reward),
-            "posterior_std": std.mean(-1),
-            "coverage_50": interval_coverage(mean, std, problem.reward, 0.5),
-            "coverage_90": interval_coverage(mean, std, problem.reward, 0.9),
-        }
-        if model.description["members"] > 1:
-            values["member_spread"] = model.member_spread().mean(-1)
-    keep = torch.ones(len(mean), dtype=torch.bool)
+        values = setting.judge(directory)
+        comparison = setting.comparison()
+    keep = torch.ones(config.replicates, dtype=torch.bool)
     keep[failed] = False
     summary = {name: mean_and_stderr(value, keep) for name, value in values.items()}
     return {
         "final": {name: to_numbers(value) for name, value in values.items()},
         "mean": {name: mean for name, (mean, _) in summary.items()},
         "stderr": {name: error for name, (_, error) in summary.items() if error is not None},
+        **({"comparison": comparison} if comparison else {}),
         "objective": summary["normalized_return"][0],
     }
 

@@ -1,39 +1,39 @@
 """Training with Lightning: loggers, progress, checkpoints and resumption around one learner."""
 
 import logging
-import sys
 import warnings
 from pathlib import Path
 
 from lightning import Callback, Trainer
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mavrl.data.combined import CombinedFeedback
-from mavrl.envs.problem import TabularProblem
 from mavrl.model.learner import RewardLearner
 from mavrl.model.reward_model import save_reward_model
 from mavrl.results.checkpoints import Checkpoints
-from mavrl.tasks.building import build_learner, description
+from mavrl.tasks.building import build_learner
 from mavrl.tasks.callbacks import TimedCheckpoint, TrainingCurves, TrainingProgress
+from mavrl.tasks.configuration import environment, seeds
 from mavrl.tasks.loggers import open_loggers
+from mavrl.tasks.progress import wants_bar
+from mavrl.tasks.setting import Setting
 
 
 def fit(
     config: DictConfig,
-    problem: TabularProblem,
+    setting: Setting,
     feedback: CombinedFeedback,
     checkpoints: Checkpoints,
     directory: Path,
 ) -> RewardLearner:
     """Train to the end, from the newest checkpoint if there is one."""
-    learner = build_learner(config, problem, feedback)
+    learner = build_learner(config, setting, feedback)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    bar = sys.stderr.isatty() if config.progress == "auto" else config.progress
     callbacks: list[Callback] = [
         TrainingCurves(directory / "metrics.csv"),
         TimedCheckpoint(checkpoints, config.checkpoint_seconds),
     ]
-    if bar:
+    if wants_bar(config):
         callbacks.append(TrainingProgress())
     newest = checkpoints.newest()
     with open_loggers(config, directory) as loggers, warnings.catch_warnings():
@@ -53,10 +53,19 @@ def fit(
     return learner
 
 
-def store(config: DictConfig, problem: TabularProblem, learner: RewardLearner, directory: Path) -> list[int]:
+def store(
+    config: DictConfig, setting: Setting, feedback: CombinedFeedback, learner: RewardLearner, directory: Path
+) -> list[int]:
     """Save the reward model; returns the replicates that failed."""
-    inference = learner.inference
-    prior = {"mean": inference.prior.mean, "variance": inference.prior.variance}
-    weights = inference.posterior.encoder.state_dict()
-    save_reward_model(directory / "reward_model", weights, description(config, problem), prior)
+    tensors, form = setting.saved(learner, feedback)
+    description = {
+        **form,
+        "hidden_sizes": OmegaConf.to_container(config.model.hidden_sizes),
+        "replicates": config.replicates,
+        "members": config.members,
+        "seeds": seeds(config),
+        "env": environment(config),
+        "modality": config.modality.name,
+    }
+    save_reward_model(directory / "reward_model", tensors, description)
     return learner.failed.view(config.replicates, config.members).any(-1).nonzero().flatten().tolist()

@@ -1,5 +1,6 @@
 """The main task: simulate feedback, learn the reward posterior, evaluate it."""
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -64,38 +65,41 @@ def _work(config: DictConfig, directory: RunDirectory) -> dict[str, Any]:
     import torch
 
     from mavrl.figures.save import save_figure
-    from mavrl.model.reward_model import load_reward_model
-    from mavrl.tasks.building import build_feedback, build_problem
+    from mavrl.tasks.building import build_feedback, build_setting
     from mavrl.tasks.evaluate import evaluate_run
     from mavrl.tasks.fitting import fit, store
-    from mavrl.tasks.pictures import draw_rewards
+    from mavrl.workers import cores, workers
 
-    torch.set_num_threads(config.threads)
+    torch.set_num_threads(config.threads or cores())
     imported = time.monotonic()
-    problem = build_problem(config)
-    feedback = build_feedback(config, problem)
-    feedback.prepare()  # what is wrong with a configuration shows here at the latest, before anything is written
-    simulated = time.monotonic()
-    _save_configuration(config, directory)
-    checkpoints = Checkpoints(directory.path / "checkpoints")
-    if config.rerun:
-        checkpoints.clear()
-    learner = fit(config, problem, feedback, checkpoints, directory.path)
-    failed = store(config, problem, learner, directory.path)
-    trained = time.monotonic()
-    result = evaluate_run(config, directory.path, failed)
-    model = load_reward_model(directory.path)
-    save_figure(draw_rewards(config, problem, model, result), directory.path / "figures" / "rewards.png")
+    with workers(config.processes) as pool:
+        setting = build_setting(config, pool)
+        feedback = build_feedback(config, setting)
+        feedback.prepare()  # what is wrong with a configuration shows here at the latest, before anything is written
+        simulated = time.monotonic()
+        _save_configuration(config, directory)
+        checkpoints = Checkpoints(directory.path / "checkpoints")
+        if config.rerun:
+            checkpoints.clear()
+            shutil.rmtree(directory.path / "policies", ignore_errors=True)
+        learner = fit(config, setting, feedback, checkpoints, directory.path)
+        failed = store(config, setting, feedback, learner, directory.path)
+        trained = time.monotonic()
+        setting.act(directory.path, feedback, failed)
+        acting = time.monotonic()
+        result = evaluate_run(config, setting, directory.path, failed)
+        save_figure(setting.figure(directory.path, result), directory.path / "figures" / f"{setting.picture}.png")
     checkpoints.clear()
     evaluated = time.monotonic()
     return {
-        **_description(config),
+        **_description(config, setting),
         **result,
         **({"failed_replicates": failed} if failed else {}),
         "seconds": {
             "data": simulated - imported,
             "train": trained - simulated,
-            "evaluate": evaluated - trained,
+            **({"policy": acting - trained} if setting.trains_policies else {}),
+            "evaluate": evaluated - acting,
             "total": evaluated - begun,
         },
         "config_hash": config_hash(config),
@@ -114,7 +118,7 @@ def _save_configuration(config: DictConfig, directory: RunDirectory) -> None:
     )
 
 
-def _description(config: DictConfig) -> dict[str, Any]:
+def _description(config: DictConfig, setting: Any) -> dict[str, Any]:
     """What was run, for metrics.json."""
     active = active_kinds(config)
     return {
@@ -130,6 +134,6 @@ def _description(config: DictConfig) -> dict[str, Any]:
             "backup": config.model.backup if config.model.q == "learned" else "exact",
             "termination": config.env.termination,
             "selection": config.selection,
-            "checkpoint": config.selection,
+            **setting.protocol(),
         },
     }

@@ -32,6 +32,22 @@ def test_large_rationality_is_greedy_and_shares_ties():
     torch.testing.assert_close(boltzmann_policy(q, 1e4), expected)
 
 
+def test_infinite_rationality_is_greedy():
+    q = torch.tensor([[[1.0, 3.0, 2.0], [5.0, -1e6, 5.0 - 1e-6]]])
+    expected = torch.tensor([[[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]], dtype=torch.float64)
+    assert boltzmann_policy(q, math.inf).equal(expected)
+    torch.testing.assert_close(boltzmann_policy(q, math.inf, 0.3), 0.7 * expected + 0.1)
+
+
+@pytest.mark.parametrize("rationality", [0.0, 1.7, math.inf])
+def test_epsilon_mixes_with_the_uniform_policy(rationality):
+    q = torch.randn(2, 4, 3)
+    greedy = boltzmann_policy(q, rationality)
+    torch.testing.assert_close(boltzmann_policy(q, rationality, 0.25), 0.75 * greedy + 0.25 / 3)
+    assert boltzmann_policy(q, rationality, 0.0).equal(greedy)
+    assert boltzmann_policy(q, rationality, 1.0).flatten().tolist() == pytest.approx([1 / 3] * 24)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_probabilities_in_float64(dtype):
     policy = boltzmann_policy(1e4 * torch.randn(3, 10, 5, dtype=dtype), 5.0)

@@ -1,4 +1,4 @@
-"""Small problems and sources of every kind of feedback."""
+"""Small problems, a small control environment, and sources of every kind of feedback."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,14 +6,20 @@ from typing import Any
 import pytest
 import torch
 
+from mavrl.behaviour.network import NetworkPolicy
 from mavrl.data.base import FeedbackData
 from mavrl.data.cache import DatasetCache
+from mavrl.data.control import ControlSimulator
 from mavrl.data.demonstration import DemonstrationData
 from mavrl.data.preference import PreferenceData
 from mavrl.data.rating import RatingData
+from mavrl.data.simulation import Simulator
 from mavrl.data.stop import StopData
+from mavrl.data.tabular import TabularSimulator
 from mavrl.envs import GridEnv
+from mavrl.envs.control import ControlEnvironment
 from mavrl.envs.problem import TabularProblem
+from mavrl.workers import Workers
 
 _SEGMENTS = {"segment_len": 5, "n_episodes": 32, "behaviour_rationality": 0.0}
 _SOURCES: dict[str, tuple[Callable[..., FeedbackData], dict[str, Any]]] = {
@@ -33,6 +39,30 @@ def make_problem() -> Callable[..., TabularProblem]:
 
 
 @pytest.fixture(scope="session")
+def balance() -> NetworkPolicy:
+    """Two layers, by hand, that push a cart under its falling pole: Q is +-3 (angle + 0.5 angular velocity)."""
+    lean = torch.tensor([0.0, 0.0, 1.0, 0.5])
+    into, out = torch.stack([lean, -lean]), 3.0 * torch.tensor([[-1.0, 1.0], [1.0, -1.0]])
+    return NetworkPolicy.from_layers([(into, torch.zeros(2)), (out, torch.zeros(2))], "relu", "q")
+
+
+@pytest.fixture(scope="session")
+def make_control(balance: NetworkPolicy) -> Callable[..., ControlSimulator]:
+    """CartPole with a reward of -1 for the step that ends an episode, and 0 for all others."""
+
+    def make(policy: NetworkPolicy = balance, **environment: Any) -> ControlSimulator:
+        description = {"id": "CartPole-v1", "kwargs": {"sutton_barto_reward": True}, "max_steps": 60, **environment}
+        return ControlSimulator(ControlEnvironment(**description), policy, policy, Workers(1))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def simulators(make_problem: Callable[..., TabularProblem], make_control: Any) -> dict[str, Simulator]:
+    return {"grid": TabularSimulator(make_problem()), "control": make_control()}
+
+
+@pytest.fixture(scope="session")
 def make_source() -> Callable[..., FeedbackData]:
     def make(kind: str, n_samples: int, gen_samples: int = 0, **changes: Any) -> FeedbackData:
         build, settings = _SOURCES[kind]
@@ -48,13 +78,14 @@ def simulate(make_problem: Callable[..., TabularProblem]) -> Callable[..., Any]:
     def run(
         source: FeedbackData,
         seeds: list[int],
-        problem: TabularProblem | None = None,
+        world: TabularProblem | Simulator | None = None,
         cache: Any = None,
         split: str = "train",
         with_teacher: bool = False,
     ) -> Any:
-        problem = problem or make_problem()
-        batch, teacher = source.simulate_all(problem, seeds, DatasetCache(cache), split, {"layout": "cliff"})
+        world = world or make_problem()
+        simulator = TabularSimulator(world) if isinstance(world, TabularProblem) else world
+        batch, teacher = source.simulate_all(simulator, seeds, DatasetCache(cache), split, {"layout": "cliff"})
         return (batch, teacher) if with_teacher else batch
 
     return run

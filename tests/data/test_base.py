@@ -16,6 +16,7 @@ from mavrl.types import RatingBatch, Transitions
 
 KINDS = ("preference", "demonstration", "rating", "stop")
 SEGMENTED = ("preference", "rating", "stop")
+WORLDS = ("grid", "control")
 
 
 def _row(batch: Any, k: int) -> Any:
@@ -51,20 +52,53 @@ def test_replicate_k_is_the_single_run_of_seed_s_plus_k(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_teacher_of_one_replicate_is_that_of_the_single_run(kind: str, make_source: Any, simulate: Any) -> None:
-    _, together = simulate(make_source(kind, 4), [20, 21], with_teacher=True)
-    _, alone = simulate(make_source(kind, 4), [21], with_teacher=True)
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"fixed_horizon": True}, {"id": "LunarLander-v3", "kwargs": {}, "perturbation": {"wind_power": 10.0}}],
+    ids=str,
+)
+def test_replicate_k_is_the_single_run_in_control_environments(
+    kind: str, environment: dict[str, Any], make_source: Any, make_control: Any, simulate: Any, equal: Any
+) -> None:
+    world = make_control(**environment)
+    together, teachers = simulate(make_source(kind, 6), [20, 21, 22], world, with_teacher=True)
+    for k in range(3):
+        alone, teacher = simulate(make_source(kind, 6), [20 + k], world, with_teacher=True)
+        if kind == "demonstration":
+            here, there = _valid_steps(together, k), _valid_steps(alone, 0)
+            assert all(here[name].equal(there[name]) for name in here)
+        else:
+            assert equal(_row(together, k), alone)
+        assert all(teachers[name][k : k + 1].equal(teacher[name]) for name in teacher)
+    assert not together.transitions.state[0].equal(together.transitions.state[1])
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_teacher_of_one_replicate_is_that_of_the_single_run(
+    kind: str, world: str, make_source: Any, simulate: Any, simulators: Any
+) -> None:
+    _, together = simulate(make_source(kind, 4), [20, 21], simulators[world], with_teacher=True)
+    _, alone = simulate(make_source(kind, 4), [21], simulators[world], with_teacher=True)
     assert together.keys() == alone.keys()
     assert all(together[name][1:].equal(alone[name]) for name in alone)
 
 
+@pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("few", "many"), [((3, 0), (20, 0)), ((3, 0), (3, 40)), ((17, 0), (33, 50)), ((1, 5), (2, 0))])
 def test_the_first_samples_do_not_depend_on_the_count(
-    kind: str, few: tuple[int, int], many: tuple[int, int], make_source: Any, simulate: Any, equal: Any
+    kind: str,
+    world: str,
+    few: tuple[int, int],
+    many: tuple[int, int],
+    make_source: Any,
+    simulate: Any,
+    simulators: Any,
+    equal: Any,
 ) -> None:
     n = min(few[0], many[0])
-    small, large = (simulate(make_source(kind, *counts), [5, 6]) for counts in (few, many))
+    small, large = (simulate(make_source(kind, *counts), [5, 6], simulators[world]) for counts in (few, many))
     if kind == "demonstration":  # whole episodes, end to end
         for k in range(2):
             here, there = _valid_steps(small, k), _valid_steps(large, k)
@@ -75,28 +109,43 @@ def test_the_first_samples_do_not_depend_on_the_count(
         assert equal(small.map(lambda t: t[:, :n]), large.map(lambda t: t[:, :n]))
 
 
+@pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_teacher_does_not_depend_on_the_count(kind: str, make_source: Any, make_problem: Any) -> None:
-    problem = make_problem()
+def test_the_teacher_does_not_depend_on_the_count(kind: str, world: str, make_source: Any, simulators: Any) -> None:
     settings = {} if kind == "demonstration" else {"n_episodes": 400}
     few, many = (
-        make_source(kind, n, **settings).simulate(problem, [(3, "train")]) for n in (2, 40 if kind[0] == "d" else 1500)
+        make_source(kind, n, **settings).simulate(simulators[world], [(3, kind, "train")])
+        for n in (2, 40 if kind[0] == "d" else 1500)
     )
     for name in few:
         if name.startswith("teacher_"):
             assert np.array_equal(few[name], many[name])
 
 
+@pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_train_and_validation_are_independent_streams(kind: str, make_source: Any, simulate: Any) -> None:
-    train, validation = (simulate(make_source(kind, 8), [0], split=split) for split in ("train", "validation"))
-    shape = min(train.transitions.state.shape[1], validation.transitions.state.shape[1])
+def test_train_and_validation_are_independent_streams(
+    kind: str, world: str, make_source: Any, simulate: Any, simulators: Any
+) -> None:
+    train, validation = (
+        simulate(make_source(kind, 8), [0], simulators[world], split=split) for split in ("train", "validation")
+    )
+    shape = min(train.transitions.action.shape[1], validation.transitions.action.shape[1])
     assert not train.transitions.action[:, :shape].equal(validation.transitions.action[:, :shape])
 
 
+@pytest.mark.parametrize("kind", SEGMENTED)
+def test_kinds_draw_from_streams_of_their_own(kind: str, make_source: Any, simulate: Any, simulators: Any) -> None:
+    other = "stop" if kind != "stop" else "rating"
+    for world in simulators.values():
+        mine, theirs = (simulate(make_source(k, 8), [0], world).transitions.action for k in (kind, other))
+        assert not mine.flatten()[:40].equal(theirs.flatten()[:40])
+
+
+@pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_sample_is_all_padding(kind: str, make_source: Any, simulate: Any) -> None:
-    batch = simulate(make_source(kind, 30), [0])
+def test_no_sample_is_all_padding(kind: str, world: str, make_source: Any, simulate: Any, simulators: Any) -> None:
+    batch = simulate(make_source(kind, 30), [0], simulators[world])
     assert batch.valid_samples.all()
 
 
@@ -114,9 +163,31 @@ def test_rationality_shows_in_the_behaviour(kind: str, make_source: Any, make_pr
 
 
 @pytest.mark.parametrize("kind", SEGMENTED)
-def test_a_segment_longer_than_any_episode_is_refused(kind: str, make_source: Any, simulate: Any) -> None:
+def test_rationality_and_epsilon_show_in_a_control_environment(
+    kind: str, make_source: Any, make_control: Any, simulate: Any
+) -> None:
+    world = make_control()
+
+    def share_of_best_actions(rationality: float, epsilon: float) -> float:
+        source = make_source(kind, 60, behaviour_rationality=rationality, behaviour_epsilon=epsilon)
+        steps = simulate(source, [0], world).transitions
+        return (steps.action == world.behaviour(steps.state).argmax(-1))[steps.valid].float().mean().item()
+
+    greedy = 1e15  # this policy balances so well that its two actions are nearly worth the same
+    shares = [share_of_best_actions(*b) for b in ((0.0, 0.0), (greedy, 1.0), (greedy, 0.5), (greedy, 0.0))]
+    # 4 standard errors of at least 200 steps
+    assert shares == pytest.approx([0.5, 0.5, 0.75, 1.0], abs=4 * (0.25 / 200) ** 0.5)
+    assert shares[-1] == 1.0
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("kind", SEGMENTED)
+def test_a_segment_longer_than_any_episode_is_refused(
+    kind: str, world: str, make_source: Any, simulate: Any, simulators: Any
+) -> None:
+    source = make_source(kind, 4, segment_len=61, behaviour_rationality=20.0)  # max_steps is 60
     with pytest.raises(ConfigurationError, match="longest simulated episode") as caught:
-        simulate(make_source(kind, 4, segment_len=61), [0])  # max_steps is 60
+        simulate(source, [0], simulators[world])
     assert caught.value.key == f"feedback.{kind}.segment_len"
     assert caught.value.value == 61
 
@@ -133,55 +204,106 @@ def test_more_segments_than_exist_are_refused(kind: str, make_source: Any, make_
         assert caught.value.key.startswith(f"feedback.{kind}.")
 
 
+@pytest.mark.parametrize("kind", SEGMENTED)
+def test_more_segments_than_exist_in_a_control_environment_are_refused(
+    kind: str, make_source: Any, make_control: Any, simulate: Any
+) -> None:
+    world = make_control(max_steps=5)  # every episode has 5 steps: 10 segments in 2 episodes
+    per_sample = 2 if kind == "preference" else 1
+    settings = {"n_episodes": 2, "segment_len": 3}
+    simulate(make_source(kind, 10 // per_sample, **settings), [0], world)
+    with pytest.raises(ConfigurationError, match="only 10 exist in 2 simulated episodes") as caught:
+        simulate(make_source(kind, 10 // per_sample + 1, **settings), [0], world)
+    assert caught.value.key == f"feedback.{kind}.n_samples"
+
+
 # Cache ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_hit_equals_a_fresh_simulation(
-    kind: str, make_source: Any, simulate: Any, equal: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str,
+    world: str,
+    make_source: Any,
+    simulate: Any,
+    simulators: Any,
+    equal: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source = make_source(kind, 9, 12)
-    fresh, teacher = simulate(source, [0, 1], with_teacher=True)
-    filled = simulate(source, [0, 1], cache=tmp_path)
+    fresh, teacher = simulate(source, [0, 1], simulators[world], with_teacher=True)
+    filled = simulate(source, [0, 1], simulators[world], cache=tmp_path)
     monkeypatch.setattr(source, "simulate", None)
     hit, hit_teacher = simulate(source, [0, 1], cache=tmp_path, with_teacher=True)
+    assert fresh.transitions.state.dtype == (torch.int64 if world == "grid" else torch.float32)
     assert equal(fresh, filled)
     assert equal(fresh, hit)
     assert all(teacher[name].equal(hit_teacher[name]) for name in teacher)
 
 
+@pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_smaller_request_takes_the_prefix_and_a_larger_one_replaces(
-    kind: str, make_source: Any, simulate: Any, equal: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str,
+    world: str,
+    make_source: Any,
+    simulate: Any,
+    simulators: Any,
+    equal: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    simulate(make_source(kind, 6, 10), [4], cache=tmp_path)
+    here = simulators[world]
+    simulate(make_source(kind, 6, 10), [4], here, cache=tmp_path)
     small = make_source(kind, 3)
-    expected = simulate(small, [4])
+    expected = simulate(small, [4], here)
     with monkeypatch.context() as patch:
         patch.setattr(small, "simulate", None)
         assert equal(simulate(small, [4], cache=tmp_path), expected)
     large = make_source(kind, 20)
-    expected = simulate(large, [4])
-    assert equal(simulate(large, [4], cache=tmp_path), expected)
+    expected = simulate(large, [4], here)
+    assert equal(simulate(large, [4], here, cache=tmp_path), expected)
     monkeypatch.setattr(large, "simulate", None)
     assert equal(simulate(large, [4], cache=tmp_path), expected)
     assert len(list(tmp_path.rglob("*.safetensors"))) == 1
 
 
+@pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_missing_replicates_are_simulated(
-    kind: str, make_source: Any, simulate: Any, equal: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str,
+    world: str,
+    make_source: Any,
+    simulate: Any,
+    simulators: Any,
+    equal: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source = make_source(kind, 5)
-    simulate(source, [1], cache=tmp_path)
+    simulate(source, [1], simulators[world], cache=tmp_path)
     asked: list[Any] = []
     original = source.simulate
     monkeypatch.setattr(
-        source, "simulate", lambda problem, streams: asked.extend(streams) or original(problem, streams)
+        source, "simulate", lambda simulator, streams: asked.extend(streams) or original(simulator, streams)
     )
-    mixed = simulate(source, [0, 1, 2], cache=tmp_path)
-    assert asked == [(0, "train"), (2, "train")]
-    assert equal(mixed, simulate(make_source(kind, 5), [0, 1, 2]))
+    mixed = simulate(source, [0, 1, 2], simulators[world], cache=tmp_path)
+    assert asked == [(0, kind, "train"), (2, kind, "train")]
+    assert equal(mixed, simulate(make_source(kind, 5), [0, 1, 2], simulators[world]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_missing_replicates_are_simulated_with_rewards_of_their_own(
+    kind: str, make_source: Any, make_problem: Any, simulate: Any, equal: Any, tmp_path: Path
+) -> None:
+    problem = make_problem()
+    problem = dataclasses.replace(problem, reward=torch.cat([problem.reward, -problem.reward, 2 * problem.reward]))
+    source = make_source(kind, 5)
+    expected = simulate(source, [0, 1, 2], problem)
+    simulate(source, [1], dataclasses.replace(problem, reward=problem.reward[1:2]), cache=tmp_path)
+    assert equal(simulate(source, [0, 1, 2], problem, cache=tmp_path), expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -205,12 +327,12 @@ def test_every_setting_that_changes_the_data_changes_the_entry(
 ) -> None:
     changes: list[dict[str, Any]] = {
         "preference": [{"teacher_rationality": 1.0}],
-        "demonstration": [{"teacher_rationality": 1.0}],
+        "demonstration": [{"teacher_rationality": 1.0}, {"minimum_return": 0.0}],
         "rating": [{"n_categories": 3}],
         "stop": [{"discount": 0.1}, {"percentile": 90.0}, {"scale": 2.0}],
     }[kind]
     if kind != "demonstration":
-        changes += [{"segment_len": 4}, {"n_episodes": 33}, {"behaviour_rationality": 1.0}]
+        changes += [{"segment_len": 4}, {"n_episodes": 33}, {"behaviour_rationality": 1.0}, {"behaviour_epsilon": 0.1}]
     cache = DatasetCache(tmp_path)
 
     def path(seed: int = 0, split: str = "train", env: Any = "a", n: int = 3, **change: Any) -> Path | None:
@@ -287,6 +409,16 @@ def test_transitions_are_shuffled_along_with_their_labels() -> None:
     data = RatingBatch(dataclasses.replace(steps, state=state), data.rating)
     for batch in ShuffledBatches(data, [0, 1], 5, "rating"):
         assert batch.transitions.state[..., 0].equal(3 * batch.rating)
+
+
+def test_observations_are_shuffled_along_with_their_labels() -> None:
+    data = _numbered(2, 12)
+    steps = data.transitions
+    observation = (data.rating[..., None, None] + torch.tensor([[0.0, 0.25, 0.5], [1.0, 1.25, 1.5]])).float()
+    data = RatingBatch(dataclasses.replace(steps, state=observation, next_state=observation + 1), data.rating)
+    for batch in ShuffledBatches(data, [0, 1], 5, "rating"):
+        assert batch.transitions.state[:, :, 1, 2].equal(batch.rating + 1.5)
+        assert batch.transitions.next_state.equal(batch.transitions.state + 1)
 
 
 # Tables --------------------------------------------------------------------------------------------------------------

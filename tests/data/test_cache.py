@@ -35,6 +35,21 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         assert np.array_equal(arrays[name], array)
 
 
+def test_observations_are_kept_to_the_last_bit(tmp_path: Path) -> None:
+    cache = DatasetCache(tmp_path)
+    rng = np.random.default_rng(0)
+    observations = rng.standard_normal((5, 3, 4)).astype(np.float32)
+    observations[0, 0] = [np.inf, -0.0, 1e-45, np.nextafter(np.float32(1), np.float32(2))]
+    arrays = {"state": observations, "strided": observations[:, ::2, 1:], "teacher_rate": np.float64(1) / 3}
+    cache.write(KEY, arrays, 5)
+    read = cache.read(KEY, 5)
+    assert read is not None
+    for name, array in arrays.items():
+        assert read[name].dtype == array.dtype
+        assert read[name].shape == array.shape
+        assert read[name].tobytes() == array.tobytes()
+
+
 def test_an_entry_serves_smaller_requests_and_not_larger_ones(tmp_path: Path) -> None:
     cache = DatasetCache(tmp_path)
     cache.write(KEY, _arrays(5), 5)

@@ -7,13 +7,15 @@ import pytest
 
 from mavrl.data.cache import DatasetCache
 from mavrl.data.combined import CombinedFeedback
+from mavrl.data.tabular import TabularSimulator
 
 
 @pytest.fixture
 def combine(make_source: Any, make_problem: Any) -> Any:
     def build(counts: dict[str, int], seeds: list[int], cache: Path | None = None, **settings: Any) -> CombinedFeedback:
         sources = {kind: make_source(kind, n) for kind, n in counts.items()}
-        return CombinedFeedback(sources, make_problem(), seeds, DatasetCache(cache), {"layout": "cliff"}, **settings)
+        simulator = settings.pop("simulator", None) or TabularSimulator(make_problem())
+        return CombinedFeedback(sources, simulator, seeds, DatasetCache(cache), {"layout": "cliff"}, **settings)
 
     return build
 
@@ -47,6 +49,50 @@ def test_the_full_batch_is_everything_in_one_step(combine: Any) -> None:
     (batch,) = _batches(feedback)
     assert batch["rating"].rating.equal(feedback.sets["train"]["rating"].rating)
     assert batch["stop"].stop_step.equal(feedback.sets["train"]["stop"].stop_step)
+
+
+def test_the_batches_of_a_control_environment_hold_observations(combine: Any, make_control: Any) -> None:
+    counts = {"preference": 5, "demonstration": 1, "rating": 6, "stop": 4}
+    settings = {"batch_size": 3, "demonstration_batch_size": 3, "validation": True, "members": 2}
+    feedback = combine(counts, [0, 1], simulator=make_control(), **settings)
+    feedback.prepare()
+    first = _batches(feedback)[0]
+    assert first["preference"].transitions.state.shape == (4, 3, 2, 5, 4)
+    assert first["demonstration"].transitions.next_state.shape == (4, 3, 4)
+    assert first["rating"].transitions.state.shape == first["stop"].transitions.state.shape == (4, 3, 5, 4)
+    (validation,) = [batch for batch, _, _ in feedback.val_dataloader()]
+    assert validation["stop"].transitions.state.shape == (4, 4, 5, 4)
+
+
+def test_demonstrated_steps_come_in_batches_of_their_own_size(combine: Any) -> None:
+    feedback = combine({"rating": 10, "demonstration": 1}, [0], batch_size=4, demonstration_batch_size=3)
+    feedback.prepare()
+    n_steps = feedback.sets["train"]["demonstration"].transitions.action.shape[1]
+    batches = _batches(feedback)
+    assert len(batches) == feedback.steps_per_epoch == max(3, -(-n_steps // 3))
+    assert batches[0]["rating"].rating.shape == (1, 4)
+    assert batches[0]["demonstration"].transitions.action.shape == (1, 3)
+
+
+def test_without_a_size_all_demonstrated_steps_come_at_once(combine: Any) -> None:
+    feedback = combine({"rating": 10, "demonstration": 2}, [0], batch_size=4)
+    feedback.prepare()
+    whole = feedback.sets["train"]["demonstration"].transitions
+    assert feedback.steps_per_epoch == 3
+    assert all(batch["demonstration"].transitions.action.equal(whole.action) for batch in _batches(feedback))
+
+
+@pytest.mark.parametrize(("least_steps", "expected"), [(1, 3), (3, 3), (4, 6), (7, 9)])
+def test_small_data_sets_are_passed_through_more_often(least_steps: int, expected: int, combine: Any) -> None:
+    feedback = combine({"rating": 10, "stop": 3}, [0], batch_size=4, least_steps=least_steps)
+    feedback.prepare()
+    assert feedback.steps_per_epoch == len(_batches(feedback)) == expected
+
+
+def test_more_passes_than_the_least_steps_need_stay(combine: Any) -> None:
+    feedback = combine({"rating": 10}, [0], batch_size=4, passes_per_epoch=5, least_steps=4)
+    feedback.prepare()
+    assert feedback.steps_per_epoch == 15
 
 
 @pytest.mark.parametrize("batch_size", [None, 4])

@@ -1,0 +1,222 @@
+"""PPO of Stable-Baselines3, in chunks that begin from checkpoints: a resumed training equals an undisturbed one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from jaxtyping import Float
+from stable_baselines3 import PPO
+from stable_baselines3.common.utils import set_random_seed
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from torch import Tensor
+
+from mavrl.agents.rewards import StepReward
+from mavrl.agents.vector_env import RewardedVecEnv
+from mavrl.behaviour.network import NetworkPolicy
+from mavrl.results.checkpoints import Checkpoints
+from mavrl.streams import numpy_stream
+
+_BATCH, _DISTILLATION_STEPS = 256, 3000
+
+
+@dataclass(frozen=True)
+class PPOSettings:
+    """Hyperparameters of PPO.
+
+    Args:
+        total_steps: of the environment, over all its copies.
+        n_envs: copies of the environment.
+        n_steps: of each copy between two updates.
+        batch_size, n_epochs: of an update.
+        learning_rate, clip_range: numbers, or "lin_x" for a linear schedule from x to 0.
+        gamma, gae_lambda, ent_coef, vf_coef, max_grad_norm: as in Stable-Baselines3.
+        normalize_reward: divide rewards by the running standard deviation of the discounted return.
+        hidden_sizes: of the policy and of the value function.
+    """
+
+    total_steps: int
+    n_envs: int
+    n_steps: int
+    batch_size: int
+    n_epochs: int
+    learning_rate: float | str
+    clip_range: float | str
+    gamma: float
+    gae_lambda: float
+    ent_coef: float
+    vf_coef: float
+    max_grad_norm: float
+    normalize_reward: bool
+    hidden_sizes: Sequence[int]
+
+    def __post_init__(self) -> None:
+        schedule(self.learning_rate)
+        schedule(self.clip_range)
+
+
+def schedule(value: float | str) -> Callable[[float], float]:
+    """The value at each share of the training that remains: constant, or falling linearly to 0 for "lin_x".
+
+    Raises:
+        ValueError: the text is neither.
+    """
+    if isinstance(value, str) and value.startswith("lin_"):
+        start = float(value.removeprefix("lin_"))
+        return lambda remaining: start * remaining
+    constant = float(value)
+    return lambda remaining: constant
+
+
+class PPOTraining:
+    """The training of one policy.
+
+    Args:
+        envs: copies of the environment that reset in the step that ends an episode.
+        reward: what they pay.
+        settings: hyperparameters.
+        seed: address of all its randomness.
+        chunks: parts of the training. Each begins with new episodes and new random streams.
+        checkpoints: where the state after each chunk is kept; None for nowhere.
+    """
+
+    def __init__(
+        self,
+        envs: VectorEnv,
+        reward: StepReward,
+        settings: PPOSettings,
+        seed: int,
+        chunks: int,
+        checkpoints: Checkpoints | None = None,
+    ) -> None:
+        self._settings = settings
+        self._seed = seed
+        self._checkpoints = checkpoints
+        paid: VecEnv = RewardedVecEnv(envs, reward)
+        self._normalized = (
+            VecNormalize(paid, norm_obs=False, gamma=settings.gamma) if settings.normalize_reward else None
+        )
+        self._env: VecEnv = self._normalized or paid
+        per_update = settings.n_envs * settings.n_steps
+        self._updates = max(1, -(-settings.total_steps // per_update))
+        self.chunks = min(chunks, self._updates)
+        set_random_seed(self._key("weights"))
+        self._model = PPO(
+            "MlpPolicy",
+            self._env,
+            learning_rate=schedule(settings.learning_rate),
+            clip_range=schedule(settings.clip_range),
+            policy_kwargs={"net_arch": list(settings.hidden_sizes)},
+            device="cpu",
+            **{
+                name: getattr(settings, name)
+                for name in (
+                    "n_steps",
+                    "batch_size",
+                    "n_epochs",
+                    "gamma",
+                    "gae_lambda",
+                    "ent_coef",
+                    "vf_coef",
+                    "max_grad_norm",
+                )
+            },
+        )
+        _, self._callback = self._model._setup_learn(settings.total_steps)
+
+    def imitate(self, state: Float[Tensor, "N O"], probabilities: Float[Tensor, "N A"]) -> None:
+        """Begin with a policy that acts like this in these states, by minimising the cross-entropy."""
+        policy = self._model.policy
+        stream = torch.Generator().manual_seed(self._key("imitation"))
+        parameters = [*policy.mlp_extractor.policy_net.parameters(), *policy.action_net.parameters()]
+        optimizer = torch.optim.Adam(parameters, lr=1e-3)
+        for _ in range(_DISTILLATION_STEPS):
+            rows = torch.randint(len(state), (_BATCH,), generator=stream)
+            logits = policy.action_net(policy.mlp_extractor.forward_actor(state[rows]))
+            loss = -(probabilities[rows] * torch.log_softmax(logits, dim=-1)).sum(-1).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    def run(self, after_chunk: Callable[[int, NetworkPolicy], bool] = lambda steps, policy: True) -> int:
+        """Train from the newest checkpoint to the end.
+
+        Args:
+            after_chunk: told the environment steps so far and the policy; the training ends when it returns False.
+
+        Returns:
+            Environment steps trained in all.
+        """
+        for chunk in range(self._restore(), self.chunks):
+            self._begin(chunk)
+            first, last = (self._updates * k // self.chunks for k in (chunk, chunk + 1))
+            for _ in range(first, last):
+                self._update()
+            goes_on = after_chunk(self._model.num_timesteps, self.policy())
+            if self._checkpoints is not None:
+                done = chunk + 1 if goes_on else self.chunks
+                self._checkpoints.save(chunk + 1, lambda path, done=done: torch.save(self._state(done), path))
+            if not goes_on:
+                break
+        self._env.close()
+        return self._model.num_timesteps
+
+    def policy(self) -> NetworkPolicy:
+        """A copy of the present policy."""
+        network = self._model.policy
+        linear = [m for m in [*network.mlp_extractor.policy_net, network.action_net] if isinstance(m, torch.nn.Linear)]
+        layers = [(m.weight.detach().clone(), m.bias.detach().clone()) for m in linear]
+        return NetworkPolicy.from_layers(layers, "tanh", "log_probability")
+
+    def _begin(self, chunk: int) -> None:
+        set_random_seed(self._key("chunk", chunk))
+        self._env.seed(self._key("episodes", chunk))
+        self._model._last_obs = self._env.reset()  # type: ignore[assignment]
+        self._model._last_episode_starts = np.ones(self._settings.n_envs, dtype=bool)
+
+    def _update(self) -> None:
+        """One round of Stable-Baselines3's `learn`, whose own loop cannot be entered in the middle."""
+        model = self._model
+        model.collect_rollouts(self._env, self._callback, model.rollout_buffer, self._settings.n_steps)
+        model._update_current_progress_remaining(
+            model.num_timesteps, self._updates * self._settings.n_envs * self._settings.n_steps
+        )
+        model.train()
+
+    def _key(self, *purpose: str | int) -> int:
+        return int(numpy_stream(self._seed, "ppo", *purpose).integers(2**31 - 1))
+
+    # Checkpoints: plain containers and tensors only, read with weights_only=True --------------------------------------
+
+    def _state(self, chunk: int) -> dict[str, Any]:
+        model = self._model
+        state: dict[str, Any] = {
+            "chunk": chunk,
+            "policy": model.policy.state_dict(),
+            "optimizer": model.policy.optimizer.state_dict(),
+            "steps": model.num_timesteps,
+            "progress": float(model._current_progress_remaining),
+        }
+        if self._normalized is not None:
+            statistics = self._normalized.ret_rms
+            state["returns"] = {name: float(getattr(statistics, name)) for name in ("mean", "var", "count")}
+        return state
+
+    def _restore(self) -> int:
+        """Load the newest checkpoint; returns the chunk to go on with."""
+        newest: Path | None = None if self._checkpoints is None else self._checkpoints.newest()
+        if newest is None:
+            return 0
+        state = torch.load(newest, weights_only=True)
+        model = self._model
+        model.policy.load_state_dict(state["policy"])
+        model.policy.optimizer.load_state_dict(state["optimizer"])
+        model.num_timesteps = state["steps"]
+        model._current_progress_remaining = state["progress"]
+        if self._normalized is not None:
+            for name, value in state["returns"].items():
+                setattr(self._normalized.ret_rms, name, np.float64(value))
+        return state["chunk"]

@@ -1,0 +1,144 @@
+"""What an agent is paid at each step of a vector environment."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mavrl.model.step_reward import StepRewardModel
+from mavrl.streams import torch_stream
+
+
+class StepReward(ABC):
+    """The reward of one step in each of N environments."""
+
+    @abstractmethod
+    def __call__(
+        self,
+        state: Float[np.ndarray, "N O"],
+        action: Int[np.ndarray, "N"],
+        next_state: Float[np.ndarray, "N O"],
+        terminated: Bool[np.ndarray, "N"],
+        true_reward: Float[np.ndarray, "N"],
+    ) -> Float[np.ndarray, "N"]:
+        """What the environments pay for these steps."""
+
+    def begin(self, started: Bool[np.ndarray, "N"]) -> None:  # noqa: B027 -- most have nothing to begin
+        """New episodes have started in these environments."""
+
+
+class TrueReward(StepReward):
+    """The environment's own reward."""
+
+    def __call__(self, state, action, next_state, terminated, true_reward):
+        return true_reward
+
+
+@dataclass
+class ConstantReward(StepReward):
+    """The same reward at every step: what a policy gains from staying alive, or from ending its episodes."""
+
+    value: float
+
+    def __call__(self, state, action, next_state, terminated, true_reward):
+        return np.full(len(action), self.value)
+
+
+@dataclass(frozen=True)
+class LearnedRewardSettings:
+    """How a learned reward is paid.
+
+    Args:
+        reward: "mean" of the members; "lower_bound", the mean minus kappa times the members' standard deviation; or a
+            "sample" of the posterior.
+        kappa: how pessimistic the lower bound is.
+        sample_per: whether a sample is drawn for each "step", or one reward function for each "episode".
+        standardize: give each member mean 0 and standard deviation 1 on the feedback.
+        clip: largest absolute reward after that.
+        reference_weight: of the demonstrators' advantage, where there is feedback from demonstrations.
+        gamma: discount factor of the agent.
+    """
+
+    reward: Literal["mean", "lower_bound", "sample"]
+    kappa: float
+    sample_per: Literal["step", "episode"]
+    standardize: bool
+    clip: float
+    reference_weight: float
+    gamma: float
+
+
+class LearnedStepReward(StepReward):
+    """A learned reward, asked for once for all environments.
+
+    The posterior knows rewards only up to a shift, while the end of an episode makes a shift matter: an agent that is
+    paid too little hurries to end it. So an episode that terminates is taken to go on for ever in its terminal state,
+    where it is paid the prior mean there, in units of the largest reward: its reward at the end grows by
+    clip * mean / (1 - gamma). A failure is as bad as the worst reward for ever, a success as good as the best.
+
+    Where there are demonstrations, their likelihood says how probable each action is for the demonstrator. The agent
+    is also paid reference_weight * (log pi(a | s) - sum_a' pi(a' | s) log pi(a' | s)). That is the advantage of the
+    learned Q in units of 1 / rationality; on average it is 0 for one who acts like the demonstrator, so it favours
+    neither long nor short episodes.
+
+    Args:
+        model: one replicate.
+        settings: how it is paid.
+        seed: of samples.
+    """
+
+    LEAST_ADVANTAGE = -5.0  # nats; what the demonstrator would never do costs no more than this
+
+    def __init__(self, model: StepRewardModel, settings: LearnedRewardSettings, seed: int) -> None:
+        if len(model) != 1:
+            raise ValueError(f"the model has {len(model)} replicates; choose one with model[k]")
+        self._model = model
+        self._settings = settings
+        self._guided = settings.reference_weight > 0 and model.demonstrated
+        self._stream = torch_stream(seed, "paid sample")
+        self._member, self._deviation = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
+
+    def begin(self, started: Bool[np.ndarray, "N"]) -> None:
+        n = len(started)
+        member = torch.randint(self._model.n_members, (n,), generator=self._stream)
+        deviation = torch.randn(n, generator=self._stream)
+        if len(self._member) == n:
+            keep = ~torch.from_numpy(started)
+            member, deviation = torch.where(keep, self._member, member), torch.where(keep, self._deviation, deviation)
+        self._member, self._deviation = member, deviation
+
+    @torch.no_grad()
+    def __call__(self, state, action, next_state, terminated, true_reward):
+        state, next_state = torch.from_numpy(state), torch.from_numpy(next_state)
+        action = torch.from_numpy(np.asarray(action)).long()
+        reward = self._posterior_reward(state, action, next_state).clamp(-self._settings.clip, self._settings.clip)
+        if self._model.at_termination:
+            ended = torch.from_numpy(np.asarray(terminated))
+            worth = self._settings.clip * self._model.at_termination
+            reward = reward + ended * worth / (1 - self._settings.gamma)
+        if self._guided:
+            reward = reward + self._settings.reference_weight * self._advantage(state, action)
+        return reward.numpy()
+
+    def _posterior_reward(self, state: Tensor, action: Tensor, next_state: Tensor) -> Float[Tensor, "N"]:
+        mean, std = (moment[0] for moment in self._model.member_moments(state, action, next_state))
+        if self._settings.standardize:
+            centre, scale = self._model.on_feedback()
+            mean, std = (mean - centre[0][:, None]) / scale[0][:, None], std / scale[0][:, None]
+        if self._settings.reward == "lower_bound":
+            return mean.mean(0) - self._settings.kappa * mean.std(0, correction=0)
+        if self._settings.reward == "mean":
+            return mean.mean(0)
+        if self._settings.sample_per == "step":
+            self.begin(np.ones(len(action), dtype=bool))
+        columns = torch.arange(len(action))
+        return mean[self._member, columns] + std[self._member, columns] * self._deviation
+
+    def _advantage(self, state: Tensor, action: Tensor) -> Float[Tensor, "N"]:
+        log_policy = self._model.demonstrator(state)[0]
+        chosen = log_policy.gather(-1, action[:, None]).squeeze(-1)
+        return (chosen - (log_policy.exp() * log_policy).sum(-1)).clamp(min=self.LEAST_ADVANTAGE)

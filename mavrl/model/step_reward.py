@@ -1,0 +1,171 @@
+"""The learned reward of an environment with observations, and the Q that was learned beside it."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mavrl.model.layers import BatchedMLP, Standardization
+from mavrl.model.posterior import StepPosterior
+from mavrl.model.reward_model import RewardModel, Values
+from mavrl.streams import torch_stream
+
+
+class StepRewardModel(RewardModel):
+    """Reward posteriors over transitions. States are observations, with a last axis O; actions are numbers.
+
+    Args:
+        posterior: of all models, R * M of them, the members of a replicate in a row.
+        q: action values of all models, in units of return; None where no feedback reads them.
+        on_feedback: mean and standard deviation, over the transitions of the feedback, of each model's mean reward.
+        description: what the model was trained on.
+    """
+
+    def __init__(
+        self,
+        posterior: StepPosterior,
+        q: BatchedMLP | None,
+        on_feedback: tuple[Float[Tensor, "RM"], Float[Tensor, "RM"]],
+        description: dict[str, Any],
+        replicate: int | None = None,
+    ) -> None:
+        super().__init__(description, replicate)
+        self.posterior = posterior.requires_grad_(False)
+        self.q = None if q is None else q.requires_grad_(False)
+        self._on_feedback = on_feedback
+
+    @classmethod
+    def rebuilt(cls, tensors: dict[str, Tensor], description: dict[str, Any]) -> "StepRewardModel":
+        """The model with these saved weights."""
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(f"{prefix}."): t for k, t in tensors.items() if k.startswith(f"{prefix}.")}
+
+        n_features, n_actions, sizes = (description[key] for key in ("n_features", "n_actions", "hidden_sizes"))
+        unused = [torch.Generator()] * len(tensors["standardization.mean"])
+        standardization = Standardization.none(len(unused), n_features)
+        standardization.load_state_dict(part("standardization"))
+        posterior = StepPosterior(
+            n_features,
+            n_actions,
+            description["reward_domain"],
+            sizes,
+            unused,
+            standardization,
+            description["reward_at_termination"],
+        )
+        posterior.encoder.load_state_dict(part("encoder"))
+        q = None
+        if part("q"):
+            q = BatchedMLP(n_features, sizes, n_actions, unused)
+            q.load_state_dict(part("q"))
+        return cls(posterior, q, (tensors["feedback.mean"], tensors["feedback.std"]), description)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All weights by name, with the models as first axis."""
+        found = {f"encoder.{name}": t for name, t in self.posterior.encoder.state_dict().items()}
+        found |= {f"standardization.{name}": t for name, t in self.posterior.standardization.state_dict().items()}
+        if self.q is not None:
+            found |= {f"q.{name}": t for name, t in self.q.state_dict().items()}
+        return {**found, "feedback.mean": self._on_feedback[0], "feedback.std": self._on_feedback[1]}
+
+    @property
+    def at_termination(self) -> float:
+        """Prior mean of the reward where an episode terminates."""
+        return self.posterior.at_termination
+
+    @property
+    def demonstrated(self) -> bool:
+        """Whether there were demonstrations, so that `demonstrator` is known."""
+        return self.description["demonstration_rationality"] is not None
+
+    def on_feedback(self) -> tuple[Float[Tensor, "R M"], Float[Tensor, "R M"]]:
+        """Mean and standard deviation, over the transitions of the feedback, of each member's mean reward."""
+        mean, std = (values.view(len(self), self.n_members) for values in self._on_feedback)
+        return mean, std
+
+    @property
+    def n_members(self) -> int:
+        return self.description["members"]
+
+    def __len__(self) -> int:
+        return len(self.posterior.standardization.mean) // self.n_members
+
+    def _replicate(self, row: int, number: int) -> "StepRewardModel":
+        models = slice(row * self.n_members, (row + 1) * self.n_members)
+        alone = StepRewardModel.rebuilt({name: t[models] for name, t in self.tensors().items()}, self.description)
+        alone._number = number
+        return alone
+
+    @torch.no_grad()
+    def member_moments(
+        self,
+        state: Float[Tensor, "N O"],
+        action: Int[Tensor, "N"],
+        next_state: Float[Tensor, "N O"],
+        terminal: Bool[Tensor, "N"] | None = None,
+    ) -> tuple[Float[Tensor, "R M N"], Float[Tensor, "R M N"]]:
+        """Mean and standard deviation of the reward under each member.
+
+        Args:
+            terminal: transitions that terminate their episode; None for none of them.
+        """
+        end = torch.zeros(len(action), dtype=torch.bool) if terminal is None else terminal
+        mean, logvar = self.posterior.of_steps(state[None].float(), action[None], next_state[None].float(), end[None])
+        shape = (len(self), self.n_members, -1)
+        return mean.view(shape), (0.5 * logvar).exp().view(shape)
+
+    def mean(self, state: Values, action: Values, next_state: Values) -> Values:
+        mean, _ = self.member_moments(*_flat(state, action, next_state))
+        return self._shaped(mean.mean(1), state, action)
+
+    def std(self, state: Values, action: Values, next_state: Values) -> Values:
+        mean, std = self.member_moments(*_flat(state, action, next_state))
+        return self._shaped((std.square().mean(1) + mean.var(1, correction=0)).sqrt(), state, action)
+
+    def sample(self, state: Values, action: Values, next_state: Values, seed: int = 0) -> Values:
+        """One function of each posterior: a member, with all rewards equally many standard deviations off its mean."""
+        mean, std = self.member_moments(*_flat(state, action, next_state))
+        rows = []
+        for row in range(len(self)):
+            stream = torch_stream(seed, "reward sample", row if self._number is None else self._number)
+            member = int(torch.randint(self.n_members, (), generator=stream))
+            rows.append(mean[row, member] + std[row, member] * torch.randn((), generator=stream))
+        return self._shaped(torch.stack(rows), state, action)
+
+    @torch.no_grad()
+    def action_values(self, state: Float[Tensor, "N O"]) -> Float[Tensor, "R M N A"]:
+        """Q of every action under each member.
+
+        Raises:
+            ValueError: none was learned.
+        """
+        if self.q is None:
+            raise ValueError("no feedback of this model reads Q, so none was learned")
+        q = self.q(self.posterior.standardization(state[None].float()))
+        return q.view(len(self), self.n_members, *q.shape[1:])
+
+    def demonstrator(self, state: Float[Tensor, "N O"]) -> Float[Tensor, "R N A"]:
+        """Log-probability of each action for the demonstrator, averaged over members as probabilities.
+
+        Raises:
+            ValueError: there were no demonstrations.
+        """
+        if not self.demonstrated:
+            raise ValueError("this model has seen no demonstrations")
+        q = self.description["demonstration_rationality"] * self.action_values(state)
+        return torch.log_softmax(q, dim=-1).logsumexp(1) - math.log(self.n_members)
+
+    def _shaped(self, values: Float[Tensor, "R N"], state: Any, action: Any) -> Any:
+        values = values.view(len(values), *np.shape(action))
+        values = values if self._number is None else values[0]
+        return values if isinstance(state, Tensor) else values.numpy()
+
+
+def _flat(state: Any, action: Any, next_state: Any) -> tuple[Tensor, Tensor, Tensor]:
+    states = [torch.as_tensor(np.asarray(s) if not isinstance(s, Tensor) else s) for s in (state, next_state)]
+    actions = torch.as_tensor(np.asarray(action) if not isinstance(action, Tensor) else action).flatten().long()
+    return states[0].reshape(len(actions), -1), actions, states[1].reshape(len(actions), -1)

@@ -1,0 +1,133 @@
+"""Where a training step evaluates the reward and Q, and where each step of feedback finds its own values.
+
+In a finite environment that is every state, shared by all visits to it. Elsewhere states do not repeat, and it is every
+transition in the step's batches.
+"""
+
+from abc import ABC, abstractmethod
+from itertools import accumulate
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mavrl.data.base import at_steps
+from mavrl.types import FeedbackBatch, Transitions
+
+Count = Literal["transition", "sample", "mean"]
+Scales = dict[str, Float[Tensor, "R"]]
+
+
+class Support(ABC):
+    """The N points of one training step.
+
+    Args:
+        batches: feedback of every kind, by name.
+        scales: how many samples of its data set each sample in a batch stands for.
+        valued: the kinds that Q is needed for.
+    """
+
+    def __init__(self, batches: dict[str, FeedbackBatch], scales: Scales, valued: list[str]) -> None:
+        self.batches = batches
+        self.scales = scales
+        self.valued = valued
+
+    @property
+    @abstractmethod
+    def kl_weights(self) -> Float[Tensor, "#R N"]:
+        """How often each point counts in the bound's KL."""
+
+    @abstractmethod
+    def prior_mean(self, mean: Float[Tensor, "S"]) -> Float[Tensor, "#R N"]:
+        """The prior mean at each point, from the mean that `mavrl.model.posterior.RewardPrior` holds."""
+
+    @abstractmethod
+    def bellman_weights(self, name: str) -> Float[Tensor, "R B *steps"]:
+        """How often each step of one kind counts in the bound's Bellman term; 0 for padding."""
+
+    @abstractmethod
+    def at(self, table: Float[Tensor, "R N A"], name: str) -> Float[Tensor, "R B *steps"]:
+        """Entries of a table at each step of one kind, at the action taken where it has several."""
+
+    def transitions(self, name: str) -> Transitions:
+        return self.batches[name].transitions
+
+
+class StateSupport(Support):
+    """Every state of a finite environment."""
+
+    @property
+    def kl_weights(self) -> Float[Tensor, "#R N"]:
+        return torch.ones(1, 1)
+
+    def prior_mean(self, mean: Float[Tensor, "S"]) -> Float[Tensor, "#R N"]:
+        return mean[None]
+
+    def bellman_weights(self, name: str) -> Float[Tensor, "R B *steps"]:
+        return _per_sample(self.scales[name], self.transitions(name).valid)
+
+    def at(self, table: Float[Tensor, "R N A"], name: str) -> Float[Tensor, "R B *steps"]:
+        return at_steps(table, self.transitions(name))
+
+
+class StepSupport(Support):
+    """Every transition in the batches, one kind after the other; the first `n_valued` are those that Q is needed for.
+
+    Args:
+        count: how a transition counts in the KL and the Bellman term: each as one ("transition"); all of a sample
+            together as one ("sample"; a demonstrated step is a sample); or all of a data set together as one ("mean").
+    """
+
+    def __init__(self, batches: dict[str, FeedbackBatch], scales: Scales, valued: list[str], count: Count) -> None:
+        super().__init__(batches, scales, valued)
+        order = [*valued, *(name for name in batches if name not in valued)]
+        flat = {name: batches[name].transitions.flatten() for name in order}
+        ends = list(accumulate(steps.action.shape[1] for steps in flat.values()))
+        self._slices = {name: slice(a, b) for name, a, b in zip(order, [0, *ends], ends, strict=False)}
+        self.n_valued = self._slices[valued[-1]].stop if valued else 0
+        self.state = torch.cat([steps.state for steps in flat.values()], dim=1)
+        self.action = torch.cat([steps.action for steps in flat.values()], dim=1)
+        self._next_states = [steps.next_state for steps in flat.values()]
+        self.terminal = torch.cat([steps.terminal & steps.valid for steps in flat.values()], dim=1)
+        self._weights = {name: step_weights(batches[name].transitions.valid, scales[name], count) for name in order}
+
+    @property
+    def kl_weights(self) -> Float[Tensor, "#R N"]:
+        return torch.cat([weight.flatten(1) for weight in self._weights.values()], dim=1)
+
+    def prior_mean(self, mean: Float[Tensor, "S"]) -> Float[Tensor, "#R N"]:
+        return mean * self.terminal
+
+    def bellman_weights(self, name: str) -> Float[Tensor, "R B *steps"]:
+        return self._weights[name]
+
+    def at(self, table: Float[Tensor, "R N A"], name: str) -> Float[Tensor, "R B *steps"]:
+        part = self._slices[name]
+        values = table[:, part]
+        if values.shape[-1] == 1:
+            chosen = values.squeeze(-1)
+        else:
+            chosen = values.gather(-1, self.action[:, part, None]).squeeze(-1)
+        return chosen.view(self.transitions(name).action.shape)
+
+    @property
+    def next_state(self) -> Float[Tensor, "R N O"]:
+        return torch.cat(self._next_states, dim=1)
+
+
+def step_weights(
+    valid: Bool[Tensor, "R B *steps"], scale: Float[Tensor, "R"], count: Count
+) -> Float[Tensor, "R B *steps"]:
+    """Weight of each step under a counting rule of `StepSupport`; 0 for padding."""
+    weights = _per_sample(scale, valid)
+    if count == "sample" and valid.ndim > 2:
+        steps = valid.flatten(2).sum(-1).clamp(min=1)
+        return weights / steps.view(*steps.shape, *[1] * (valid.ndim - 2))
+    if count == "mean":
+        return weights / weights.flatten(1).sum(-1).clamp(min=1e-9).view(-1, *[1] * (valid.ndim - 1))
+    return weights
+
+
+def _per_sample(scale: Float[Tensor, "R"], valid: Bool[Tensor, "R B *steps"]) -> Float[Tensor, "R B *steps"]:
+    return scale.view(-1, *[1] * (valid.ndim - 1)) * valid

@@ -1,0 +1,104 @@
+"""The learned reward of a finite environment, as a table."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mavrl.model.posterior import StatePosterior
+from mavrl.model.reward_model import RewardModel, Values
+from mavrl.streams import torch_stream
+
+
+class TabularRewardModel(RewardModel):
+    """Reward posteriors over the states of a finite environment.
+
+    States are numbers, or one-hot vectors with a last axis of size S.
+
+    Args:
+        mean: posterior mean of each member, shape (R, M, S), in units of reward.
+        std: posterior standard deviation of each member.
+        description: what the model was trained on.
+    """
+
+    def __init__(
+        self,
+        mean: Float[Tensor, "R M S"],
+        std: Float[Tensor, "R M S"],
+        description: dict[str, Any],
+        replicate: int | None = None,
+    ) -> None:
+        super().__init__(description, replicate)
+        self._mean, self._std = mean, std
+
+    @classmethod
+    @torch.no_grad()
+    def of_posterior(cls, posterior: StatePosterior, description: dict[str, Any]) -> "TabularRewardModel":
+        """The reward model of trained posteriors."""
+        mean, logvar = posterior()
+        shape = (description["replicates"], description["members"], mean.shape[-1])
+        return cls(mean.view(shape), (0.5 * logvar).exp().view(shape), description)
+
+    @classmethod
+    def rebuilt(cls, tensors: dict[str, Tensor], description: dict[str, Any]) -> "TabularRewardModel":
+        """The model with these saved weights."""
+        unused = [torch.Generator()] * (description["replicates"] * description["members"])
+        posterior = StatePosterior(description["n_states"], description["hidden_sizes"], unused)
+        weights = {name.removeprefix("encoder."): t for name, t in tensors.items() if name.startswith("encoder.")}
+        posterior.encoder.load_state_dict(weights)
+        return cls.of_posterior(posterior, description)
+
+    @property
+    def n_states(self) -> int:
+        return self._mean.shape[-1]
+
+    def __len__(self) -> int:
+        return len(self._mean)
+
+    def _replicate(self, row: int, number: int) -> "TabularRewardModel":
+        return TabularRewardModel(self._mean[row : row + 1], self._std[row : row + 1], self.description, number)
+
+    def mean_table(self) -> Float[Tensor, "R S"]:
+        """Posterior mean of every state, over members."""
+        return self._mean.mean(1)
+
+    def std_table(self) -> Float[Tensor, "R S"]:
+        """Posterior standard deviation of every state: within members and between them."""
+        return (self._std.square().mean(1) + self._mean.var(1, correction=0)).sqrt()
+
+    def member_spread(self) -> Float[Tensor, "R S"]:
+        """Standard deviation of the members' means; 0 for a single member."""
+        return self._mean.std(1, correction=0)
+
+    def mean(self, state: Values, action: Values, next_state: Values) -> Values:
+        return self._look_up(self.mean_table(), state)
+
+    def std(self, state: Values, action: Values, next_state: Values) -> Values:
+        return self._look_up(self.std_table(), state)
+
+    def sample(self, state: Values, action: Values, next_state: Values, seed: int = 0) -> Values:
+        return self._look_up(self.sample_table(seed), state)
+
+    def sample_table(self, seed: int) -> Float[Tensor, "R S"]:
+        """One reward function drawn from each replicate's posterior."""
+        rows = []
+        for row in range(len(self)):
+            replicate = row if self._number is None else self._number
+            stream = torch_stream(seed, "reward sample", replicate)
+            member = int(torch.randint(self._mean.shape[1], (), generator=stream))
+            noise = torch.randn(self._mean.shape[-1], generator=stream)
+            rows.append(self._mean[row, member] + self._std[row, member] * noise)
+        return torch.stack(rows)
+
+    def _look_up(self, table: Float[Tensor, "R S"], state: Any) -> Any:
+        index = torch.as_tensor(np.asarray(state) if not isinstance(state, Tensor) else state)
+        n_states = table.shape[-1]
+        if index.is_floating_point() and index.ndim and index.shape[-1] == n_states:
+            index = index.argmax(-1)
+        if index.is_floating_point() or bool(((index < 0) | (index >= n_states)).any()):
+            raise ValueError(f"states must be numbers from 0 to {n_states - 1} or one-hot vectors of size {n_states}")
+        values = table[:, index.long()]
+        values = values if self._number is None else values[0]
+        return values if isinstance(state, Tensor) else values.numpy()

@@ -1,0 +1,85 @@
+"""Worker processes of one run: started when first needed, one thread each, ended with the run."""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+class Workers:
+    """Runs functions in parallel processes, or in this one when there is only one.
+
+    Functions and arguments are pickled, so functions are those of a module. A worker that dies ends the run with an
+    error; it never leaves it waiting. Nor does a worker go on when the run is killed.
+
+    Args:
+        count: processes.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._pool: ProcessPoolExecutor | None = None
+
+    def submit(self, function: Callable[..., Result], *arguments: Any) -> "Future[Result]":
+        """Start a call. With one process it runs here and now."""
+        if self.count == 1:
+            done: Future[Result] = Future()
+            done.set_result(function(*arguments))
+            return done
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+            self._pool = ProcessPoolExecutor(self.count, context, initializer=_begin)
+        return self._pool.submit(function, *arguments)
+
+    def map(self, function: Callable[..., Result], calls: Sequence[tuple[Any, ...]]) -> list[Result]:
+        """The results of all calls, in their order. A single call runs in this process."""
+        if len(calls) == 1:
+            return [function(*calls[0])]
+        futures = [self.submit(function, *arguments) for arguments in calls]
+        return [future.result() for future in futures]
+
+    def close(self) -> None:
+        """End the processes; calls that have not begun are dropped."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+
+@contextmanager
+def workers(count: int | None) -> Iterator[Workers]:
+    """Workers that end with the block.
+
+    Args:
+        count: processes; None for as many as this process may use cores.
+    """
+    pool = Workers(count or cores())
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def _begin() -> None:
+    threading.Thread(target=_end_with_run, daemon=True).start()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _end_with_run() -> None:
+    """The pool's own pipes stay open when its process is killed, so nothing else would end this one."""
+    run = multiprocessing.parent_process()
+    if run is not None:
+        run.join()
+        os._exit(1)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))
