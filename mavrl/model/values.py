@@ -16,15 +16,15 @@ Backup = Literal["optimal", "soft", "behaviour"]
 
 
 class ValueSource(nn.Module, ABC):
-    """Q at every point of a support for each model, and the term that ties it to the reward."""
+    """Q at the V points of a support that need it, for each model, and the term that ties it to the reward."""
 
     @abstractmethod
-    def forward(self, reward: Float[Tensor, "R N"], support: Support) -> Float[Tensor, "R N A"]:
+    def forward(self, reward: Float[Tensor, "R N"], support: Support) -> Float[Tensor, "R V A"]:
         """Q, given one sampled reward of every point."""
 
     def bellman(
         self,
-        q: Float[Tensor, "R N A"],
+        q: Float[Tensor, "R V A"],
         mean: Float[Tensor, "R N"],
         logvar: Float[Tensor, "R N"],
         support: Support,
@@ -76,7 +76,7 @@ class LearnedValues(ValueSource):
 
     def bellman(
         self,
-        q: Float[Tensor, "R N A"],
+        q: Float[Tensor, "R V A"],
         mean: Float[Tensor, "R N"],
         logvar: Float[Tensor, "R N"],
         support: Support,
@@ -94,7 +94,7 @@ class LearnedValues(ValueSource):
         return bellman_nll(residual, support.at(mean[..., None], name), support.at(logvar[..., None], name))
 
     @abstractmethod
-    def _following(self, q: Float[Tensor, "R N A"], support: Support, name: str) -> Float[Tensor, "R B *steps A"]:
+    def _following(self, q: Float[Tensor, "R V A"], support: Support, name: str) -> Float[Tensor, "R B *steps A"]:
         """Q of every action in the next states of one kind's steps."""
 
 
@@ -124,11 +124,11 @@ class LearnedStepValues(LearnedValues):
     def of_states(self, state: Float[Tensor, "#R N O"]) -> Float[Tensor, "R N A"]:
         return self.network(self.standardization(state))
 
-    def forward(self, reward: Float[Tensor, "R N"], support: Support) -> Float[Tensor, "R N A"]:
+    def forward(self, reward: Float[Tensor, "R N"], support: Support) -> Float[Tensor, "R V A"]:
         assert isinstance(support, StepSupport)
         return self.of_states(support.state[:, : support.n_valued])
 
-    def _following(self, q: Float[Tensor, "R N A"], support: Support, name: str) -> Float[Tensor, "R B *steps A"]:
+    def _following(self, q: Float[Tensor, "R V A"], support: Support, name: str) -> Float[Tensor, "R B *steps A"]:
         steps = support.transitions(name)
         flat = steps.next_state.flatten(1, steps.action.ndim - 1)
         return self.of_states(flat).view(*steps.action.shape, -1)

@@ -5,6 +5,23 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+_POLICY_KEYS = {"n_timesteps": "total_steps", "reward_thresh": "stop_below"}
+_PUBLISHED = (
+    "reward_thresh",
+    "n_envs",
+    "n_timesteps",
+    "learning_rate",
+    "clip_range",
+    "ent_coef",
+    "vf_coef",
+    "gae_lambda",
+    "max_grad_norm",
+    "gamma",
+    "n_steps",
+    "n_epochs",
+    "batch_size",
+)
+
 
 @cache
 def published_cells() -> dict[tuple[str, str], dict[str, Any]]:
@@ -15,8 +32,8 @@ def published_cells() -> dict[tuple[str, str], dict[str, Any]]:
 
 def published_overrides(env: str, modality: str) -> list[str]:
     """Configuration overrides for the reference protocol with the cell's tuned settings."""
-    tuned = published_cells()[env, modality]["tuned"]
+    cell = published_cells()[env, modality]
     model = ("bellman_weight", "kl_weight", "hidden_sizes", "importance_weights")
-    return ["experiment=reference"] + [
-        f"{'model' if key in model else 'optim'}.{key}={json.dumps(value)}" for key, value in tuned.items()
-    ]
+    tuned = [f"{'model' if key in model else 'optim'}.{key}={json.dumps(x)}" for key, x in cell["tuned"].items()]
+    policy = [f"policy.{_POLICY_KEYS.get(key, key)}={x}" for key, x in cell.get("ppo", {}).items() if key in _PUBLISHED]
+    return ["experiment=reference", *tuned, *policy]

@@ -15,7 +15,7 @@ from mavrl.tasks.rules import rules_of
 
 RESULTS_VERSION = 1  # part of every run's hash; raised when the same configuration gives another result
 PRIOR_MEAN_AT_TERMINATION = {"success": 1.0, "neutral": 0.0, "failure": -1.0}
-_BESIDE = ("samples", "feedback", "members", "policy_steps", "experts", "baselines")
+_BESIDE = ("samples", "feedback", "members", "policy_steps", "experts", "baselines", "reference_epochs")
 
 
 def check(config: DictConfig) -> None:

@@ -189,7 +189,7 @@ class ControlSetting(Setting):
         model = load_reward_model(directory)
         assert isinstance(model, StepRewardModel)
         expert = self.expert_returns()
-        rows = [self.returns(self._policy(directory, model, k)) for k in range(len(model))]
+        rows = [self.returns(self.policy(directory, model, k)) for k in range(len(model))]
         mean = torch.tensor([row.mean() for row in rows], dtype=torch.float64)
         optimal, uniform = self.normalization()
         values = {
@@ -199,7 +199,8 @@ class ControlSetting(Setting):
         }
         return {**values, **self._agreement(model)}
 
-    def _policy(self, directory: Path, model: StepRewardModel, replicate: int) -> Policy:
+    def policy(self, directory: Path, model: StepRewardModel, replicate: int) -> Policy:
+        """What a run's replicate acts with."""
         if self.config.policy.name == "imitation":
             return DemonstratedPolicy(model[replicate])
         return NetworkPolicy.load(policy_directory(directory, replicate))
@@ -298,7 +299,7 @@ def build_environment(config: DictConfig) -> ControlEnvironment:
         id=env.id,
         kwargs=_plain(env.kwargs),
         max_steps=env.max_steps,
-        perturbation=_plain(env.perturbation),
+        perturbation={name: value for name, value in _plain(env.perturbation).items() if value is not None},
         fixed_horizon=env.fixed_horizon,
     )
 

@@ -24,11 +24,11 @@ ENVIRONMENTS = {
 HERE = Workers(1)
 
 
-def policy_of(environment: ControlEnvironment, spread: float = 1.0) -> NetworkPolicy:
+def policy_of(environment: ControlEnvironment) -> NetworkPolicy:
     """A random network of these sizes, the same every time."""
     generator = torch.Generator().manual_seed(0)
     sizes = [(32, environment.observation_size), (environment.n_actions, 32)]
-    layers = [(spread * torch.randn(*size, generator=generator), torch.zeros(size[0])) for size in sizes]
+    layers = [(torch.randn(*size, generator=generator), torch.zeros(size[0])) for size in sizes]
     return NetworkPolicy.from_layers(layers, "tanh", "q")
 
 
@@ -106,8 +106,10 @@ def test_an_episode_does_not_depend_on_what_runs_beside_it(name: str) -> None:
 
 def test_nor_where_the_actions_are_worth_almost_the_same() -> None:
     """Rationality makes the last bits of a score count; those of float32 depend on the size of the batch."""
-    environment, behaviour = ENVIRONMENTS["CartPole-v1"], Behaviour(1e7)
-    policy = policy_of(environment, spread=1e-3)
+    environment, behaviour = ENVIRONMENTS["CartPole-v1"], Behaviour(1e5)
+    hidden = torch.randn(64, 4)
+    scores = 10 * torch.randn(1, 64) + torch.tensor([[0.0], [1e-6]]) * torch.randn(2, 64)
+    policy = NetworkPolicy.from_layers([(hidden, torch.zeros(64)), (scores, torch.zeros(2))], "tanh", "q")
     together = simulate(environment, policy, behaviour, addresses(64), HERE)
     alone = [simulate(environment, policy, behaviour, [address], HERE)[0] for address in addresses(64)]
     assert all(same(left, right) for left, right in zip(together, alone, strict=True))

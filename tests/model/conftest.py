@@ -1,7 +1,7 @@
-"""Tiny trainings: a 3 x 3 grid, a few samples of each kind, models that are small."""
+"""Tiny trainings: a 3 x 3 grid or a few made-up observations, a few samples of each kind, models that are small."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -15,15 +15,21 @@ from mavrl.data.demonstration import DemonstrationData
 from mavrl.data.preference import PreferenceData
 from mavrl.data.rating import RatingData
 from mavrl.data.stop import StopData
+from mavrl.data.tabular import TabularSimulator
 from mavrl.envs import GridEnv
 from mavrl.envs.problem import TabularProblem
+from mavrl.feedback import DemonstrationLikelihood, PreferenceLikelihood, RatingLikelihood, StopLikelihood
+from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.learner import RewardLearner
 from mavrl.model.objective import EvidenceLowerBound, RewardInference, WeightedAverages
-from mavrl.model.posterior import RewardPosterior, RewardPrior
-from mavrl.model.values import LearnedValues, PlannedValues
-from mavrl.streams import torch_stream
+from mavrl.model.posterior import RewardPrior, StatePosterior, StepPosterior
+from mavrl.model.support import StepSupport
+from mavrl.model.values import LearnedStateValues, LearnedStepValues, PlannedValues
+from mavrl.streams import model_streams
+from mavrl.types import DemonstrationBatch, FeedbackBatch, PreferenceBatch, RatingBatch, StopBatch, Transitions
 
 GAMMA = 0.8
+N_FEATURES, N_ACTIONS, N_CATEGORIES = 3, 4, 4  # of the made-up control environment
 _SEGMENTS = {"segment_len": 3, "n_episodes": 256, "behaviour_rationality": 0.0}
 
 
@@ -47,7 +53,8 @@ def problem() -> TabularProblem:
 def make_feedback(problem: TabularProblem) -> Callable[..., CombinedFeedback]:
     def make(counts: dict[str, int], seeds: list[int], **settings: Any) -> CombinedFeedback:
         sources = {kind: _source(kind, n) for kind, n in counts.items()}
-        feedback = CombinedFeedback(sources, problem, seeds, DatasetCache(None), {}, **settings)
+        simulator = TabularSimulator(problem)
+        feedback = CombinedFeedback(sources, simulator, seeds, DatasetCache(None), {}, **settings)
         feedback.prepare()
         return feedback
 
@@ -64,17 +71,14 @@ def make_inference(problem: TabularProblem) -> Callable[..., RewardInference]:
         hidden: tuple[int, ...] = (8,),
     ) -> RewardInference:
         models = [(seed, member) for seed in feedback.seeds for member in range(feedback.members)]
-
-        def streams(purpose: str) -> list[torch.Generator]:
-            return [torch_stream(seed, purpose, member) for seed, member in models]
-
         n_states, n_actions = problem.transitions.n_states, problem.transitions.n_actions
         if q == "planned":
             values = PlannedValues(problem.transitions, GAMMA, len(models))
         else:
-            values = LearnedValues(n_states, n_actions, hidden, streams("q"), GAMMA, backup, 0.5)
+            network = BatchedMLP(n_states, hidden, n_actions, model_streams(models, "q"))
+            values = LearnedStateValues(network, GAMMA, backup, 0.5)
         return RewardInference(
-            RewardPosterior(n_states, hidden, streams("encoder")),
+            StatePosterior(n_states, hidden, model_streams(models, "encoder")),
             RewardPrior(problem.terminal_states.float(), scale, len(models), 4.0, 0.8),
             values,
             feedback.likelihoods(),
@@ -128,3 +132,84 @@ def fit() -> Callable[..., None]:
         return trainer
 
     return run
+
+
+# Control -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def make_steps() -> Callable[..., Transitions]:
+    """Made-up transitions of shape (R, B, ..., T): observations, padding of zeros, some segments that terminate.
+
+    Args:
+        lengths: valid steps of each segment, or of each replicate's demonstrations; random when not given.
+    """
+
+    def make(*shape: int, seed: int = 0, lengths: Any = None) -> Transitions:
+        stream = torch.Generator().manual_seed(seed)
+        n_steps = shape[-1]
+        if lengths is None:
+            length = torch.randint(1, n_steps + 1, shape[:-1], generator=stream)
+        else:
+            length = torch.as_tensor(lengths).expand(shape[:-1])
+        step = torch.arange(n_steps).expand(shape)
+        valid = step < length[..., None]
+        ends = (torch.rand(shape[:-1], generator=stream) < 0.5)[..., None] & (step == length[..., None] - 1)
+
+        def observation() -> torch.Tensor:
+            return 2 * torch.randn(*shape, N_FEATURES, generator=stream) * valid[..., None]
+
+        def action() -> torch.Tensor:
+            return torch.randint(N_ACTIONS, shape, generator=stream) * valid
+
+        return Transitions(observation(), action(), observation(), action() * ~ends, ends, valid)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def control_batches(make_steps: Callable[..., Transitions]) -> dict[str, FeedbackBatch]:
+    """Two replicates with every kind; the second has fewer demonstrated steps than the first."""
+    stop = make_steps(2, 4, 5, seed=3)
+    stopped = (stop.valid.sum(-1) - 1).clamp(min=0)
+    return {
+        "preference": PreferenceBatch(make_steps(2, 3, 2, 4), torch.tensor([[True, False, True], [False, True, True]])),
+        "demonstration": DemonstrationBatch(make_steps(2, 6, seed=1, lengths=[6, 4])),
+        "rating": RatingBatch(make_steps(2, 4, 3, seed=2), torch.tensor([[0, 1, 2, 3], [3, 0, 2, 2]])),
+        "stop": StopBatch(stop, torch.where(torch.tensor([True, False, True, False]), stopped, 5)),
+    }
+
+
+@pytest.fixture(scope="session")
+def make_control_inference() -> Callable[..., RewardInference]:
+    def make(
+        kinds: Iterable[str],
+        n_models: int = 2,
+        domain: Any = "sa",
+        count: Any = "sample",
+        backup: Any = "optimal",
+        at_termination: float = 0.0,
+        scale: float | None = 1.0,
+        hidden: tuple[int, ...] = (8,),
+        standardization: Standardization | None = None,
+    ) -> RewardInference:
+        models = [(seed, 0) for seed in range(n_models)]
+        likelihoods = {
+            "preference": PreferenceLikelihood(2.0),
+            "demonstration": DemonstrationLikelihood(1.5),
+            "rating": RatingLikelihood.uninformed(n_models, N_CATEGORIES),
+            "stop": StopLikelihood(torch.linspace(0.5, 1.0, n_models), 0.4),
+        }
+        if standardization is None:
+            standardization = Standardization.none(n_models, N_FEATURES)
+        encoder_streams, q_streams = (model_streams(models, purpose) for purpose in ("encoder", "q"))
+        network = BatchedMLP(N_FEATURES, hidden, N_ACTIONS, q_streams)
+        return RewardInference(
+            StepPosterior(N_FEATURES, N_ACTIONS, domain, hidden, encoder_streams, standardization, at_termination),
+            RewardPrior(torch.full((1,), at_termination), scale, n_models, 4.0, 0.8),
+            LearnedStepValues(network, GAMMA, backup, 0.5, standardization=standardization),
+            {kind: likelihoods[kind] for kind in kinds},
+            lambda batches, scales, valued: StepSupport(batches, scales, valued, count),
+        )
+
+    return make

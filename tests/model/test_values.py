@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from mavrl.model.values import LearnedValues, PlannedValues
-from mavrl.types import Transitions
+from mavrl.model.layers import BatchedMLP, Standardization
+from mavrl.model.support import StateSupport, StepSupport
+from mavrl.model.values import LearnedStateValues, LearnedStepValues, PlannedValues
+from mavrl.types import DemonstrationBatch, PreferenceBatch, RatingBatch, Transitions
 
 GAMMA = 0.8
+N_FEATURES, N_ACTIONS = 3, 4  # of the fixture's control environment
 
 
 def _optimal_q(problem: Any, reward: np.ndarray) -> np.ndarray:
@@ -49,7 +52,7 @@ def test_planned_values_have_no_bellman_term_and_no_parameters(problem: Any) -> 
     values = PlannedValues(problem.transitions, GAMMA, 1)
     assert not list(values.parameters())
     table = torch.zeros(1, 9)
-    assert values.bellman(torch.zeros(1, 9, 5), table, table, _steps(1)) is None
+    assert values.bellman(torch.zeros(1, 9, 5), table, table, _of_states(_steps(1)), "it") is None
 
 
 def test_evaluation_does_not_move_the_first_guess(problem: Any) -> None:
@@ -67,30 +70,102 @@ def _steps(n_models: int, *shape: int) -> Transitions:
     return Transitions(state, action, following, after, flags, torch.ones(shape, dtype=torch.bool))
 
 
-@pytest.mark.parametrize("shape", [(6,), (3, 4), (2, 2, 4)])
-@pytest.mark.parametrize("backup", ["optimal", "soft", "behaviour"])
-def test_the_bellman_term_step_by_step(backup: Any, shape: tuple[int, ...]) -> None:
-    generators = [torch.Generator().manual_seed(k) for k in range(2)]
-    values = LearnedValues(9, 5, [6], generators, GAMMA, backup, 0.5)
+def _batch(steps: Transitions) -> Any:
+    """These steps as feedback of the kind that has them in this shape."""
+    label = torch.zeros(steps.action.shape[:2], dtype=torch.int64)
+    kinds = {
+        2: lambda: DemonstrationBatch(steps),
+        3: lambda: RatingBatch(steps, label),
+        4: lambda: PreferenceBatch(steps, label > 0),
+    }
+    return kinds[steps.action.ndim]()
+
+
+def _of_states(steps: Transitions) -> StateSupport:
+    return StateSupport({"it": _batch(steps)}, {"it": torch.ones(len(steps.action))}, ["it"])
+
+
+def _residual_nll(
+    q: Any, following: list[float], next_action: int, terminal: bool, mean: Any, logvar: Any, backup: str
+) -> float:
+    """The Bellman term of one step, given Q of its action and Q of every action that follows."""
+    value = {
+        "optimal": max(following),
+        "behaviour": following[next_action],
+        "soft": 0.5 * math.log(sum(math.exp(v / 0.5) for v in following) / len(following)),
+    }[backup]
+    residual = float(q) - (0.0 if terminal else GAMMA * value)
+    return 0.5 * ((residual - float(mean)) ** 2 / math.exp(float(logvar)) + float(logvar))
+
+
+def _generators(n: int = 2) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(k) for k in range(n)]
+
+
+SHAPES = [(6,), (3, 4), (2, 2, 4)]
+BACKUPS = ["optimal", "soft", "behaviour"]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("backup", BACKUPS)
+def test_the_bellman_term_of_states_step_by_step(backup: Any, shape: tuple[int, ...]) -> None:
+    values = LearnedStateValues(BatchedMLP(9, [6], 5, _generators()), GAMMA, backup, 0.5)
     q = values(torch.zeros(2, 9)).detach() * 10
     mean, logvar = torch.randn(2, 9), torch.randn(2, 9)
     steps = _steps(2, *shape)
-    found = values.bellman(q, mean, logvar, steps)
+    found = values.bellman(q, mean, logvar, _of_states(steps), "it")
     for index in np.ndindex(2, *shape):
-        r = index[0]
-        s, a = int(steps.state[index]), int(steps.action[index])
-        following = q[r, int(steps.next_state[index])].tolist()
-        value = {
-            "optimal": max(following),
-            "behaviour": following[int(steps.next_action[index])],
-            "soft": 0.5 * math.log(sum(math.exp(v / 0.5) for v in following) / 5),
-        }[backup]
-        residual = float(q[r, s, a]) - (0.0 if steps.terminal[index] else GAMMA * value)
-        variance = math.exp(float(logvar[r, s]))
-        expected = 0.5 * ((residual - float(mean[r, s])) ** 2 / variance + float(logvar[r, s]))
+        r, s, a = index[0], int(steps.state[index]), int(steps.action[index])
+        following, after = q[r, int(steps.next_state[index])].tolist(), int(steps.next_action[index])
+        terminal = bool(steps.terminal[index])
+        expected = _residual_nll(q[r, s, a], following, after, terminal, mean[r, s], logvar[r, s], backup)
         assert float(found[index]) == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
-def test_a_learned_q_does_not_look_at_the_reward() -> None:
-    values = LearnedValues(9, 5, [6], [torch.Generator()], GAMMA, "optimal", 0.5)
+@torch.no_grad()
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("backup", BACKUPS)
+def test_the_bellman_term_of_observations_step_by_step(backup: Any, shape: tuple[int, ...], make_steps: Any) -> None:
+    """Also behind the points of another kind, and with observations that are standardized."""
+    scale = Standardization(torch.randn(2, N_FEATURES), torch.rand(2, N_FEATURES) + 0.5)
+    network = BatchedMLP(N_FEATURES, [6], N_ACTIONS, _generators())
+    values = LearnedStepValues(network, GAMMA, backup, 0.5, standardization=scale)
+    steps, other = make_steps(2, *shape, lengths=shape[-1]), make_steps(2, 5, seed=1)
+    batches = {"it": _batch(steps), "other": DemonstrationBatch(other)}
+    support = StepSupport(batches, dict.fromkeys(batches, torch.ones(2)), ["other", "it"], "transition")
+    n_points = 2 * 5 + int(np.prod(shape)) - 5
+    mean, logvar = torch.randn(2, n_points), torch.randn(2, n_points)
+    q = values(mean, support)
+    assert q.shape == (2, n_points, N_ACTIONS)
+    found = values.bellman(q, mean, logvar, support, "it")
+    for number, index in enumerate(np.ndindex(*shape)):
+        for r in range(2):
+            at, point = (r, *index), 5 + number
+
+            def action_values(state: torch.Tensor, r: int = r) -> torch.Tensor:
+                return network(((state - scale.mean[r, 0]) / scale.std[r, 0]).clamp(-5, 5).expand(2, 1, -1))[r, 0]
+
+            here, following = action_values(steps.state[at]), action_values(steps.next_state[at]).tolist()
+            assert torch.allclose(q[r, point], here, atol=1e-5)
+            after, terminal = int(steps.next_action[at]), bool(steps.terminal[at])
+            chosen = here[int(steps.action[at])]
+            expected = _residual_nll(chosen, following, after, terminal, mean[r, point], logvar[r, point], backup)
+            assert float(found[at]) == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+@torch.no_grad()
+def test_q_is_computed_for_the_kinds_that_need_it_only(control_batches: Any, make_control_inference: Any) -> None:
+    values = make_control_inference(control_batches).values
+    scales = dict.fromkeys(control_batches, torch.ones(2))
+    rewards = torch.zeros(2, 62)
+    for valued, n_points in (([], 0), (["stop"], 20), (["stop", "demonstration"], 26), (list(control_batches), 62)):
+        support = StepSupport(control_batches, scales, valued, "sample")
+        assert values(rewards, support).shape == (2, n_points, N_ACTIONS)
+
+
+def test_a_learned_q_does_not_look_at_the_reward(control_batches: Any, make_control_inference: Any) -> None:
+    values = LearnedStateValues(BatchedMLP(9, [6], 5, _generators(1)), GAMMA, "optimal", 0.5)
     assert values(torch.zeros(1, 9)).equal(values(torch.randn(1, 9)))
+    of_steps = make_control_inference(control_batches).values
+    support = StepSupport(control_batches, dict.fromkeys(control_batches, torch.ones(2)), ["stop"], "sample")
+    assert of_steps(torch.zeros(2, 62), support).equal(of_steps(torch.randn(2, 62), support))
