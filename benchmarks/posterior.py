@@ -32,7 +32,8 @@ def compare(letter: str, replicates: int, samples: int, overrides: list[str]) ->
     from mavrl.evaluation.exact_posterior import elliptical_slice_sampling, feedback_log_likelihood
     from mavrl.results.checkpoints import Checkpoints
     from mavrl.streams import torch_stream
-    from mavrl.tasks.building import build_feedback, build_problem
+    from mavrl.tasks.building import build_feedback
+    from mavrl.tasks.finite import FiniteSetting, build_problem
     from mavrl.tasks.configuration import register_resolvers
     from mavrl.tasks.fitting import fit
 
@@ -48,11 +49,12 @@ def compare(letter: str, replicates: int, samples: int, overrides: list[str]) ->
         [torch.randn(9, generator=torch_stream(900 + k, "true reward"), dtype=torch.float64) for k in range(replicates)]
     )
     problem = dataclasses.replace(grid, reward=truth)
-    feedback = build_feedback(config, problem)
+    setting = FiniteSetting(config, problem)
+    feedback = build_feedback(config, setting)
     feedback.prepare()
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
-        learner = fit(config, problem, feedback, Checkpoints(Path(directory) / "checkpoints"), Path(directory))
+        learner = fit(config, setting, feedback, Checkpoints(Path(directory) / "checkpoints"), Path(directory))
     seconds = time.monotonic() - started
     with torch.no_grad():
         mean, logvar = learner.inference.posterior()

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import gymnasium as gym
 import numpy as np
 
-from mavrl.model.reward_model import RewardModel
+from mavrl.model.tabular_reward import TabularRewardModel
 
 
 class LearnedReward(gym.Wrapper):
@@ -19,7 +19,7 @@ class LearnedReward(gym.Wrapper):
     """
 
     def __init__(
-        self, env: gym.Env, model: RewardModel, use: Literal["mean", "sample"] = "mean", seed: int = 0
+        self, env: gym.Env, model: TabularRewardModel, use: Literal["mean", "sample"] = "mean", seed: int = 0
     ) -> None:
         super().__init__(env)
         if len(model) != 1:

@@ -93,7 +93,7 @@ class EvidenceLowerBound(Objective):
         if model.training:
             model.prior.fit(mean, logvar, support)
         kl = (support.kl_weights * model.prior.kl(mean, logvar, support)).sum(-1)
-        reward = mean + (0.5 * logvar).exp() * noise(mean.shape[-1])
+        reward = mean + (0.5 * logvar).exp() * _from(support.first_drawn, noise(mean.shape[-1] - support.first_drawn))
         q = model.values(reward, support) if support.valued else None
         loss = Loss(kl, {"kl": kl})
         for name, batch in batches.items():
@@ -142,10 +142,10 @@ class WeightedAverages(Objective):
             model.prior.fit(mean, logvar, support)
         kl_of_point, std = model.prior.kl(mean, logvar, support), (0.5 * logvar).exp()
         readers = [name for name in batches if model.likelihoods[name].reads == "reward"]
-        counts = [n_points, *(batches[name].transitions.action[0].numel() for name in readers)]
+        counts = [n_points - support.first_drawn, *(batches[name].transitions.action[0].numel() for name in readers)]
         shared, *own = noise(sum(counts)).split(counts, dim=1)
         draws = dict(zip(readers, own, strict=True))
-        q = model.values(mean + std * shared, support) if support.valued else None
+        q = model.values(mean + std * _from(support.first_drawn, shared), support) if support.valued else None
         loss = Loss(mean.new_zeros(n_models))
         for name, batch in batches.items():
             likelihood, steps = model.likelihoods[name], batch.transitions
@@ -165,6 +165,11 @@ class WeightedAverages(Objective):
                 loss.terms[f"{name}/bellman"] = bellman
             loss.total = loss.total + self.weights[name] * total
         return loss
+
+
+def _from(first: int, noise: Float[Tensor, "R drawn"]) -> Float[Tensor, "R N"]:
+    """Noise of the points from number `first` on; 0 for those before."""
+    return torch.nn.functional.pad(noise, (first, 0))
 
 
 def _needs_values(model: RewardInference) -> bool:

@@ -28,6 +28,8 @@ class Support(ABC):
         valued: the kinds that Q is needed for.
     """
 
+    first_drawn = 0  # only from this point on does anything read the reward that is drawn
+
     def __init__(self, batches: dict[str, FeedbackBatch], scales: Scales, valued: list[str]) -> None:
         self.batches = batches
         self.scales = scales
@@ -85,7 +87,9 @@ class StepSupport(Support):
         flat = {name: batches[name].transitions.flatten() for name in order}
         ends = list(accumulate(steps.action.shape[1] for steps in flat.values()))
         self._slices = {name: slice(a, b) for name, a, b in zip(order, [0, *ends], ends, strict=False)}
-        self.n_valued = self._slices[valued[-1]].stop if valued else 0
+        # Q is learned and reads no drawn reward. Nor must these points have noise of their own: how many demonstrated
+        # steps there are depends on the longest replicate, and would shift the noise of the points that follow.
+        self.first_drawn = self.n_valued = self._slices[valued[-1]].stop if valued else 0
         self.state = torch.cat([steps.state for steps in flat.values()], dim=1)
         self.action = torch.cat([steps.action for steps in flat.values()], dim=1)
         self._next_states = [steps.next_state for steps in flat.values()]

@@ -1,6 +1,5 @@
 """Where the points of a training step are, and how often each one counts."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 
 from mavrl.data.base import at_steps
 from mavrl.model.support import StateSupport, StepSupport, step_weights
-from mavrl.types import DemonstrationBatch, PreferenceBatch, RatingBatch, Transitions
+from mavrl.types import DemonstrationBatch, RatingBatch, Transitions
 
 KINDS = ["preference", "demonstration", "rating", "stop"]
 N_POINTS = {"preference": 3 * 2 * 4, "demonstration": 6, "rating": 4 * 3, "stop": 4 * 5}  # of the fixture's batches
@@ -188,11 +187,3 @@ def test_mini_batches_count_as_much_as_the_data_set(count: Any, whole: float, ma
 def test_one_kind_alone_is_all_there_is(make_steps: Any) -> None:
     support = _support({"demonstration": DemonstrationBatch(make_steps(2, 6, lengths=[6, 4]))}, ["demonstration"])
     assert support.n_valued == support.state.shape[1] == 6
-    assert math.prod(support.kl_weights.shape) == 12
-
-
-def test_steps_without_a_label_do_not_need_one(make_steps: Any) -> None:
-    """Labels play no part: pairs of a single step each are two points."""
-    steps = make_steps(1, 1, 2, 1)
-    support = StepSupport({"preference": PreferenceBatch(steps, torch.ones(1, 1) > 0)}, SCALES, [], "transition")
-    assert support.state.shape == (1, 2, 3)
