@@ -33,8 +33,8 @@ def compare(letter: str, replicates: int, samples: int, overrides: list[str]) ->
     from mavrl.results.checkpoints import Checkpoints
     from mavrl.streams import torch_stream
     from mavrl.tasks.building import build_feedback
-    from mavrl.tasks.finite import FiniteSetting, build_problem
     from mavrl.tasks.configuration import register_resolvers
+    from mavrl.tasks.finite import FiniteSetting, build_problem
     from mavrl.tasks.fitting import fit
 
     torch.set_num_threads(1)

@@ -59,6 +59,7 @@ class LearnedRewardSettings:
         sample_per: whether a sample is drawn for each "step", or one reward function for each "episode".
         standardize: give each member mean 0 and standard deviation 1 on the feedback.
         clip: largest absolute reward after that.
+        termination_weight: what being in a terminal state is worth, in units of clip and of the prior mean there.
         reference_weight: of the demonstrators' advantage, where there is feedback from demonstrations.
         gamma: discount factor of the agent.
     """
@@ -68,6 +69,7 @@ class LearnedRewardSettings:
     sample_per: Literal["step", "episode"]
     standardize: bool
     clip: float
+    termination_weight: float
     reference_weight: float
     gamma: float
 
@@ -77,8 +79,9 @@ class LearnedStepReward(StepReward):
 
     The posterior knows rewards only up to a shift, while the end of an episode makes a shift matter: an agent that is
     paid too little hurries to end it. So an episode that terminates is taken to go on for ever in its terminal state,
-    where it is paid the prior mean there, in units of the largest reward: its reward at the end grows by
-    clip * mean / (1 - gamma). A failure is as bad as the worst reward for ever, a success as good as the best.
+    where it is paid the prior mean there in units of the largest reward, times a weight: its reward at the end grows by
+    weight * clip * mean / (1 - gamma). With a weight above 1 a failure is worse than the worst reward for ever, and a
+    success better than the best.
 
     Where there are demonstrations, their likelihood says how probable each action is for the demonstrator. The agent
     is also paid reference_weight * (log pi(a | s) - sum_a' pi(a' | s) log pi(a' | s)). That is the advantage of the
@@ -118,7 +121,7 @@ class LearnedStepReward(StepReward):
         reward = self._posterior_reward(state, action, next_state).clamp(-self._settings.clip, self._settings.clip)
         if self._model.at_termination:
             ended = torch.from_numpy(np.asarray(terminated))
-            worth = self._settings.clip * self._model.at_termination
+            worth = self._settings.termination_weight * self._settings.clip * self._model.at_termination
             reward = reward + ended * worth / (1 - self._settings.gamma)
         if self._guided:
             reward = reward + self._settings.reference_weight * self._advantage(state, action)

@@ -80,10 +80,13 @@ def load_reward_model(path: Path | str) -> RewardModel:
     if (directory / "reward_model").is_dir():
         directory = directory / "reward_model"
     description = read_json(directory / _DESCRIPTION)
-    if description is None:
+    if not isinstance(description, dict):
         raise StorageError(f"{path}: no reward model there (a finished run has {_DESCRIPTION} in reward_model/)")
     kind = TabularRewardModel if description.get("kind") == "tabular" else StepRewardModel
     try:
-        return kind.rebuilt(load((directory / _WEIGHTS).read_bytes()), description)
+        model = kind.rebuilt(load((directory / _WEIGHTS).read_bytes()), description)
+        if len(model) != description["replicates"]:
+            raise ValueError(f"weights of {len(model)} replicates, described as {description['replicates']}")
+        return model
     except Exception as error:  # whatever a damaged file makes of itself
         raise StorageError(f"{directory / _WEIGHTS}: damaged or missing ({error})") from error

@@ -33,8 +33,8 @@ class StepRewardModel(RewardModel):
         replicate: int | None = None,
     ) -> None:
         super().__init__(description, replicate)
-        self.posterior = posterior.requires_grad_(False)
-        self.q = None if q is None else q.requires_grad_(False)
+        self.posterior = posterior
+        self.q = q
         self._on_feedback = on_feedback
 
     @classmethod
@@ -115,20 +115,20 @@ class StepRewardModel(RewardModel):
         """
         end = torch.zeros(len(action), dtype=torch.bool) if terminal is None else terminal
         mean, logvar = self.posterior.of_steps(state[None].float(), action[None], next_state[None].float(), end[None])
-        shape = (len(self), self.n_members, -1)
+        shape = (len(self), self.n_members, len(action))
         return mean.view(shape), (0.5 * logvar).exp().view(shape)
 
     def mean(self, state: Values, action: Values, next_state: Values) -> Values:
-        mean, _ = self.member_moments(*_flat(state, action, next_state))
+        mean, _ = self.member_moments(*self._flat(state, action, next_state))
         return self._shaped(mean.mean(1), state, action)
 
     def std(self, state: Values, action: Values, next_state: Values) -> Values:
-        mean, std = self.member_moments(*_flat(state, action, next_state))
+        mean, std = self.member_moments(*self._flat(state, action, next_state))
         return self._shaped((std.square().mean(1) + mean.var(1, correction=0)).sqrt(), state, action)
 
     def sample(self, state: Values, action: Values, next_state: Values, seed: int = 0) -> Values:
         """One function of each posterior: a member, with all rewards equally many standard deviations off its mean."""
-        mean, std = self.member_moments(*_flat(state, action, next_state))
+        mean, std = self.member_moments(*self._flat(state, action, next_state))
         rows = []
         for row in range(len(self)):
             stream = torch_stream(seed, "reward sample", row if self._number is None else self._number)
@@ -159,13 +159,16 @@ class StepRewardModel(RewardModel):
         q = self.description["demonstration_rationality"] * self.action_values(state)
         return torch.log_softmax(q, dim=-1).logsumexp(1) - math.log(self.n_members)
 
+    def _flat(self, state: Any, action: Any, next_state: Any) -> tuple[Tensor, Tensor, Tensor]:
+        states = [torch.as_tensor(np.asarray(s) if not isinstance(s, Tensor) else s) for s in (state, next_state)]
+        actions = torch.as_tensor(np.asarray(action) if not isinstance(action, Tensor) else action)
+        n_features = self.posterior.standardization.mean.shape[-1]
+        expected, found = (*actions.shape, n_features), [tuple(s.shape) for s in states]
+        if found != [expected, expected]:
+            raise ValueError(f"actions {tuple(actions.shape)} need states {expected}; got {found[0]} and {found[1]}")
+        return states[0].reshape(-1, n_features), actions.flatten().long(), states[1].reshape(-1, n_features)
+
     def _shaped(self, values: Float[Tensor, "R N"], state: Any, action: Any) -> Any:
         values = values.view(len(values), *np.shape(action))
         values = values if self._number is None else values[0]
         return values if isinstance(state, Tensor) else values.numpy()
-
-
-def _flat(state: Any, action: Any, next_state: Any) -> tuple[Tensor, Tensor, Tensor]:
-    states = [torch.as_tensor(np.asarray(s) if not isinstance(s, Tensor) else s) for s in (state, next_state)]
-    actions = torch.as_tensor(np.asarray(action) if not isinstance(action, Tensor) else action).flatten().long()
-    return states[0].reshape(len(actions), -1), actions, states[1].reshape(len(actions), -1)

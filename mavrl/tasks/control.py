@@ -160,7 +160,10 @@ class ControlSetting(Setting):
             environment=self.environment,
             ppo=ppo_settings(policy),
             reward=LearnedRewardSettings(
-                **{name: policy[name] for name in ("reward", "kappa", "sample_per", "standardize", "clip")},
+                **{
+                    name: policy[name]
+                    for name in ("reward", "kappa", "sample_per", "standardize", "clip", "termination_weight")
+                },
                 reference_weight=policy.reference_weight,
                 gamma=policy.gamma,
             ),

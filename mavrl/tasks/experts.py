@@ -12,6 +12,7 @@ from filelock import FileLock
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
+from mavrl import __version__
 from mavrl.agents.experts import Algorithm, train_expert, true_returns
 from mavrl.behaviour.network import NetworkPolicy
 from mavrl.envs.control import ControlEnvironment
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _SECONDS_PER_STEP, _SECONDS_PER_UPDATE = 2.5e-4, 2.5e-3  # one core, for the estimate that is printed
 _JUDGED_EPISODES = 100
+_TRAINERS = ("stable-baselines3", "gymnasium", "torch")
 
 
 def find_expert(config: DictConfig, environment: ControlEnvironment, algorithm: Algorithm) -> NetworkPolicy:
@@ -63,6 +65,7 @@ def make_expert(
 ) -> NetworkPolicy:
     """Train an expert, judge it on 100 fresh episodes, and write it with its card."""
     settings = expert_settings(config, algorithm)
+    versions = {"mavrl": __version__, **{name: metadata.version(name) for name in _TRAINERS}}
     begun = time.monotonic()
     with tqdm(
         total=settings["total_steps"],
@@ -90,7 +93,7 @@ def make_expert(
         "seed": config.seed,
         "settings": settings,
         "seconds": time.monotonic() - begun,
-        "versions": {name: metadata.version(name) for name in ("mavrl", "stable-baselines3", "gymnasium", "torch")},
+        "versions": versions,
         "command": " ".join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
     NetworkPolicy(policy.network, policy.scores, policy.activation, card).save(directory)

@@ -160,6 +160,7 @@ _PPO_RULES = {
     "policy.sample_per": one_of("step", "episode"),
     "policy.standardize": one_of(True, False),
     "policy.clip": _POSITIVE,
+    "policy.termination_weight": number(0),
     "policy.reference_weight": number(0),
     "policy.warm_start": one_of(True, False),
     "policy.evaluations": whole(1, 10_000),

@@ -11,24 +11,24 @@ from gymnasium.wrappers import FlattenObservation
 
 from mavrl import LearnedReward
 from mavrl.envs import GridEnv
-from mavrl.model.reward_model import RewardModel
+from mavrl.model.tabular_reward import TabularRewardModel
 
 
 @pytest.fixture
-def model() -> RewardModel:
+def model() -> TabularRewardModel:
     mean = torch.arange(18.0).view(2, 1, 9) * 10
-    return RewardModel(mean, torch.full((2, 1, 9), 0.5), {})
+    return TabularRewardModel(mean, torch.full((2, 1, 9), 0.5), {})
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_the_wrapped_grid_passes_the_environment_checker(model: RewardModel) -> None:
+def test_the_wrapped_grid_passes_the_environment_checker(model: TabularRewardModel) -> None:
     check_env(LearnedReward(GridEnv("trap", 3, max_steps=20), model[0]), skip_render_check=True)
 
 
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("replicate", [0, 1])
 def test_each_step_pays_the_learned_reward_of_the_state_acted_in(
-    model: RewardModel, flat: bool, replicate: int
+    model: TabularRewardModel, flat: bool, replicate: int
 ) -> None:
     plain = GridEnv("cliff", 3)
     inner: gym.Env = GridEnv("cliff", 3)
@@ -48,7 +48,7 @@ def test_each_step_pays_the_learned_reward_of_the_state_acted_in(
     assert env.step(4)[1] == float(model.mean_table()[replicate, 0])
 
 
-def test_a_sample_is_one_reward_function(model: RewardModel) -> None:
+def test_a_sample_is_one_reward_function(model: TabularRewardModel) -> None:
     def rewards(seed: int) -> list[Any]:
         env = LearnedReward(GridEnv("trap", 3), model[1], use="sample", seed=seed)
         env.reset()
@@ -59,6 +59,6 @@ def test_a_sample_is_one_reward_function(model: RewardModel) -> None:
     assert rewards(3) != rewards(4)
 
 
-def test_what_cannot_work_is_refused(model: RewardModel) -> None:
+def test_what_cannot_work_is_refused(model: TabularRewardModel) -> None:
     with pytest.raises(ValueError, match="2 replicates"):
         LearnedReward(GridEnv("trap", 3), model)

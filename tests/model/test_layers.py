@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from mavrl.model.layers import BatchedLinear, BatchedMLP
+from mavrl.model.layers import BatchedLinear, BatchedMLP, Standardization
 
 
 def generators(*seeds: int) -> list[torch.Generator]:
@@ -82,3 +82,62 @@ class TestBatchedMLP:
         mlp = BatchedMLP(5, (8, 6), 2, generators(0, 1, 2))
         per_model = (5 * 8 + 8) + (8 * 6 + 6) + (6 * 2 + 2)
         assert sum(parameter.numel() for parameter in mlp.parameters()) == 3 * per_model
+
+    def test_inputs_stay_as_they_are(self):
+        """Activations are computed in place, but never in what was given."""
+        mlp, x = BatchedMLP(5, (8, 6), 2, generators(0)), torch.randn(1, 7, 5)
+        before, weight = x.clone(), mlp.layers[0].weight.detach().clone()
+        mlp(x).sum().backward()
+        mlp.on_one_hot().sum().backward()
+        assert x.equal(before)
+        assert mlp.layers[0].weight.equal(weight)
+
+    def test_gradients_are_those_of_torch(self):
+        mlp = BatchedMLP(5, (8, 6), 2, generators(0, 1))
+        x = torch.randn(2, 7, 5)
+        mlp(x).square().sum().backward()
+        for r in range(2):
+            network = one_network(mlp, r)
+            network(x[r]).square().sum().backward()
+            for batched, linear in zip(mlp.layers, network[::2], strict=True):
+                torch.testing.assert_close(batched.weight.grad[r], linear.weight.grad.T)
+                torch.testing.assert_close(batched.bias.grad[r, 0], linear.bias.grad)
+
+
+class TestStandardization:
+    MEAN, STD = torch.tensor([[0.0, 10.0], [1.0, -1.0]]), torch.tensor([[1.0, 2.0], [0.5, 4.0]])
+
+    def test_by_hand(self):
+        x = torch.tensor([[[3.0, 14.0]], [[0.0, 3.0]]])
+        assert Standardization(self.MEAN, self.STD)(x).tolist() == [[[3.0, 2.0]], [[-2.0, 1.0]]]
+
+    def test_one_input_for_all_models(self):
+        x = torch.tensor([[[3.0, 14.0], [0.0, 3.0]]])
+        expected = [[[3.0, 2.0], [0.0, -3.5]], [[4.0, 3.75], [-2.0, 1.0]]]
+        assert Standardization(self.MEAN, self.STD)(x).tolist() == expected
+
+    def test_clipped_at_five(self):
+        x = torch.tensor([[[4.9, 19.8], [5.1, 20.2], [1e9, -1e9], [-torch.inf, torch.inf]]])
+        found = Standardization(self.MEAN[:1], self.STD[:1])(x)
+        expected = torch.tensor([[[4.9, 4.9], [5.0, 5.0], [5.0, -5.0], [-5.0, 5.0]]])
+        torch.testing.assert_close(found, expected)
+
+    def test_none_leaves_everything_as_it_is(self):
+        none, x = Standardization.none(3, 2), torch.tensor([[[1e9, -7.0], [0.1, 0.0]]])
+        found = none(x)
+        assert found.shape == (3, 2, 2)
+        assert (found == x).all()
+        each = torch.randn(3, 4, 2)
+        assert none(each).equal(each)
+
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_it_is_saved_with_its_weights(self, whole):
+        """Also that there is none."""
+        scale = Standardization(self.MEAN, self.STD) if whole else Standardization.none(2, 2)
+        restored = Standardization.none(2, 2) if whole else Standardization(self.MEAN, self.STD)
+        restored.load_state_dict(scale.state_dict())
+        x = 20 * torch.randn(2, 5, 2)
+        assert restored(x).equal(scale(x))
+
+    def test_nothing_of_it_is_learned(self):
+        assert not list(Standardization(self.MEAN, self.STD).parameters())

@@ -115,6 +115,7 @@ def _q(model: RewardInference, problem: Any, reward: np.ndarray, r: int) -> np.n
     return _optimal_q(problem, reward)
 
 
+@torch.no_grad()
 @pytest.mark.parametrize("scale", [0.7, None])
 @pytest.mark.parametrize(
     ("q", "backup"), [("planned", "optimal"), ("learned", "optimal"), ("learned", "soft"), ("learned", "behaviour")]
@@ -148,6 +149,7 @@ def test_the_bound(q: str, backup: str, scale: float | None, problem: Any, make_
     assert tied == (set(READ_Q) if q == "learned" else set())
 
 
+@torch.no_grad()
 @pytest.mark.parametrize("importance", [False, True])
 @pytest.mark.parametrize(
     ("q", "backup"), [("planned", "optimal"), ("learned", "optimal"), ("learned", "soft"), ("learned", "behaviour")]

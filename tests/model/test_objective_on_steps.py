@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Bernoulli, Categorical, Normal, kl_divergence
 from torch.nn import functional
 
-from mavrl.feedback import DemonstrationLikelihood, PreferenceLikelihood, RatingLikelihood
+from mavrl.feedback import PreferenceLikelihood, RatingLikelihood
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.objective import EvidenceLowerBound, RewardInference, WeightedAverages
 from mavrl.model.posterior import RewardPrior, StatePosterior, StepPosterior
@@ -15,7 +15,7 @@ from mavrl.model.step_reward import StepRewardModel
 from mavrl.model.support import StepSupport
 from mavrl.model.values import LearnedStateValues, LearnedStepValues
 from mavrl.streams import StepNoise
-from mavrl.types import DemonstrationBatch, PreferenceBatch, RatingBatch, StopBatch, Transitions
+from mavrl.types import DemonstrationBatch, Transitions
 
 GAMMA = 0.8
 N_FEATURES, N_ACTIONS, N_CATEGORIES = 3, 4, 4  # of the fixtures
@@ -376,7 +376,7 @@ def test_a_known_reward_is_recovered(kind: str, make_control_inference: Any) -> 
     """Linear in observation and action; judged by mean rewards of segments that no label was about."""
     stream = torch.Generator().manual_seed(0)
     steps = _observations(1, 800, *((2,) if kind == "preference" else ()), 4, stream=stream)
-    reward = 3 * _true_reward(steps)
+    reward = 5 * _true_reward(steps)
     likelihood = (
         PreferenceLikelihood(2.0)
         if kind == "preference"
@@ -409,6 +409,3 @@ def test_known_demonstrators_are_recovered(make_control_inference: Any) -> None:
     found, truth = learned.demonstrator(fresh)[0].exp(), torch.softmax(fresh @ direction, dim=-1)
     assert (found - truth).abs().sum(-1).mean() / 2 < 0.08
     assert torch.allclose(found.sum(-1), torch.ones(500), atol=1e-5)
-
-
-__all__ = ["PreferenceBatch", "RatingBatch", "StopBatch", "DemonstrationLikelihood"]

@@ -1,12 +1,18 @@
 """The reward posterior and its prior."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from scipy import optimize, stats
 
-from mavrl.model.posterior import RewardPosterior, RewardPrior
+from mavrl.model.layers import Standardization
+from mavrl.model.posterior import RewardPrior, StatePosterior, StepPosterior
+from mavrl.model.support import StateSupport, StepSupport
+
+N_FEATURES, N_ACTIONS = 3, 4  # of the fixture's control environment
+STATES = StateSupport({}, {}, [])  # all of them, whatever the feedback
 
 
 def _generators(n: int) -> list[torch.Generator]:
@@ -14,7 +20,7 @@ def _generators(n: int) -> list[torch.Generator]:
 
 
 def test_the_posterior_of_a_state_is_the_network_at_its_one_hot_vector() -> None:
-    posterior = RewardPosterior(6, [7, 5], _generators(3))
+    posterior = StatePosterior(6, [7, 5], _generators(3))
     mean, logvar = posterior()
     assert mean.shape == logvar.shape == (3, 6)
     x = torch.eye(6).expand(3, -1, -1)
@@ -28,7 +34,7 @@ def test_the_posterior_of_a_state_is_the_network_at_its_one_hot_vector() -> None
 
 
 def test_the_log_variance_is_clamped() -> None:
-    posterior = RewardPosterior(4, [3], _generators(1))
+    posterior = StatePosterior(4, [3], _generators(1))
     with torch.no_grad():
         posterior.encoder.layers[-1].bias[..., 1] = 1e4
         assert (posterior()[1] == 2).all()
@@ -40,7 +46,7 @@ def test_the_log_variance_is_clamped() -> None:
 def test_kl_is_the_divergence_of_normals(scale: float) -> None:
     prior = RewardPrior(torch.tensor([0.0, 1.0, -1.0]), scale, 2, 4.0, 0.8)
     mean, logvar = torch.randn(2, 3), torch.randn(2, 3)
-    kl = prior.kl(mean, logvar)
+    kl = prior.kl(mean, logvar, STATES)
     p = torch.distributions.Normal(mean, (0.5 * logvar).exp())
     q = torch.distributions.Normal(torch.tensor([0.0, 1.0, -1.0]), scale)
     assert torch.allclose(kl, torch.distributions.kl_divergence(p, q), atol=1e-5)
@@ -48,7 +54,7 @@ def test_kl_is_the_divergence_of_normals(scale: float) -> None:
 
 def test_a_fixed_scale_stays() -> None:
     prior = RewardPrior(torch.zeros(3), 0.7, 2, 4.0, 0.8)
-    prior.fit(torch.randn(2, 3), torch.randn(2, 3))
+    prior.fit(torch.randn(2, 3), torch.randn(2, 3), STATES)
     assert torch.allclose(prior.variance, torch.full((2, 1), 0.49))
 
 
@@ -59,7 +65,7 @@ def test_a_learned_scale_is_the_optimum_of_bound_and_hyperprior(shape: float, ra
     prior_mean[-1] = 1.0
     mean, logvar = torch.randn(3, n_states), torch.randn(3, n_states)
     prior = RewardPrior(prior_mean, None, 3, shape, rate)
-    prior.fit(mean, logvar)
+    prior.fit(mean, logvar, STATES)
     for r in range(3):
 
         def loss(log_variance: float, r: int = r) -> float:
@@ -72,3 +78,131 @@ def test_a_learned_scale_is_the_optimum_of_bound_and_hyperprior(shape: float, ra
 
         best = optimize.minimize_scalar(loss, bounds=(-8, 8), method="bounded", options={"xatol": 1e-9})
         assert prior.variance[r].item() == pytest.approx(math.exp(best.x), rel=1e-4)
+
+
+# Transitions ---------------------------------------------------------------------------------------------------------
+
+
+def _step_posterior(domain: Any, at_termination: float = 0.0, scale: Standardization | None = None) -> StepPosterior:
+    scale = scale or Standardization.none(2, N_FEATURES)
+    return StepPosterior(N_FEATURES, N_ACTIONS, domain, [6], _generators(2), scale, at_termination)
+
+
+def _arguments(n: int = 5) -> dict[str, torch.Tensor]:
+    return {
+        "state": torch.randn(2, n, N_FEATURES),
+        "action": torch.randint(N_ACTIONS, (2, n)),
+        "next_state": torch.randn(2, n, N_FEATURES),
+        "terminal": torch.zeros(2, n, dtype=torch.bool),
+    }
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("domain", ["s", "sa", "sas"])
+def test_the_posterior_of_a_transition_is_the_network_at_its_features(domain: Any) -> None:
+    scale = Standardization(torch.randn(2, N_FEATURES), torch.rand(2, N_FEATURES) + 0.5)
+    posterior, steps = _step_posterior(domain, scale=scale), _arguments()
+    mean, logvar = posterior.of_steps(**steps)
+    for r in range(2):
+        for n in range(5):
+            features = ((steps["state"][r, n] - scale.mean[r, 0]) / scale.std[r, 0]).tolist()
+            if domain != "s":
+                features += [float(a == int(steps["action"][r, n])) for a in range(N_ACTIONS)]
+            if domain == "sas":
+                features += ((steps["next_state"][r, n] - scale.mean[r, 0]) / scale.std[r, 0]).tolist()
+            first, last = posterior.encoder.layers
+            hidden = torch.tensor(features) @ first.weight[r] + first.bias[r, 0]  # type: ignore[index]
+            hidden = torch.where(hidden > 0, hidden, 0.01 * hidden)
+            output = hidden @ last.weight[r] + last.bias[r, 0]  # type: ignore[index]
+            assert torch.allclose(torch.stack([mean[r, n], logvar[r, n]]), output, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("domain", ["s", "sa", "sas"])
+def test_a_reward_depends_on_its_domain_and_nothing_else(domain: Any) -> None:
+    posterior, steps = _step_posterior(domain), _arguments()
+    before = posterior.of_steps(**steps)
+    changes = {
+        "state": steps["state"] + 1,
+        "action": (steps["action"] + 1) % N_ACTIONS,
+        "next_state": steps["next_state"] + 1,
+    }
+    read = {"s": ["state"], "sa": ["state", "action"], "sas": ["state", "action", "next_state"]}[domain]
+    for name, changed in changes.items():
+        after = posterior.of_steps(**{**steps, name: changed})
+        for moment, other in zip(before, after, strict=True):
+            assert (moment == other).all() == (name not in read)
+            assert (moment != other).all() == (name in read)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("at_termination", [-1.0, 0.0, 1.0])
+def test_the_prior_mean_is_added_where_a_transition_terminates(at_termination: float) -> None:
+    posterior, steps = _step_posterior("sa", at_termination), _arguments()
+    plain, plain_logvar = posterior.of_steps(**steps)
+    ends = torch.tensor([[True, False, False, True, False], [False, False, True, False, True]])
+    mean, logvar = posterior.of_steps(**{**steps, "terminal": ends})
+    assert mean.equal(torch.where(ends, plain + at_termination, plain))
+    assert logvar.equal(plain_logvar)
+
+
+@torch.no_grad()
+def test_one_transition_for_all_models() -> None:
+    posterior, steps = _step_posterior("sas", 1.0), {name: t[:1] for name, t in _arguments().items()}
+    steps["terminal"][0, 2] = True
+    for found, expected in zip(
+        posterior.of_steps(**steps),
+        posterior.of_steps(**{name: t.repeat_interleave(2, dim=0) for name, t in steps.items()}),
+        strict=True,
+    ):
+        assert found.equal(expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("domain", ["s", "sa", "sas"])
+def test_the_posterior_of_a_support_is_that_of_its_steps(domain: Any, control_batches: Any) -> None:
+    posterior = _step_posterior(domain, 1.0)
+    scales = dict.fromkeys(control_batches, torch.ones(2))
+    support = StepSupport(control_batches, scales, ["stop"], "sample")
+    for moment, number in zip(posterior(support), range(2), strict=True):
+        for kind, batch in control_batches.items():
+            steps = batch.transitions.flatten()
+            alone = posterior.of_steps(steps.state, steps.action, steps.next_state, steps.terminal)[number]
+            torch.testing.assert_close(support.at(moment[..., None], kind).flatten(1), alone)
+
+
+@torch.no_grad()
+def test_the_log_variance_of_transitions_is_clamped() -> None:
+    posterior = _step_posterior("s")
+    for bias, expected in ((1e4, 2), (-1e4, -20)):
+        posterior.encoder.layers[-1].bias[..., 1] = bias  # type: ignore[index]
+        assert (posterior.of_steps(**_arguments())[1] == expected).all()
+
+
+@pytest.mark.parametrize("count", ["transition", "sample", "mean"])
+def test_a_learned_scale_counts_transitions_like_the_kl(count: Any, control_batches: Any) -> None:
+    """It is the optimum of the KL that the bound subtracts, and of the hyperprior."""
+    scales = {kind: torch.tensor([2.0, 0.5]) for kind in control_batches}
+    support = StepSupport(control_batches, scales, ["stop"], count)
+    mean, logvar = torch.randn(2, 62), torch.randn(2, 62)
+    prior = RewardPrior(torch.tensor([-1.0]), None, 2, 3.0, 0.5)
+    prior.fit(mean, logvar, support)
+    for r in range(2):
+
+        def loss(log_variance: float, r: int = r) -> float:
+            fixed = RewardPrior(torch.tensor([-1.0]), math.exp(log_variance / 2), 2, 0.0, 0.0)
+            kl = (support.kl_weights * fixed.kl(mean, logvar, support)).double().sum(-1)[r]
+            return float(kl) - float(stats.invgamma.logpdf(math.exp(log_variance), 3.0, scale=0.5))
+
+        best = optimize.minimize_scalar(loss, bounds=(-8, 8), method="bounded", options={"xatol": 1e-9})
+        assert prior.variance[r].item() == pytest.approx(math.exp(best.x), rel=1e-2)
+
+
+def test_the_prior_of_transitions_has_its_mean_where_they_terminate(control_batches: Any) -> None:
+    support = StepSupport(control_batches, dict.fromkeys(control_batches, torch.ones(2)), [], "sample")
+    prior = RewardPrior(torch.tensor([1.0]), 0.5, 2, 4.0, 0.8)
+    mean, logvar = torch.randn(2, 62), torch.randn(2, 62)
+    p = torch.distributions.Normal(mean, (0.5 * logvar).exp())
+    q = torch.distributions.Normal(torch.where(support.terminal, 1.0, 0.0), 0.5)
+    expected = torch.distributions.kl_divergence(p, q)
+    assert torch.allclose(prior.kl(mean, logvar, support), expected, atol=1e-4)

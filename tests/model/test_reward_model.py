@@ -1,6 +1,6 @@
-"""The learned reward as its users see it."""
+"""Reward models on disk, of both kinds."""
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,150 +11,127 @@ from safetensors.torch import load_file
 
 import mavrl
 from mavrl.errors import StorageError
-from mavrl.model.posterior import RewardPosterior
-from mavrl.model.reward_model import RewardModel, from_posterior, load_reward_model, save_reward_model
+from mavrl.model.layers import BatchedMLP, Standardization
+from mavrl.model.posterior import StatePosterior, StepPosterior
+from mavrl.model.reward_model import RewardModel, load_reward_model, save_reward_model
+from mavrl.model.step_reward import StepRewardModel
+from mavrl.model.tabular_reward import TabularRewardModel
 from mavrl.results import files
 
-N_STATES = 6
-DESCRIPTION = {"n_states": N_STATES, "hidden_sizes": [5, 4], "replicates": 3, "members": 2, "modality": "pdrs"}
-STATES = np.array([[0, 1, 5], [2, 2, 3]])
-ZEROS = np.zeros_like(STATES)
+KINDS = ["tabular", "steps"]
+COMMON = {"hidden_sizes": [5, 4], "replicates": 3, "members": 2, "modality": "pdrs"}
+TABULAR = {**COMMON, "kind": "tabular", "n_states": 6}
+STEPS = {
+    **COMMON,
+    "kind": "steps",
+    "reward_domain": "sa",
+    "n_features": 4,
+    "n_actions": 2,
+    "reward_at_termination": 0.0,
+    "demonstration_rationality": 1.0,
+}
 
 
 @pytest.fixture
-def posterior() -> RewardPosterior:
-    return RewardPosterior(N_STATES, [5, 4], [torch.Generator().manual_seed(k) for k in range(6)])
+def save() -> Callable[[str, Path], RewardModel]:
+    """Writes a model of this kind; returns it."""
+
+    def tabular(directory: Path) -> RewardModel:
+        posterior = StatePosterior(6, [5, 4], [torch.Generator().manual_seed(k) for k in range(6)])
+        tensors = {f"encoder.{name}": tensor for name, tensor in posterior.encoder.state_dict().items()}
+        save_reward_model(directory, tensors, TABULAR)
+        return TabularRewardModel.of_posterior(posterior, TABULAR)
+
+    def steps(directory: Path) -> RewardModel:
+        streams = [torch.Generator().manual_seed(k) for k in range(6)]
+        posterior = StepPosterior(4, 2, "sa", [5, 4], streams, Standardization.none(6, 4))
+        model = StepRewardModel(posterior, BatchedMLP(4, [5, 4], 2, streams), (torch.zeros(6), torch.ones(6)), STEPS)
+        save_reward_model(directory, model.tensors(), STEPS)
+        return model
+
+    return lambda kind, directory: tabular(directory) if kind == "tabular" else steps(directory)
 
 
-@pytest.fixture
-def model(posterior: RewardPosterior) -> RewardModel:
-    return from_posterior(posterior, 3, 2, DESCRIPTION)
+def _question(kind: str) -> tuple[Any, Any, Any]:
+    """Five transitions."""
+    state = np.arange(5) if kind == "tabular" else np.linspace(-1, 1, 20).reshape(5, 4)
+    return state, np.array([0, 1, 0, 1, 1]), state
 
 
-def _save(posterior: RewardPosterior, directory: Path) -> None:
-    prior = {"mean": torch.zeros(N_STATES), "variance": torch.ones(6, 1)}
-    save_reward_model(directory, posterior.encoder.state_dict(), DESCRIPTION, prior)
-
-
-def test_mean_and_std_are_those_of_the_mixture_of_members(model: RewardModel, posterior: RewardPosterior) -> None:
-    mean, logvar = (t.detach().view(3, 2, N_STATES) for t in posterior())
-    variance = logvar.exp()
-    for r in range(3):
-        for s in range(N_STATES):
-            first, second = mean[r, :, s].tolist()
-            average = (first + second) / 2
-            spread = ((first - average) ** 2 + (second - average) ** 2) / 2
-            assert float(model.mean_table()[r, s]) == pytest.approx(average, rel=1e-5)
-            assert float(model.member_spread()[r, s]) == pytest.approx(spread**0.5, rel=1e-4)
-            total = (float(variance[r, :, s].mean()) + spread) ** 0.5
-            assert float(model.std_table()[r, s]) == pytest.approx(total, rel=1e-5)
-    assert (model.std_table() > model.member_spread()).all()
-
-
-def test_the_mixture_is_what_samples_are_drawn_from() -> None:
-    mean = torch.tensor([[[0.0, 1.0], [4.0, 1.0]]])
-    model = RewardModel(mean, torch.tensor([[[0.5, 2.0], [1.0, 2.0]]]), {})
-    draws = torch.cat([model.sample_table(seed) for seed in range(4000)])
-    assert torch.allclose(draws.mean(0), model.mean_table()[0], atol=0.12)
-    assert torch.allclose(draws.std(0), model.std_table()[0], rtol=0.05)
-
-
-def test_a_single_member_has_no_spread() -> None:
-    model = RewardModel(torch.randn(2, 1, 4), torch.ones(2, 1, 4), {})
-    assert (model.member_spread() == 0).all()
-    assert torch.allclose(model.std_table(), torch.ones(2, 4))
-
-
-@pytest.mark.parametrize("method", ["mean", "std", "sample"])
-def test_arrays_and_tensors_numbers_and_one_hot_vectors(model: RewardModel, method: str) -> None:
-    look_up = getattr(model, method)
-    values = look_up(STATES, ZEROS, STATES)
-    assert isinstance(values, np.ndarray)
-    assert values.shape == (3, 2, 3)
-    table = {"mean": model.mean_table(), "std": model.std_table(), "sample": model.sample_table(0)}[method].numpy()
-    assert np.array_equal(values, table[:, STATES])
-    tensor = torch.from_numpy(STATES)
-    from_tensor = look_up(tensor, tensor, tensor)
-    assert isinstance(from_tensor, torch.Tensor)
-    assert np.array_equal(from_tensor.numpy(), values)
-    one_hot = np.eye(N_STATES)[STATES]
-    assert np.array_equal(look_up(one_hot, ZEROS, one_hot), values)
-    assert np.array_equal(look_up(torch.from_numpy(one_hot).float(), tensor, one_hot).numpy(), values)
-    assert np.array_equal(look_up(STATES.astype(np.uint8), ZEROS, STATES), values)
-
-
-@pytest.mark.parametrize("method", ["mean", "std", "sample"])
-def test_one_replicate_drops_the_first_axis(model: RewardModel, method: str) -> None:
-    whole = getattr(model, method)(STATES, ZEROS, STATES)
-    for k in (0, 2, -1):
-        assert np.array_equal(getattr(model[k], method)(STATES, ZEROS, STATES), whole[k])
-    scalar = getattr(model[1], method)(np.array(3), np.array(0), np.array(3))
-    assert np.shape(scalar) == ()
-    assert len(model) == 3
-    assert len(model[1]) == 1
-    with pytest.raises(IndexError, match="3"):
-        model[3]
-
-
-def test_a_replicate_of_a_replicate_is_itself(model: RewardModel) -> None:
-    assert np.array_equal(model[2][0].sample(STATES, ZEROS, STATES), model[2].sample(STATES, ZEROS, STATES))
-
-
-def test_a_seed_is_one_reward_function(model: RewardModel) -> None:
-    first, again, other = (model.sample(STATES, ZEROS, STATES, seed=seed) for seed in (1, 1, 2))
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
-    assert (first[:, 1, 0] == first[:, 1, 1]).all()  # the same state has the same reward everywhere
-
-
-@pytest.mark.parametrize(
-    "states", [np.array([6]), np.array([-1]), np.array([0.5]), np.eye(5)[[1]], torch.tensor([6]), np.array([[0, 9]])]
-)
-def test_states_out_of_range_are_refused(model: RewardModel, states: Any) -> None:
-    with pytest.raises(ValueError, match="from 0 to 5"):
-        model.mean(states, states, states)
-
-
-def test_save_and_load_are_exact(posterior: RewardPosterior, model: RewardModel, tmp_path: Path) -> None:
-    _save(posterior, tmp_path / "run" / "reward_model")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_directory_or_the_directory_in_it(kind: str, save: Any, tmp_path: Path) -> None:
+    saved = save(kind, tmp_path / "run" / "reward_model")
     for path in (tmp_path / "run", tmp_path / "run" / "reward_model", str(tmp_path / "run")):
-        loaded = load_reward_model(path)
-        assert loaded.mean_table().equal(model.mean_table())
-        assert loaded.std_table().equal(model.std_table())
-        assert loaded.sample_table(5).equal(model.sample_table(5))
-        assert loaded.description == DESCRIPTION
+        loaded = mavrl.load_reward_model(path)
+        assert type(loaded) is type(saved)
+        assert loaded.description == saved.description
+        assert np.array_equal(loaded.mean(*_question(kind)), saved.mean(*_question(kind)))
+
+
+def test_one_name_for_users() -> None:
     assert mavrl.load_reward_model is load_reward_model
-    assert json.loads((tmp_path / "run/reward_model/description.json").read_text()) == DESCRIPTION
-    assert "prior.variance" in load_file(tmp_path / "run/reward_model/weights.safetensors")
 
 
 def _cut(content: bytes) -> bytes:
     return content[:-10]
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("damage", [_cut, lambda _: b"", lambda c: b"\x00" * len(c), lambda c: c[:3]])
-def test_damaged_weights_are_a_storage_error(posterior: RewardPosterior, damage: Any, tmp_path: Path) -> None:
-    _save(posterior, tmp_path)
+def test_damaged_weights_are_a_storage_error(kind: str, damage: Any, save: Any, tmp_path: Path) -> None:
+    save(kind, tmp_path)
     weights = tmp_path / "weights.safetensors"
     weights.write_bytes(damage(weights.read_bytes()))
     with pytest.raises(StorageError, match=r"weights\.safetensors"):
         load_reward_model(tmp_path)
 
 
-def test_missing_files_are_a_storage_error(posterior: RewardPosterior, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_missing_files_are_a_storage_error(kind: str, save: Any, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="no reward model"):
         load_reward_model(tmp_path)
-    _save(posterior, tmp_path)
+    save(kind, tmp_path)
     (tmp_path / "weights.safetensors").unlink()
     with pytest.raises(StorageError, match=r"weights\.safetensors"):
         load_reward_model(tmp_path)
-    (tmp_path / "description.json").write_text("{")
+
+
+@pytest.mark.parametrize("content", ["{", "", "[]", "3", "null", '"tabular"'])
+def test_a_damaged_description_is_a_storage_error(content: str, save: Any, tmp_path: Path) -> None:
+    save("tabular", tmp_path)
+    (tmp_path / "description.json").write_text(content)
     with pytest.raises(StorageError, match="no reward model"):
         load_reward_model(tmp_path)
 
 
-def test_weights_that_do_not_fit_the_description_are_refused(posterior: RewardPosterior, tmp_path: Path) -> None:
-    _save(posterior, tmp_path)
-    files.write_json(tmp_path / "description.json", {**DESCRIPTION, "hidden_sizes": [5, 5]})
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "change", [{"hidden_sizes": [5, 5]}, {"replicates": 2}, {"members": 1}, {"kind": "tables"}, {"kind": None}]
+)
+def test_weights_that_do_not_fit_the_description_are_refused(
+    kind: str, change: dict[str, Any], save: Any, tmp_path: Path
+) -> None:
+    description = {**save(kind, tmp_path).description, **change}
+    if kind == "steps" and "kind" in change:
+        description["kind"] = "tabular"
+    files.write_json(tmp_path / "description.json", description)
     with pytest.raises(StorageError):
         load_reward_model(tmp_path)
+
+
+@pytest.mark.parametrize("missing", ["encoder.layers.0.weight", "standardization.mean", "feedback.std", "q"])
+def test_missing_weights_are_refused(missing: str, save: Any, tmp_path: Path) -> None:
+    tensors = save("steps", tmp_path).tensors()
+    left = {name: t for name, t in tensors.items() if name != missing and not name.startswith(f"{missing}.layers.0.b")}
+    assert len(left) == len(tensors) - 1
+    save_reward_model(tmp_path, left, STEPS)
+    with pytest.raises(StorageError, match=r"weights\.safetensors"):
+        load_reward_model(tmp_path)
+
+
+def test_weights_may_be_views_with_a_gradient(tmp_path: Path) -> None:
+    whole = torch.arange(12.0, requires_grad=True).view(3, 4)
+    save_reward_model(tmp_path, {"a": whole.T, "b": whole[:, 1]}, {})
+    stored = load_file(tmp_path / "weights.safetensors")
+    assert stored["a"].equal(whole.detach().T)
+    assert stored["b"].tolist() == [1.0, 5.0, 9.0]
