@@ -4,8 +4,8 @@
     python benchmarks/control.py --envs cartpole_v1 --steps 50000
     python benchmarks/control.py --envs lunar_lander_v3 trainer.max_epochs=250
 
-Prints one JSON line a measurement. A whole run is timed by the clock, with its parts from metrics.json. PPO is timed in
-this process on the run's own reward model: on the true and the learned reward in turns, with the shares of the time that
+Prints one JSON line a measurement. A whole run is timed by the clock, with its parts from metrics.json. PPO is timed
+in this process on the run's own reward model: on the true and the learned reward in turns, with the shares of time that
 the environment, the reward model, the policy's own computation and its updates take.
 """
 

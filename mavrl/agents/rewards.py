@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
+from mavrl.model.frozen import FrozenRewardModel
 from mavrl.model.step_reward import StepRewardModel
-from mavrl.streams import torch_stream
+from mavrl.streams import numpy_stream
 
 
 class StepReward(ABC):
@@ -97,51 +96,51 @@ class LearnedStepReward(StepReward):
     LEAST_ADVANTAGE = -5.0  # nats; what the demonstrator would never do costs no more than this
 
     def __init__(self, model: StepRewardModel, settings: LearnedRewardSettings, seed: int) -> None:
-        if len(model) != 1:
-            raise ValueError(f"the model has {len(model)} replicates; choose one with model[k]")
-        self._model = model
+        self._model = FrozenRewardModel(model)
         self._settings = settings
+        centre, scale = (values[0, :, None].numpy() for values in model.on_feedback())
+        self._centre, self._scale = (centre, scale) if settings.standardize else (0.0, 1.0)
+        worth = settings.termination_weight * settings.clip * model.at_termination / (1 - settings.gamma)
+        self._worth_of_end = worth
         self._guided = settings.reference_weight > 0 and model.demonstrated
-        self._stream = torch_stream(seed, "paid sample")
-        self._member, self._deviation = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
+        self._stream = numpy_stream(seed, "paid sample")
+        self._member, self._deviation = np.zeros(0, dtype=np.int64), np.zeros(0)
 
     def begin(self, started: Bool[np.ndarray, "N"]) -> None:
+        if self._settings.reward != "sample":
+            return
         n = len(started)
-        member = torch.randint(self._model.n_members, (n,), generator=self._stream)
-        deviation = torch.randn(n, generator=self._stream)
+        member, deviation = self._stream.integers(self._model.n_members, size=n), self._stream.standard_normal(n)
         if len(self._member) == n:
-            keep = ~torch.from_numpy(started)
-            member, deviation = torch.where(keep, self._member, member), torch.where(keep, self._deviation, deviation)
+            member, deviation = (
+                np.where(started, new, old) for new, old in ((member, self._member), (deviation, self._deviation))
+            )
         self._member, self._deviation = member, deviation
 
-    @torch.no_grad()
     def __call__(self, state, action, next_state, terminated, true_reward):
-        state, next_state = torch.from_numpy(state), torch.from_numpy(next_state)
-        action = torch.from_numpy(np.asarray(action)).long()
-        reward = self._posterior_reward(state, action, next_state).clamp(-self._settings.clip, self._settings.clip)
-        if self._model.at_termination:
-            ended = torch.from_numpy(np.asarray(terminated))
-            worth = self._settings.termination_weight * self._settings.clip * self._model.at_termination
-            reward = reward + ended * worth / (1 - self._settings.gamma)
+        seen = self._model.standardized(state)
+        reward = self._posterior_reward(*self._model.moments(seen, action, next_state))
+        reward = np.clip(reward, -self._settings.clip, self._settings.clip)
+        if self._worth_of_end:
+            reward = reward + self._worth_of_end * terminated
         if self._guided:
-            reward = reward + self._settings.reference_weight * self._advantage(state, action)
-        return reward.numpy()
+            reward = reward + self._settings.reference_weight * self._advantage(seen, action)
+        return reward
 
-    def _posterior_reward(self, state: Tensor, action: Tensor, next_state: Tensor) -> Float[Tensor, "N"]:
-        mean, std = (moment[0] for moment in self._model.member_moments(state, action, next_state))
-        if self._settings.standardize:
-            centre, scale = self._model.on_feedback()
-            mean, std = (mean - centre[0][:, None]) / scale[0][:, None], std / scale[0][:, None]
+    def _posterior_reward(
+        self, mean: Float[np.ndarray, "M N"], std: Float[np.ndarray, "M N"]
+    ) -> Float[np.ndarray, "N"]:
+        mean, std = (mean - self._centre) / self._scale, std / self._scale
         if self._settings.reward == "lower_bound":
-            return mean.mean(0) - self._settings.kappa * mean.std(0, correction=0)
+            return mean.mean(0) - self._settings.kappa * mean.std(0)
         if self._settings.reward == "mean":
             return mean.mean(0)
         if self._settings.sample_per == "step":
-            self.begin(np.ones(len(action), dtype=bool))
-        columns = torch.arange(len(action))
+            self.begin(np.ones(mean.shape[-1], dtype=bool))
+        columns = np.arange(mean.shape[-1])
         return mean[self._member, columns] + std[self._member, columns] * self._deviation
 
-    def _advantage(self, state: Tensor, action: Tensor) -> Float[Tensor, "N"]:
-        log_policy = self._model.demonstrator(state)[0]
-        chosen = log_policy.gather(-1, action[:, None]).squeeze(-1)
-        return (chosen - (log_policy.exp() * log_policy).sum(-1)).clamp(min=self.LEAST_ADVANTAGE)
+    def _advantage(self, seen: Float[np.ndarray, "M N O"], action: Int[np.ndarray, "N"]) -> Float[np.ndarray, "N"]:
+        log_policy = self._model.demonstrator(seen)
+        expected = (np.exp(log_policy) * log_policy).sum(-1)
+        return np.maximum(log_policy[np.arange(len(action)), action] - expected, self.LEAST_ADVANTAGE)

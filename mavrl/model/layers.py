@@ -52,8 +52,13 @@ class Standardization(nn.Module):
         """Leaves every feature as it is."""
         return cls(torch.zeros(n_models, n_features), torch.full((n_models, n_features), torch.inf))
 
+    @property
+    def active(self) -> bool:
+        """False when it leaves every feature as it is."""
+        return not bool(self.std[0, 0, 0].isinf())
+
     def forward(self, x: Float[Tensor, "#R N O"]) -> Float[Tensor, "R N O"]:
-        if bool(self.std[0, 0, 0].isinf()):
+        if not self.active:
             return x.expand(len(self.std), -1, -1)
         return ((x - self.mean) / self.std).clamp(-self.LARGEST, self.LARGEST)
 

@@ -13,7 +13,7 @@ from mavrl.model.support import StepSupport, Support
 from mavrl.model.terms import gaussian_kl
 
 RewardDomain = Literal["s", "sa", "sas"]
-_LOGVAR_RANGE = (-20.0, 2.0)
+LOGVAR_RANGE = (-20.0, 2.0)
 
 
 class RewardPosterior(nn.Module, ABC):
@@ -27,7 +27,7 @@ class RewardPosterior(nn.Module, ABC):
 
     def _moments(self, output: Float[Tensor, "R N 2"]) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
         mean, logvar = output.unbind(-1)
-        return mean, logvar.clamp(*_LOGVAR_RANGE)
+        return mean, logvar.clamp(*LOGVAR_RANGE)
 
 
 class StatePosterior(RewardPosterior):
@@ -77,12 +77,12 @@ class StepPosterior(RewardPosterior):
         self.encoder = BatchedMLP(size, hidden_sizes, 2, generators)
         self.standardization = standardization
         self.at_termination = at_termination
-        self._n_actions = n_actions
-        self._domain = domain
+        self.n_actions = n_actions
+        self.domain = domain
 
     def forward(self, support: Support) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
         assert isinstance(support, StepSupport)
-        following = support.next_state if self._domain == "sas" else support.state
+        following = support.next_state if self.domain == "sas" else support.state
         return self.of_steps(support.state, support.action, following, support.terminal)
 
     def of_steps(
@@ -95,10 +95,10 @@ class StepPosterior(RewardPosterior):
         """Mean and log-variance of the reward of transitions; those with a leading axis of 1 are for all models."""
         parts = [self.standardization(state)]
         n_models = len(parts[0])
-        if self._domain != "s":
-            one_hot = torch.nn.functional.one_hot(action, self._n_actions).to(state.dtype)
+        if self.domain != "s":
+            one_hot = torch.nn.functional.one_hot(action, self.n_actions).to(state.dtype)
             parts.append(one_hot.expand(n_models, -1, -1))
-        if self._domain == "sas":
+        if self.domain == "sas":
             parts.append(self.standardization(next_state))
         mean, logvar = self._moments(self.encoder(torch.cat(parts, dim=-1)))
         return mean + self.at_termination * terminal, logvar

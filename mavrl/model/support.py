@@ -77,8 +77,9 @@ class StepSupport(Support):
     """Every transition in the batches, one kind after the other; the first `n_valued` are those that Q is needed for.
 
     Args:
-        count: how a transition counts in the KL and the Bellman term: each as one ("transition"); all of a sample
-            together as one ("sample"; a demonstrated step is a sample); or all of a data set together as one ("mean").
+        count: how a transition counts in the KL: each as one ("transition"); all of a sample together as one
+            ("sample"; a demonstrated step is a sample); or all of a kind's data set together as one ("mean"). In the
+            Bellman term it counts as for "sample", whatever the KL.
     """
 
     def __init__(self, batches: dict[str, FeedbackBatch], scales: Scales, valued: list[str], count: Count) -> None:
@@ -94,17 +95,19 @@ class StepSupport(Support):
         self.action = torch.cat([steps.action for steps in flat.values()], dim=1)
         self._next_states = [steps.next_state for steps in flat.values()]
         self.terminal = torch.cat([steps.terminal & steps.valid for steps in flat.values()], dim=1)
-        self._weights = {name: step_weights(batches[name].transitions.valid, scales[name], count) for name in order}
+        valid = {name: batches[name].transitions.valid for name in order}
+        self._kl_weights = {name: step_weights(valid[name], scales[name], count) for name in order}
+        self._bellman_weights = {name: step_weights(valid[name], scales[name], "sample") for name in valued}
 
     @property
     def kl_weights(self) -> Float[Tensor, "#R N"]:
-        return torch.cat([weight.flatten(1) for weight in self._weights.values()], dim=1)
+        return torch.cat([weight.flatten(1) for weight in self._kl_weights.values()], dim=1)
 
     def prior_mean(self, mean: Float[Tensor, "S"]) -> Float[Tensor, "#R N"]:
         return mean * self.terminal
 
     def bellman_weights(self, name: str) -> Float[Tensor, "R B *steps"]:
-        return self._weights[name]
+        return self._bellman_weights[name]
 
     def at(self, table: Float[Tensor, "R N A"], name: str) -> Float[Tensor, "R B *steps"]:
         part = self._slices[name]

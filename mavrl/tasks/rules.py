@@ -68,6 +68,15 @@ _SIZES = Rule(
     "must be a list of at least one whole number from 1 to 4096, such as [64, 64]",
 )
 _POSITIVE = number(0, open_low=True)
+_MAPPING = Rule(lambda value: isinstance(value, dict), "must be a mapping of names to values, such as {a: 1}")
+_EXPERTS = Rule(
+    lambda value: (
+        isinstance(value, dict)
+        and value.keys() <= {"dqn", "ppo"}
+        and all(isinstance(settings, dict) for settings in value.values())
+    ),
+    "must hold the settings of dqn, of ppo, of both or of none, such as {dqn: {total_steps: 50000}}",
+)
 
 _LEARNING_RATE = Rule(_is_schedule, "must be a number above 0, or lin_x such as lin_3e-4 for a linear schedule to 0")
 
@@ -137,14 +146,22 @@ _FINITE_RULES = {
     "model.q": one_of("planned", "learned"),
     "model.reward_domain": one_of("s"),
     "policy.name": one_of("exact"),
+    "feedback.demonstration.minimum_return": Rule(
+        lambda value: value is None, "must be null where the dynamics are known: the demonstrator acts on the optimal Q"
+    ),
 }
 _CONTROL_RULES = {
     "env.id": Rule(lambda value: isinstance(value, str) and value != "", "must be the name of a Gymnasium environment"),
+    "env.kwargs": _MAPPING,
+    "env.perturbation": _MAPPING,
+    "env.experts": _EXPERTS,
     "env.fixed_horizon": one_of(True, False),
     "env.behaviour_expert": one_of("dqn"),
     "env.demonstration_expert": one_of("dqn", "ppo"),
     "env.normalization.optimal": optional(number(-math.inf)),
     "env.normalization.uniform": optional(number(-math.inf)),
+    "env.baselines.positive": optional(number(-math.inf)),
+    "env.baselines.negative": optional(number(-math.inf)),
     "feedback.demonstration.minimum_return": optional(number(-math.inf)),
     "model.q": one_of("learned"),
     "model.reward_domain": one_of("s", "sa", "sas"),

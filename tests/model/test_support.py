@@ -150,29 +150,25 @@ def test_what_is_all_padding_counts_nothing(count: Any) -> None:
 
 
 @pytest.mark.parametrize("count", ["transition", "sample", "mean"])
-@pytest.mark.parametrize("valued", [[], ["stop", "demonstration"]])
+@pytest.mark.parametrize("valued", [[], ["stop", "demonstration"], KINDS])
 def test_the_sums_of_kl_and_bellman_terms(count: Any, valued: list[str], control_batches: Any) -> None:
-    """Each kind's part, sample by sample, with the scale of a mini-batch."""
-    support = _support(control_batches, valued, count)
-    kl = torch.rand(2, 62)
+    """Sample by sample, with the scale of a mini-batch. In the Bellman term all of a sample always counts as one."""
+    support, values = _support(control_batches, valued, count), torch.rand(2, 62)
     for r in range(2):
         total = 0.0
         for kind, batch in control_batches.items():
-            valid, of_kind = batch.transitions.valid[r], support.at(kl[..., None], kind)[r]
-            scale, n_valid = float(SCALES[kind][r]), int(valid.sum())
-            part = 0.0
-            for sample in range(len(valid)):
-                steps = of_kind[sample][valid[sample]].tolist()
-                if count == "transition" and steps:
-                    part += scale * sum(steps)
-                elif count == "sample" and steps:
-                    part += scale * sum(steps) / len(steps)
-                elif count == "mean":
-                    part += sum(steps) / n_valid
-            total += part
-            bellman = (support.bellman_weights(kind) * support.at(kl[..., None], kind))[r].sum()
-            assert float(bellman) == pytest.approx(part, rel=1e-5)
-        assert float((support.kl_weights * kl)[r].sum()) == pytest.approx(total, rel=1e-5)
+            valid, of_kind = batch.transitions.valid[r], support.at(values[..., None], kind)[r]
+            samples = [of_kind[b][valid[b]].tolist() for b in range(len(valid))]
+            scale, means = float(SCALES[kind][r]), sum(sum(steps) / len(steps) for steps in samples if steps)
+            total += {
+                "transition": scale * sum(sum(steps) for steps in samples),
+                "sample": scale * means,
+                "mean": sum(sum(steps) for steps in samples) / int(valid.sum()),
+            }[count]
+            if kind in valued:
+                bellman = (support.bellman_weights(kind)[r] * of_kind).sum()
+                assert float(bellman) == pytest.approx(scale * means, rel=1e-5)
+        assert float((support.kl_weights * values)[r].sum()) == pytest.approx(total, rel=1e-5)
 
 
 @pytest.mark.parametrize(("count", "whole"), [("transition", 16.0), ("sample", 6.0), ("mean", 1.0)])

@@ -1,7 +1,7 @@
 """Configurations composed from conf/, as run.py would compose them."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +15,28 @@ from mavrl.tasks.configuration import register_resolvers
 CONF = Path(__file__).parents[2] / "conf"
 
 
-@pytest.fixture(scope="package")
-def _hydra() -> Iterator[None]:
-    register_resolvers()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF)):
-        yield
-
-
-@pytest.fixture(scope="package")
-def composed(_hydra: None) -> Callable[..., DictConfig]:
-    """The configuration of these overrides; one object for all tests, so change a copy."""
+@pytest.fixture(scope="session")
+def composed() -> Callable[..., DictConfig]:
+    """The configuration of these overrides; one object for all tests, which change copies."""
     known: dict[tuple[str, ...], DictConfig] = {}
+    register_resolvers()
 
     def get(*overrides: str) -> DictConfig:
         if overrides not in known:
-            known[overrides] = compose("config", list(overrides))
+            GlobalHydra.instance().clear()
+            with initialize_config_dir(str(CONF)):
+                known[overrides] = compose("config", list(overrides))
         return known[overrides]
 
     return get
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def default(composed: Callable[..., DictConfig]) -> DictConfig:
     return composed()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def control(composed: Callable[..., DictConfig]) -> DictConfig:
     return composed("env=cartpole_v1")
 

@@ -1,0 +1,82 @@
+"""A trained reward model in NumPy: for the few transitions of one step of an agent, several times faster than torch."""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from mavrl.model.layers import BatchedMLP
+from mavrl.model.posterior import LOGVAR_RANGE
+from mavrl.model.step_reward import StepRewardModel
+
+Layers = list[tuple[np.ndarray, np.ndarray]]
+_SLOPE = 0.01  # of torch's LeakyReLU
+
+
+class FrozenRewardModel:
+    """The networks of one replicate's `StepRewardModel`, for small batches of NumPy arrays.
+
+    Args:
+        model: one replicate.
+    """
+
+    def __init__(self, model: StepRewardModel) -> None:
+        if len(model) != 1:
+            raise ValueError(f"the model has {len(model)} replicates; choose one with model[k]")
+        self.n_members = model.n_members
+        self._domain = model.posterior.domain
+        self._actions = np.eye(model.posterior.n_actions, dtype=np.float32)
+        self._standardization = None
+        if model.posterior.standardization.active:
+            self._standardization = (
+                model.posterior.standardization.mean.numpy(),
+                1 / model.posterior.standardization.std.numpy(),
+                model.posterior.standardization.LARGEST,
+            )
+        self._encoder = _layers(model.posterior.encoder)
+        self._q = _layers(model.q) if model.demonstrated and model.q is not None else None
+        self._rationality = model.description["demonstration_rationality"]
+
+    def standardized(self, state: Float[np.ndarray, "N O"]) -> Float[np.ndarray, "M N O"]:
+        """What the networks of each member see of observations."""
+        state = np.asarray(state, dtype=np.float32)
+        if self._standardization is None:
+            return np.broadcast_to(state, (self.n_members, *state.shape))
+        mean, inverse, largest = self._standardization
+        return np.clip((state - mean) * inverse, -largest, largest)
+
+    def moments(
+        self,
+        standardized: Float[np.ndarray, "M N O"],
+        action: Int[np.ndarray, "N"],
+        next_state: Float[np.ndarray, "N O"],
+    ) -> tuple[Float[np.ndarray, "M N"], Float[np.ndarray, "M N"]]:
+        """Mean and standard deviation of the reward under each member, without what is known at terminations."""
+        parts = [standardized]
+        if self._domain != "s":
+            one_hot = self._actions[action]
+            parts.append(np.broadcast_to(one_hot, (self.n_members, *one_hot.shape)))
+        if self._domain == "sas":
+            parts.append(self.standardized(next_state))
+        output = _forward(self._encoder, np.concatenate(parts, axis=-1))
+        return output[..., 0], np.exp(0.5 * np.clip(output[..., 1], *LOGVAR_RANGE))
+
+    def demonstrator(self, standardized: Float[np.ndarray, "M N O"]) -> Float[np.ndarray, "N A"]:
+        """Log-probability of each action for the demonstrator, averaged over members as probabilities."""
+        assert self._q is not None
+        score = self._rationality * _forward(self._q, standardized)
+        score -= score.max(-1, keepdims=True)
+        probability = np.exp(score)
+        probability /= probability.sum(-1, keepdims=True)
+        return np.log(np.maximum(probability.mean(0), 1e-30))
+
+
+def _layers(network: BatchedMLP) -> Layers:
+    return [(layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in network.layers]  # type: ignore
+
+
+def _forward(layers: Layers, x: np.ndarray) -> np.ndarray:
+    for number, (weight, bias) in enumerate(layers):
+        if number:
+            np.maximum(x, _SLOPE * x, out=x)
+        x = np.matmul(x, weight)
+        x += bias
+    return x

@@ -1,0 +1,111 @@
+"""The reward model in NumPy against the one in torch."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mavrl.model.frozen import FrozenRewardModel
+from mavrl.model.layers import BatchedMLP, Standardization
+from mavrl.model.posterior import StepPosterior
+from mavrl.model.step_reward import StepRewardModel
+
+R, M, O, A = 2, 3, 4, 3  # noqa: E741 -- the axes' names
+
+
+def _model(domain: Any = "sas", scaled: bool = True, values: bool = True, bias: float = 0.0) -> StepRewardModel:
+    streams = [torch.Generator().manual_seed(k) for k in range(R * M)]
+    scale = Standardization.none(R * M, O)
+    if scaled:
+        scale = Standardization(torch.randn(R * M, O), torch.rand(R * M, O) + 0.2)
+    posterior = StepPosterior(O, A, domain, [6, 5], streams, scale, -1.0)
+    with torch.no_grad():
+        posterior.encoder.layers[-1].bias[..., 1] += bias  # type: ignore[index]
+    description = {
+        "reward_domain": domain,
+        "n_features": O,
+        "n_actions": A,
+        "hidden_sizes": [6, 5],
+        "reward_at_termination": -1.0,
+        "demonstration_rationality": 20.0 if values else None,
+        "replicates": R,
+        "members": M,
+    }
+    q = BatchedMLP(O, [6, 5], A, streams) if values else None
+    return StepRewardModel(posterior, q, (torch.zeros(R * M), torch.ones(R * M)), description)
+
+
+def _transitions(n: int = 7) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    stream = np.random.default_rng(0)
+    state, following = (2 * stream.standard_normal((n, O)).astype(np.float32) for _ in range(2))
+    return state, stream.integers(A, size=n), following
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+@pytest.mark.parametrize("domain", ["s", "sa", "sas"])
+def test_moments_are_the_same(domain: str, scaled: bool) -> None:
+    model, (state, action, following) = _model(domain, scaled), _transitions()
+    for k in range(R):
+        frozen = FrozenRewardModel(model[k])  # type: ignore[arg-type]
+        found = frozen.moments(frozen.standardized(state), action, following)
+        expected = model.member_moments(*(torch.from_numpy(x) for x in (state, action, following)))
+        for ours, theirs in zip(found, expected, strict=True):
+            assert ours.shape == (M, 7)
+            np.testing.assert_allclose(ours, theirs[k].numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("bias", "std"), [(1e4, np.exp(1)), (-1e4, np.exp(-10))])
+def test_the_log_variance_is_clamped(bias: float, std: float) -> None:
+    frozen, (state, action, following) = FrozenRewardModel(_model(bias=bias)[0]), _transitions()  # type: ignore[arg-type]
+    np.testing.assert_allclose(frozen.moments(frozen.standardized(state), action, following)[1], std, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_observations_are_standardized_alike(scaled: bool) -> None:
+    model, (state, *_) = _model(scaled=scaled), _transitions()
+    state[0] = 1e6
+    expected = model.posterior.standardization(torch.from_numpy(state)[None]).view(R, M, 7, O).numpy()
+    for k in range(R):
+        for given in (state, state.astype(np.float64)):
+            found = FrozenRewardModel(model[k]).standardized(given)  # type: ignore[arg-type]
+            np.testing.assert_allclose(found, expected[k], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_demonstrators_are_the_same(scaled: bool) -> None:
+    model, (state, *_) = _model(scaled=scaled), _transitions()
+    for k in range(R):
+        frozen = FrozenRewardModel(model[k])  # type: ignore[arg-type]
+        found, expected = frozen.demonstrator(frozen.standardized(state)), model.demonstrator(torch.from_numpy(state))
+        np.testing.assert_allclose(found, expected[k].numpy(), rtol=1e-3, atol=1e-4)
+
+
+def test_impossible_actions_have_finite_log_probabilities() -> None:
+    model = _model()
+    model.description["demonstration_rationality"] = 1e5
+    frozen, (state, *_) = FrozenRewardModel(model[0]), _transitions()  # type: ignore[arg-type]
+    assert np.isfinite(frozen.demonstrator(frozen.standardized(state))).all()
+
+
+def test_what_is_given_and_the_model_stay_as_they_are() -> None:
+    model, arrays = _model(scaled=False)[0], _transitions()
+    assert isinstance(model, StepRewardModel)
+    frozen, before, weights = FrozenRewardModel(model), [x.copy() for x in arrays], model.tensors()
+    weights = {name: tensor.clone() for name, tensor in weights.items()}
+    state, action, following = arrays
+    first = frozen.moments(frozen.standardized(state), action, following)
+    frozen.demonstrator(frozen.standardized(state))
+    for ours, theirs in zip(first, frozen.moments(frozen.standardized(state), action, following), strict=True):
+        assert np.array_equal(ours, theirs)
+    assert all(np.array_equal(x, y) for x, y in zip(arrays, before, strict=True))
+    assert all(model.tensors()[name].equal(tensor) for name, tensor in weights.items())
+
+
+def test_one_replicate_without_demonstrations() -> None:
+    model = _model(values=False)
+    with pytest.raises(ValueError, match="2 replicates"):
+        FrozenRewardModel(model)
+    state, action, following = _transitions(1)
+    frozen = FrozenRewardModel(model[1])  # type: ignore[arg-type]
+    assert frozen.moments(frozen.standardized(state), action, following)[0].shape == (M, 1)
