@@ -26,6 +26,9 @@ class StepReward(ABC):
     ) -> Float[np.ndarray, "N"]:
         """What the environments pay for these steps."""
 
+    def seed(self, seed: int) -> None:  # noqa: B027 -- most have no randomness
+        """Begin new randomness, which depends on nothing that was paid before."""
+
     def begin(self, started: Bool[np.ndarray, "N"]) -> None:  # noqa: B027 -- most have nothing to begin
         """New episodes have started in these environments."""
 
@@ -103,8 +106,12 @@ class LearnedStepReward(StepReward):
         worth = settings.termination_weight * settings.clip * model.at_termination / (1 - settings.gamma)
         self._worth_of_end = worth
         self._guided = settings.reference_weight > 0 and model.demonstrated
+        self._seed = seed
         self._stream = numpy_stream(seed, "paid sample")
         self._member, self._deviation = np.zeros(0, dtype=np.int64), np.zeros(0)
+
+    def seed(self, seed: int) -> None:
+        self._stream = numpy_stream(self._seed, "paid sample", seed)
 
     def begin(self, started: Bool[np.ndarray, "N"]) -> None:
         if self._settings.reward != "sample":

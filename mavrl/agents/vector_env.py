@@ -27,7 +27,9 @@ class RewardedVecEnv(VecEnv):
         self._next_seeds: list[int] | None = None
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
-        """Seeds of the next reset: one stream for each environment."""
+        """Seeds of the next reset, one stream for each environment, and of the reward from now on."""
+        if seed is not None:
+            self._reward.seed(seed)
         seeds = np.random.SeedSequence(seed).generate_state(self.num_envs, np.uint32) >> 1
         self._next_seeds = seeds.tolist()
         return seeds.tolist()

@@ -12,6 +12,7 @@ from mavrl.errors import StorageError
 from mavrl.results.files import read_json, replacing, write_json
 
 Values = TypeVar("Values", np.ndarray, Tensor)
+Model = TypeVar("Model", bound="RewardModel")
 _WEIGHTS, _DESCRIPTION = "weights.safetensors", "description.json"
 
 
@@ -34,14 +35,14 @@ class RewardModel(ABC):
     def __len__(self) -> int:
         """Replicates R."""
 
-    def __getitem__(self, replicate: int) -> "RewardModel":
+    def __getitem__(self: Model, replicate: int) -> Model:
         if not -len(self) <= replicate < len(self):
             raise IndexError(f"replicate {replicate}: the model has {len(self)}")
         row = replicate % len(self)
         return self._replicate(row, row if self._number is None else self._number)
 
     @abstractmethod
-    def _replicate(self, row: int, number: int) -> "RewardModel":
+    def _replicate(self: Model, row: int, number: int) -> Model:
         """Replicate number `number`, which is in this row, alone."""
 
     @abstractmethod

@@ -63,23 +63,25 @@ def make_model() -> Callable[..., StepRewardModel]:
         rationality: float = 1.0,
         at_termination: float = 0.0,
         replicates: int = 1,
+        domain: str = "sa",
     ) -> StepRewardModel:
         """
         Args:
-            mean: of each member, the reward of each feature and action, shape (M, 5); a transition is worth their sum.
+            mean: of each member, the reward of each feature and action, shape (M, 5), and of each feature of the next
+                state (M, 8) where the domain is "sas"; a transition is worth their sum.
             std: of each member's posterior, shape (M,).
             bias: added to the reward by each member.
             q: of each member, the Q of each action for each feature, shape (M, 3, 2); None without demonstrations.
             on_feedback: mean and standard deviation on the feedback, each of shape (M,).
         """
         mean, std = torch.tensor(mean), torch.tensor(std)
-        members = len(mean)
+        members, size = mean.shape
         bias = torch.zeros(members) if bias is None else torch.tensor(bias)
-        first, out = torch.eye(5).expand(members, 5, 5), torch.stack([mean, torch.zeros_like(mean)], dim=-1)
+        first, out = torch.eye(size).expand(members, size, size), torch.stack([mean, torch.zeros_like(mean)], dim=-1)
         centre, scale = (torch.zeros(members), torch.ones(members)) if on_feedback is None else on_feedback
         tensors = {
             "encoder.layers.0.weight": first,
-            "encoder.layers.0.bias": torch.zeros(members, 1, 5),
+            "encoder.layers.0.bias": torch.zeros(members, 1, size),
             "encoder.layers.1.weight": out,
             "encoder.layers.1.bias": torch.stack([bias, 2 * std.log()], dim=-1)[:, None],
             "standardization.mean": torch.zeros(members, 1, 3),
@@ -90,16 +92,16 @@ def make_model() -> Callable[..., StepRewardModel]:
         if q is not None:
             tensors |= {
                 "q.layers.0.weight": first[:, :3],
-                "q.layers.0.bias": torch.zeros(members, 1, 5),
-                "q.layers.1.weight": torch.nn.functional.pad(torch.tensor(q), (0, 0, 0, 2)),
+                "q.layers.0.bias": torch.zeros(members, 1, size),
+                "q.layers.1.weight": torch.nn.functional.pad(torch.tensor(q), (0, 0, 0, size - 3)),
                 "q.layers.1.bias": torch.zeros(members, 1, 2),
             }
         description = {
             "kind": "steps",
-            "reward_domain": "sa",
+            "reward_domain": domain,
             "n_features": 3,
             "n_actions": 2,
-            "hidden_sizes": [5],
+            "hidden_sizes": [size],
             "replicates": replicates,
             "members": members,
             "reward_at_termination": at_termination,

@@ -47,7 +47,7 @@ def _transitions(n: int = 7) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def test_moments_are_the_same(domain: str, scaled: bool) -> None:
     model, (state, action, following) = _model(domain, scaled), _transitions()
     for k in range(R):
-        frozen = FrozenRewardModel(model[k])  # type: ignore[arg-type]
+        frozen = FrozenRewardModel(model[k])
         found = frozen.moments(frozen.standardized(state), action, following)
         expected = model.member_moments(*(torch.from_numpy(x) for x in (state, action, following)))
         for ours, theirs in zip(found, expected, strict=True):
@@ -57,7 +57,7 @@ def test_moments_are_the_same(domain: str, scaled: bool) -> None:
 
 @pytest.mark.parametrize(("bias", "std"), [(1e4, np.exp(1)), (-1e4, np.exp(-10))])
 def test_the_log_variance_is_clamped(bias: float, std: float) -> None:
-    frozen, (state, action, following) = FrozenRewardModel(_model(bias=bias)[0]), _transitions()  # type: ignore[arg-type]
+    frozen, (state, action, following) = FrozenRewardModel(_model(bias=bias)[0]), _transitions()
     np.testing.assert_allclose(frozen.moments(frozen.standardized(state), action, following)[1], std, rtol=1e-5)
 
 
@@ -68,7 +68,7 @@ def test_observations_are_standardized_alike(scaled: bool) -> None:
     expected = model.posterior.standardization(torch.from_numpy(state)[None]).view(R, M, 7, O).numpy()
     for k in range(R):
         for given in (state, state.astype(np.float64)):
-            found = FrozenRewardModel(model[k]).standardized(given)  # type: ignore[arg-type]
+            found = FrozenRewardModel(model[k]).standardized(given)
             np.testing.assert_allclose(found, expected[k], rtol=1e-5, atol=1e-6)
 
 
@@ -76,7 +76,7 @@ def test_observations_are_standardized_alike(scaled: bool) -> None:
 def test_demonstrators_are_the_same(scaled: bool) -> None:
     model, (state, *_) = _model(scaled=scaled), _transitions()
     for k in range(R):
-        frozen = FrozenRewardModel(model[k])  # type: ignore[arg-type]
+        frozen = FrozenRewardModel(model[k])
         found, expected = frozen.demonstrator(frozen.standardized(state)), model.demonstrator(torch.from_numpy(state))
         np.testing.assert_allclose(found, expected[k].numpy(), rtol=1e-3, atol=1e-4)
 
@@ -84,13 +84,12 @@ def test_demonstrators_are_the_same(scaled: bool) -> None:
 def test_impossible_actions_have_finite_log_probabilities() -> None:
     model = _model()
     model.description["demonstration_rationality"] = 1e5
-    frozen, (state, *_) = FrozenRewardModel(model[0]), _transitions()  # type: ignore[arg-type]
+    frozen, (state, *_) = FrozenRewardModel(model[0]), _transitions()
     assert np.isfinite(frozen.demonstrator(frozen.standardized(state))).all()
 
 
 def test_what_is_given_and_the_model_stay_as_they_are() -> None:
     model, arrays = _model(scaled=False)[0], _transitions()
-    assert isinstance(model, StepRewardModel)
     frozen, before, weights = FrozenRewardModel(model), [x.copy() for x in arrays], model.tensors()
     weights = {name: tensor.clone() for name, tensor in weights.items()}
     state, action, following = arrays
@@ -107,5 +106,5 @@ def test_one_replicate_without_demonstrations() -> None:
     with pytest.raises(ValueError, match="2 replicates"):
         FrozenRewardModel(model)
     state, action, following = _transitions(1)
-    frozen = FrozenRewardModel(model[1])  # type: ignore[arg-type]
+    frozen = FrozenRewardModel(model[1])
     assert frozen.moments(frozen.standardized(state), action, following)[0].shape == (M, 1)
