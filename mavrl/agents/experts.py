@@ -88,7 +88,7 @@ def train_expert(
             _train_dqn(environment, dict(settings), seed, best)
         else:
             _train_ppo(environment, settings, seed, best)
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, ValueError) as error:
         text = " ".join(str(error).split())
         raise ConfigurationError(f"env.experts.{algorithm}", settings, f"does not fit the algorithm: {text}") from error
     assert best.policy is not None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import SyncVectorEnv
 from jaxtyping import Float
 from stable_baselines3 import PPO
 from stable_baselines3.common.utils import set_random_seed
@@ -85,7 +85,7 @@ class PPOTraining:
 
     def __init__(
         self,
-        envs: VectorEnv,
+        envs: SyncVectorEnv,
         reward: StepReward,
         settings: PPOSettings,
         seed: int,

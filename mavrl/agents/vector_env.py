@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import SyncVectorEnv
 from stable_baselines3.common.vec_env import VecEnv
 
 from mavrl.agents.rewards import StepReward
@@ -18,7 +18,7 @@ class RewardedVecEnv(VecEnv):
         reward: what it pays.
     """
 
-    def __init__(self, envs: VectorEnv, reward: StepReward) -> None:
+    def __init__(self, envs: SyncVectorEnv, reward: StepReward) -> None:
         self._envs = envs
         self._reward = reward
         super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)  # type: ignore[arg-type]

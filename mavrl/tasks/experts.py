@@ -108,7 +108,8 @@ def expert_settings(config: DictConfig, algorithm: Algorithm) -> dict[str, Any]:
 
 
 def _checked(policy: NetworkPolicy, environment: ControlEnvironment, place: Path) -> NetworkPolicy:
-    if policy.n_inputs > environment.observation_size or policy.n_actions != environment.n_actions:
+    sizes = {environment.observation_size, environment.observation_size - environment.fixed_horizon}
+    if policy.n_inputs not in sizes or policy.n_actions != environment.n_actions:
         allowed = (
             f"the expert in {place} has {policy.n_inputs} observation features and {policy.n_actions} actions, "
             f"the environment {environment.observation_size} and {environment.n_actions}"

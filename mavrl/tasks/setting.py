@@ -1,6 +1,7 @@
 """What each family of environments does in its own way: simulate, learn, act and be judged."""
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,7 +31,7 @@ class Setting(ABC):
     def __init__(self, config: DictConfig) -> None:
         self.config = config
 
-    @property
+    @cached_property
     @abstractmethod
     def simulator(self) -> Simulator:
         """Where simulated feedback comes from."""

@@ -31,7 +31,7 @@ class Counter(gym.Env):
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
-        self.number, self.steps = int(self.np_random.integers(1, 10_000)), 0
+        self.number, self.steps = self.np_random.random(), 0
         return self._observation(), {}
 
     def step(self, action):
@@ -45,8 +45,12 @@ class Counter(gym.Env):
 @pytest.fixture
 def counter() -> Iterator[Callable[..., ControlEnvironment]]:
     """Counters with this time limit that terminate at this step."""
+
+    def make(limit: int = 5, ends_at: int | None = None, fixed_horizon: bool = False) -> ControlEnvironment:
+        return ControlEnvironment("Counter-v0", {"ends_at": ends_at}, limit, fixed_horizon=fixed_horizon)
+
     gym.register("Counter-v0", entry_point=Counter)
-    yield lambda limit=5, ends_at=None: ControlEnvironment("Counter-v0", {"ends_at": ends_at}, max_steps=limit)
+    yield make
     del gym.registry["Counter-v0"]
 
 

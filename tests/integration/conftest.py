@@ -10,9 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+
+from mavrl.behaviour.network import NetworkPolicy
 
 ROOT = Path(__file__).parents[2]
 TINY = ("env.size=4", "env.max_steps=50", "replicates=2", "trainer.max_epochs=3", "trainer.passes_per_epoch=2")
+TINY_CONTROL = (
+    "env=cartpole_v1", "env.max_steps=60", "replicates=2", "members=2", "model.hidden_sizes=[8]",
+    "trainer.max_epochs=2", "trainer.least_steps=2", "evaluation.episodes=8", "env.feedback.segment_len=8",
+    "env.feedback.n_episodes=16", "feedback.preference.n_samples=6", "feedback.demonstration.n_samples=2",
+    "feedback.rating.n_samples=6", "feedback.stop.n_samples=6",
+)  # fmt: skip
+TINY_PPO = (
+    "policy.total_steps=512", "policy.n_envs=4", "policy.n_steps=32", "policy.batch_size=64", "policy.n_epochs=2",
+    "policy.evaluations=2", "policy.evaluation_episodes=4", "policy.hidden_sizes=[8]", "policy.learning_rate=1e-2",
+)  # fmt: skip
 _UNWANTED = ("WANDB_", "HYDRA_FULL_ERROR", "COLUMNS")
 
 
@@ -35,15 +48,16 @@ class Outcome:
 
 
 class App:
-    """Runs run.py in a directory."""
+    """Runs run.py in a directory, with small settings unless told otherwise."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, settings: tuple[str, ...] = TINY) -> None:
         self.directory = directory
+        self.settings = settings
 
     def start(self, *arguments: str, python: tuple[str, ...] = (), tiny: bool = True, **env: str) -> subprocess.Popen:
         plain = {k: v for k, v in os.environ.items() if not k.startswith(_UNWANTED)}
         return subprocess.Popen(
-            [sys.executable, *python, str(ROOT / "run.py"), *(TINY if tiny else ()), *arguments],
+            [sys.executable, *python, str(ROOT / "run.py"), *(self.settings if tiny else ()), *arguments],
             cwd=self.directory,
             env={**plain, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", **env},
             stdout=subprocess.PIPE,
@@ -68,6 +82,38 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> App:
 @pytest.fixture
 def fresh_app(tmp_path: Path) -> App:
     return App(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def experts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Experts of CartPole, made by hand: they push the cart under its falling pole."""
+    directory = tmp_path_factory.mktemp("experts")
+    lean = torch.tensor([0.0, 0.0, 1.0, 0.5])
+    into, out = torch.stack([lean, -lean]), 3.0 * torch.tensor([[-1.0, 1.0], [1.0, -1.0]])
+    card = {"algorithm": "by hand", "return_mean": 60.0, "steps": 0, "seed": 0}
+    policy = NetworkPolicy.from_layers([(into, torch.zeros(2)), (out, torch.zeros(2))], "relu", "q", card)
+    policy.save(directory / "cartpole_v1" / "dqn")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def make_control_app(experts: Path) -> Callable[..., App]:
+    """Runs small CartPole jobs in one process."""
+
+    def make(directory: Path, ppo: tuple[str, ...] = TINY_PPO) -> App:
+        return App(directory, (*TINY_CONTROL, *ppo, f"paths.experts={experts}", "processes=1"))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def control_app(make_control_app: Callable[..., App], tmp_path_factory: pytest.TempPathFactory) -> App:
+    return make_control_app(tmp_path_factory.mktemp("control"))
+
+
+@pytest.fixture
+def fresh_control_app(make_control_app: Callable[..., App], tmp_path: Path) -> App:
+    return make_control_app(tmp_path)
 
 
 @pytest.fixture(scope="session")
