@@ -70,7 +70,7 @@ class Timed:
 
     def __init__(self, reward: Any, watch: Stopwatch) -> None:
         self._reward = reward
-        self.begin = reward.begin
+        self.begin, self.seed = reward.begin, reward.seed
         watch.wrap(self, "pay", "reward model")
 
     def pay(self, *arguments: Any) -> Any:
@@ -88,7 +88,7 @@ def policy_speed(env: str, overrides: list[str], directory: Path, steps: int) ->
     from hydra import compose, initialize_config_dir
 
     from mavrl.agents.ppo import PPOTraining
-    from mavrl.agents.rewards import LearnedStepReward, TrueReward
+    from mavrl.agents.rewards import LearnedRewardSettings, LearnedStepReward, TrueReward
     from mavrl.model.reward_model import load_reward_model
     from mavrl.model.step_reward import StepRewardModel
     from mavrl.tasks.configuration import register_resolvers
@@ -103,7 +103,7 @@ def policy_speed(env: str, overrides: list[str], directory: Path, steps: int) ->
     job = setting.job(directory, 0, None)
     model = load_reward_model(directory)
     assert isinstance(model, StepRewardModel)
-    assert not isinstance(job.reward, (float, str))
+    assert isinstance(job.reward, LearnedRewardSettings)
     rates: dict[str, list[float]] = {"true": [], "learned": []}
     shares: dict[str, float] = {}
     for _ in range(_ROUNDS):

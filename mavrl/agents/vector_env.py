@@ -24,7 +24,7 @@ class RewardedVecEnv(VecEnv):
         super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)  # type: ignore[arg-type]
         self._observation = np.empty(0)
         self._actions = np.empty(0)
-        self._next_seeds: list[int] | None = None
+        self._next_seeds: list[int | None] | None = None
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Seeds of the next reset, one stream for each environment, and of the reward from now on."""

@@ -15,6 +15,7 @@ from mavrl.tasks.rules import rules_of
 
 RESULTS_VERSION = 1  # part of every run's hash; raised when the same configuration gives another result
 PRIOR_MEAN_AT_TERMINATION = {"success": 1.0, "neutral": 0.0, "failure": -1.0}
+_SIMULATES = ("train", "data")  # tasks that collect feedback
 _BESIDE = ("samples", "feedback", "members", "policy_steps", "experts", "baselines", "reference_epochs")
 
 
@@ -36,7 +37,8 @@ def check(config: DictConfig) -> None:
         raise ConfigurationError(
             "modality", config.modality.name, f"no feedback is active with {counts}; one needs more than 0"
         )
-    _check_segments(config)
+    if config.task.name in _SIMULATES:
+        _check_segments(config)
     _check_policy(config)
     for key, wanted in (("selection", config.selection == "best"), ("trainer.patience", config.trainer.patience)):
         if wanted and not config.trainer.validation:

@@ -86,12 +86,18 @@ def _nearest(name: str, options: list[str]) -> str:
 
 
 def _known_keys(config_directory: Path) -> list[str]:
+    """Those of the groups that the command line chooses."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
+    groups = {path.name for path in config_directory.iterdir() if path.is_dir()}
+    chosen = [word for word in sys.argv[1:] if word.partition("=")[0] in groups]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_directory)):
-        config = compose("config")
+        try:
+            config = compose("config", chosen)
+        except HydraException:  # several at once, or one of the user's own directory
+            config = compose("config")
     return _paths(OmegaConf.to_container(config), "")
 
 

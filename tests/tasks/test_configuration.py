@@ -44,6 +44,11 @@ def test_segments_must_fit_the_episodes(family: str, kind: str, changed: Any, re
     check(changed(long, {"modality.active": ["demonstration"]}))
 
 
+@pytest.mark.parametrize("task", ["expert", "normalize", "transfer", "evaluate"])
+def test_only_tasks_that_collect_feedback_need_room_for_it(task: str, composed: Any) -> None:
+    check(composed("env=cartpole_v1", "env.max_steps=20", f"task={task}"))
+
+
 @pytest.mark.parametrize("key", ["n_samples", "gen_samples"])
 def test_there_must_be_as_many_segments(default: DictConfig, changed: Any, key: str) -> None:
     few = changed(default, {"env.max_steps": 20, "feedback.preference.n_episodes": 10})
