@@ -57,7 +57,7 @@ def run_cell(env: str, modality: str, overrides: list[str], published: bool) -> 
         feedback.prepare()
         learner = fit(config, setting, feedback, Checkpoints(path / "checkpoints"), path)
         failed = store(config, setting, feedback, learner, path)
-        setting.act(path, feedback, failed)
+        setting.act(path, feedback)
         result = evaluate_run(config, setting, path, failed)
     cell = published_cells().get((env, modality), {"normalized_return": None, "epic_distance": None})
     return {

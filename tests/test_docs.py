@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from hydra import compose, initialize_config_dir
 
-from mavrl.model.reward_model import save_reward_model
-from mavrl.tasks.building import build_feedback, build_learner, build_problem, description
+from mavrl.tasks.building import build_feedback, build_learner, build_setting
 from mavrl.tasks.configuration import register_resolvers
+from mavrl.tasks.fitting import store
+from mavrl.workers import Workers
 
 ROOT = Path(__file__).resolve().parents[1]
 _MARKED = re.compile(r"<!-- test -->\n```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -36,12 +36,10 @@ def example_run(tmp_path: Path) -> None:
     register_resolvers()
     with initialize_config_dir(str(ROOT / "conf")):
         config: Any = compose("config", ["env.size=4", "replicates=2", "modality=d", "paths.cache=null"])
-    problem = build_problem(config)
-    feedback = build_feedback(config, problem)
+    setting = build_setting(config, Workers(1))
+    feedback = build_feedback(config, setting)
     feedback.prepare()
-    weights = build_learner(config, problem, feedback).inference.posterior.encoder.state_dict()
-    directory = tmp_path / "runs" / "example" / "reward_model"
-    save_reward_model(directory, weights, description(config, problem), {"mean": torch.zeros(16)})
+    store(config, setting, feedback, build_learner(config, setting, feedback), tmp_path / "runs" / "example")
 
 
 def test_pages_with_snippets() -> None:

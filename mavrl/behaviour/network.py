@@ -35,6 +35,19 @@ class Policy(Protocol):
 
 
 @dataclass(frozen=True)
+class UniformPolicy:
+    """Takes every action equally often, whatever it sees and however rational it is."""
+
+    n_actions: int
+
+    def probabilities(
+        self, observation: Float[Tensor, "*batch O"], rationality: float, epsilon: float = 0.0
+    ) -> Float[Tensor, "*batch A"]:
+        """1 / A for every action."""
+        return torch.full((*observation.shape[:-1], self.n_actions), 1 / self.n_actions, dtype=torch.float64)
+
+
+@dataclass(frozen=True)
 class NetworkPolicy:
     """A multilayer perceptron from observations to one score an action.
 

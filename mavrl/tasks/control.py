@@ -16,7 +16,7 @@ from mavrl.agents.imitation import DemonstratedPolicy
 from mavrl.agents.ppo import PPOSettings
 from mavrl.agents.rewards import LearnedRewardSettings
 from mavrl.agents.training import PolicyJob, train_policy
-from mavrl.behaviour.network import NetworkPolicy, Policy
+from mavrl.behaviour.network import NetworkPolicy, Policy, UniformPolicy
 from mavrl.data.cache import DatasetCache
 from mavrl.data.combined import CombinedFeedback
 from mavrl.data.control import ControlSimulator
@@ -41,7 +41,7 @@ from mavrl.tasks.setting import Models, Setting
 from mavrl.workers import Workers
 
 _HELD_OUT = (0, "held out", "evaluation")  # address of the transitions that rewards are compared on
-_HELD_OUT_EPISODES, _HELD_OUT_SEGMENTS = 32, 256
+_HELD_OUT_EPISODES, _HELD_OUT_STEPS = 32, 4096
 _MOST_WARM_STATES = 20_000
 
 
@@ -142,7 +142,7 @@ class ControlSetting(Setting):
 
     # Acting ----------------------------------------------------------------------------------------------------------
 
-    def act(self, directory: Path, feedback: CombinedFeedback, failed: list[int]) -> None:
+    def act(self, directory: Path, feedback: CombinedFeedback) -> None:
         if self.config.policy.name != "ppo":
             return
         jobs = [self.job(directory, k, self._warm_states(feedback, k)) for k in range(self.config.replicates)]
@@ -194,9 +194,8 @@ class ControlSetting(Setting):
         expert = self.expert_returns()
         rows = [self.returns(self.policy(directory, model, k)) for k in range(len(model))]
         mean = torch.tensor([row.mean() for row in rows], dtype=torch.float64)
-        optimal, uniform = self.normalization()
         values = {
-            "normalized_return": 100 * (mean - uniform) / (optimal - uniform),
+            "normalized_return": self.normalized(mean),
             "mean_return": mean,
             "regret": torch.tensor([(expert - row).mean() for row in rows], dtype=torch.float64),
         }
@@ -214,26 +213,18 @@ class ControlSetting(Setting):
 
     def expert_returns(self) -> np.ndarray:
         """The same of the demonstrator; kept in the cache."""
-        return self._cached(self.demonstration_expert, "expert", lambda: self.returns(self.demonstration_expert))
+        return self._cached(self.demonstration_expert, self.demonstration_expert.fingerprint)
 
     def uniform_returns(self) -> np.ndarray:
         """The same of the uniform policy; kept in the cache."""
-        expert, n_episodes = self.demonstration_expert, self.config.evaluation.episodes
-        return self._cached(
-            expert,
-            "uniform",
-            lambda: true_returns(
-                self.environment, expert, (0, "evaluation"), n_episodes, self.workers, Behaviour(rationality=0.0)
-            ),
-        )
+        return self._cached(UniformPolicy(self.environment.n_actions), "uniform")
 
-    def _cached(self, expert: NetworkPolicy, who: str, measure: Any) -> np.ndarray:
-        key = {"kind": "evaluation", "who": who, "environment": _described(self.environment), "version": 1}
-        key |= {"expert": expert.fingerprint} if who == "expert" else {}
+    def _cached(self, policy: Policy, who: str) -> np.ndarray:
+        key = {"kind": "evaluation", "who": who, "environment": _described(self.environment), "version": 2}
         count = self.config.evaluation.episodes
         entry = self.cache.read(key, count)
         if entry is None:
-            entry = {"returns": measure()}
+            entry = {"returns": self.returns(policy)}
             self.cache.write(key, entry, count)
         return entry["returns"][:count]
 
@@ -244,22 +235,29 @@ class ControlSetting(Setting):
         uniform = self.uniform_returns().mean() if given.uniform is None else given.uniform
         return float(optimal), float(uniform)
 
-    def comparison(self) -> dict[str, float]:
+    def normalized(self, value: Float[Tensor, "N"]) -> Float[Tensor, "N"]:
+        """100 for the optimal return, 0 for the uniform one; 100 where the two are equally good."""
         optimal, uniform = self.normalization()
+        span = optimal - uniform
+        return 100 * (value - uniform) / span if abs(span) > 1e-12 else torch.full_like(value, 100.0)
+
+    def comparison(self) -> dict[str, float]:
         baselines = self.config.env.baselines
         found = {
             "expert": float(self.expert_returns().mean()),
-            "uniform": uniform,
+            "uniform": self.normalization()[1],
             "constant reward +1": baselines.positive,
             "constant reward -1": baselines.negative,
         }
-        return {name: 100 * (x - uniform) / (optimal - uniform) for name, x in found.items() if x is not None}
+        measured = {name: x for name, x in found.items() if x is not None}
+        normalized = self.normalized(torch.tensor(list(measured.values()), dtype=torch.float64))
+        return dict(zip(measured, normalized.tolist(), strict=True))
 
     def _agreement(self, model: StepRewardModel) -> dict[str, Float[Tensor, "R"]]:
         """Rank correlation with the true reward on held-out transitions, where that is not constant."""
         rationality = self.config.feedback.preference.behaviour_rationality
         held_out = self.simulator.segments(
-            [_HELD_OUT], Behaviour(rationality), _HELD_OUT_EPISODES, _HELD_OUT_SEGMENTS, 32, 1
+            [_HELD_OUT], Behaviour(rationality), _HELD_OUT_EPISODES, _HELD_OUT_STEPS, 1, 1
         )
         steps = held_out.transitions
         valid = steps.valid[0]

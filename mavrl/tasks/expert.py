@@ -23,11 +23,17 @@ def expert(config: DictConfig) -> float:
     import torch
 
     from mavrl.tasks.control import build_environment
-    from mavrl.tasks.experts import make_expert
+    from mavrl.tasks.experts import make_expert, nominal
 
     torch.set_num_threads(1)  # its tensors are small
     environment = build_environment(config)
     environment.check()
+    if environment != nominal(environment):
+        changed = {name: value for name, value in config.env.perturbation.items() if value is not None}
+        allowed = (
+            "experts are those of the environment as it is: no perturbation, fixed_horizon or max_steps of your own"
+        )
+        raise ConfigurationError("env.perturbation", changed, allowed)
     policy = make_expert(config, environment, config.policy.name, directory)
     card = policy.card
     print(

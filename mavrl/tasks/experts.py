@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import time
+from dataclasses import replace
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,12 @@ def find_expert(config: DictConfig, environment: ControlEnvironment, algorithm: 
     with FileLock(own / ".lock"):
         if (own / "card.json").exists():  # another process was faster
             return _checked(NetworkPolicy.load(own), environment, own)
-        return make_expert(config, environment, algorithm, own)
+        return make_expert(config, nominal(environment), algorithm, own)
+
+
+def nominal(environment: ControlEnvironment) -> ControlEnvironment:
+    """The environment that experts are trained in: unperturbed, and with episodes that end."""
+    return replace(environment, perturbation={}, fixed_horizon=False)
 
 
 def make_expert(

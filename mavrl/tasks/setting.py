@@ -51,12 +51,8 @@ class Setting(ABC):
     def saved(self, learner: RewardLearner, feedback: CombinedFeedback) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """A learned reward's weights, and what is needed to build it again."""
 
-    def act(self, directory: Path, feedback: CombinedFeedback, failed: list[int]) -> None:
-        """Train what acts on the saved reward model of a run, where that takes training.
-
-        Args:
-            failed: replicates without a usable reward.
-        """
+    def act(self, directory: Path, feedback: CombinedFeedback) -> None:
+        """Train what acts on the saved reward model of a run, where that takes training."""
         return None
 
     @abstractmethod

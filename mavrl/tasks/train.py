@@ -85,7 +85,7 @@ def _work(config: DictConfig, directory: RunDirectory) -> dict[str, Any]:
         learner = fit(config, setting, feedback, checkpoints, directory.path)
         failed = store(config, setting, feedback, learner, directory.path)
         trained = time.monotonic()
-        setting.act(directory.path, feedback, failed)
+        setting.act(directory.path, feedback)
         acting = time.monotonic()
         result = evaluate_run(config, setting, directory.path, failed)
         save_figure(setting.figure(directory.path, result), directory.path / "figures" / f"{setting.picture}.png")

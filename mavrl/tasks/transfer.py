@@ -25,7 +25,9 @@ def transfer(config: DictConfig) -> float:
         allowed = f"{directory} is a run of {trained.env.name}; add env={trained.env.name}"
         raise ConfigurationError("env", config.env.name, allowed)
     changed = _changed_dynamics(trained, config)
-    moved: Any = OmegaConf.merge(trained, {"env": changed, "progress": config.progress, "paths": config.paths})
+    moved: Any = OmegaConf.merge(
+        trained, {"env": changed, "progress": config.progress, "processes": config.processes, "paths": config.paths}
+    )
     found = _of_grid(moved, directory) if config.env.family == "grid" else _of_control(moved, directory, changed)
     result = {"env": config.env.name, "run": str(directory), "dynamics": changed, **found}
     name = "_".join(f"{key}={value}" for key, value in _flat(changed).items())

@@ -132,7 +132,7 @@ SCIENTIFIC_CONTROL = {
     "env.id": "Acrobot-v1", "env.kwargs": {"sutton_barto_reward": True}, "env.perturbation.gravity": 12.0,
     "env.fixed_horizon": True, "env.behaviour_expert": "ppo", "env.demonstration_expert": "ppo",
     "env.normalization.optimal": 400, "env.normalization.uniform": None, "feedback.demonstration.minimum_return": 10,
-    "model.kl_count": "mean", "model.reward_domain": "sas", "model.standardize": False, "evaluation.episodes": 7,
+    "model.kl_count": "transition", "model.reward_domain": "sas", "model.standardize": False, "evaluation.episodes": 7,
     "optim.demonstration_batch_size": 7, "policy.total_steps": 7, "policy.reward": "sample", "policy.kappa": 0.5,
     "policy.sample_per": "episode", "policy.standardize": False, "policy.clip": 7.0, "policy.reference_weight": 0.123,
     "policy.warm_start": False, "policy.checkpoint": "true_reward", "policy.stop_below": 3, "policy.n_envs": 3,

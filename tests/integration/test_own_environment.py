@@ -1,0 +1,189 @@
+"""An environment that is not ours: one YAML file in a directory of one's own."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from mavrl.behaviour.network import NetworkPolicy
+from mavrl.results.files import read_json
+
+pytestmark = pytest.mark.integration
+
+MOUNTAIN_CAR = """
+defaults:
+  - base/control@_here_
+  - _self_
+name: mountain_car
+id: MountainCar-v0
+termination: success
+policy_steps: 512
+"""
+
+# A walk along a line of ten places, which is paid more the further right it is and ends at the right end.
+MODULE = """
+import gymnasium as gym
+import numpy as np
+
+
+class Line(gym.Env):
+    metadata = {"render_modes": []}
+
+    def __init__(self, bonus: float = 1.0) -> None:
+        self.observation_space = gym.spaces.Box(0.0, 1.0, (2,), np.float64)
+        self.action_space = gym.spaces.Discrete(3)
+        self.bonus = bonus
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.place = int(self.np_random.integers(5))
+        return self._seen(), {}
+
+    def step(self, action):
+        self.place = min(9, max(0, self.place + int(action) - 1))
+        over = self.place == 9
+        return self._seen(), self.place / 9 + self.bonus * over, over, False, {}
+
+    def _seen(self):
+        return np.array([self.place / 9, self.np_random.random()])
+
+
+gym.register("Line-v0", entry_point=Line, max_episode_steps=12)
+"""
+
+LINE = """
+defaults:
+  - base/control@_here_
+  - _self_
+name: line
+id: my_line:Line-v0
+kwargs: {bonus: 2.0}
+policy_steps: 512
+feedback:
+  segment_len: 3
+"""
+
+SMALL = (
+    "replicates=1", "members=2", "model.hidden_sizes=[8]", "trainer.max_epochs=2", "evaluation.episodes=8",
+    "env.feedback.n_episodes=16", "feedback.preference.n_samples=6", "feedback.demonstration.n_samples=2",
+    "feedback.rating.n_samples=6", "feedback.stop.n_samples=6", "policy.n_envs=4", "policy.n_steps=32",
+    "policy.batch_size=64", "policy.n_epochs=2", "policy.evaluations=2", "policy.evaluation_episodes=4",
+    "policy.hidden_sizes=[8]", "processes=1", "paths.experts=experts",
+)  # fmt: skip
+
+
+@pytest.fixture
+def own(fresh_app: Any) -> Any:
+    """Runs jobs in a directory that holds the environments of this page in my_conf/env, and their module."""
+    place = fresh_app.directory / "my_conf" / "env"
+    place.mkdir(parents=True)
+    (place / "mountain_car.yaml").write_text(MOUNTAIN_CAR)
+    (place / "line.yaml").write_text(LINE)
+    (fresh_app.directory / "my_line.py").write_text(MODULE)
+    fresh_app.settings = (*SMALL, f"hydra.searchpath=[file://{place.parent}]")
+    return fresh_app
+
+
+def _expert(app: Any, env: str, weights: list[list[float]], bias: list[float]) -> None:
+    layers = [(torch.tensor(weights), torch.tensor(bias))]
+    NetworkPolicy.from_layers(layers, "relu", "q").save(app.directory / "experts" / env / "dqn")
+
+
+def _push_along(app: Any) -> None:
+    """MountainCar's expert pushes the way that the car rolls."""
+    _expert(app, "mountain_car", [[0.0, -1e3], [0.0, 0.0], [0.0, 1e3]], [0.0, -1e-3, 0.0])
+
+
+def test_mountain_car(own: Any) -> None:
+    _push_along(own)
+    outcome = own("env=mountain_car")
+    assert outcome.status == 0, outcome.err
+    assert outcome.err == ""
+    assert outcome.run.parts[-3:-1] == ("mountain_car", "pdrs")
+    metrics = outcome.metrics
+    assert metrics["comparison"] == {"expert": 100.0, "uniform": 0.0}  # measured, as nothing is given
+    assert -200 <= metrics["final"]["mean_return"][0] <= -80
+    assert metrics["protocol"]["termination"] == "success"
+    again = own("task=evaluate", f"run_dir={outcome.run}", tiny=False)
+    assert "as stored" in again.out, again.err
+
+
+def test_a_class_in_a_file_of_one_s_own(own: Any) -> None:
+    """Of float64, with three actions, arguments, and episodes that are shorter than the segments of our environments."""
+    _expert(own, "line", [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]], [-1.0, 0.0, 1.0])
+    path = str(own.directory)
+    outcome = own("env=line", PYTHONPATH=path)
+    assert outcome.status == 0, outcome.err
+    assert outcome.err == ""
+    metrics = outcome.metrics
+    assert metrics["final"].keys() == {"normalized_return", "mean_return", "regret", "spearman", "posterior_std"}
+    assert all(-1 <= value <= 1 for value in metrics["final"]["spearman"])
+    assert read_json(outcome.run / "reward_model/description.json")["n_actions"] == 3
+    parallel = own("env=line", "processes=2", "replicates=2", PYTHONPATH=path)
+    assert parallel.status == 0, parallel.err
+    assert len(parallel.metrics["final"]["mean_return"]) == 2
+    transferred = own(
+        "task=transfer", "env=line", f"run_dir={outcome.run}", "+env.perturbation.wind=1.0", PYTHONPATH=path
+    )
+    assert transferred.status == 2
+    (line,) = transferred.err.splitlines()
+    assert "env.perturbation.wind=1.0: Line-v0 has no perturbations" in line
+
+
+def test_without_an_expert_it_says_what_is_needed(own: Any) -> None:
+    outcome = own("env=mountain_car")
+    assert outcome.status == 2
+    (line,) = outcome.err.splitlines()
+    words = (
+        "env.experts={}", "mountain_car has no dqn expert", "experts/mountain_car/dqn", "task=expert",
+        "env.experts.dqn", "docs/extending.md",
+    )  # fmt: skip
+    for word in words:
+        assert word in line
+    assert not list(own.directory.rglob("metrics.json"))
+
+
+def test_an_expert_of_its_own_is_trained(own: Any) -> None:
+    (own.directory / "my_conf/env/line.yaml").write_text(
+        LINE + "experts:\n  dqn: {total_steps: 300, learning_rate: 0.01, learning_starts: 50, hidden_sizes: [8]}\n"
+    )
+    path = str(own.directory)
+    expert = own("task=expert", "env=line", "policy=dqn", PYTHONPATH=path, tiny=False)
+    assert expert.status == 2  # the directory is not known
+    expert = own("task=expert", "env=line", "policy=dqn", own.settings[-1], PYTHONPATH=path, tiny=False)
+    assert expert.status == 0, expert.err
+    card = read_json(own.directory / "experts" / "line" / "dqn" / "card.json")
+    assert card["id"] == "my_line:Line-v0"
+    assert card["return_mean"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("env.id=MountainCr-v0",), ("env.id=MountainCr-v0", "MountainCar-v0")),
+        (("env.id=nowhere:MountainCar-v0",), ("env.id=nowhere:MountainCar-v0", "cannot import nowhere")),
+        (("env.id=Pendulum-v1",), ("env.id=Pendulum-v1", "actions must be Discrete")),
+        (("env.id=CartPole-v1",), ("env.id=CartPole-v1", "2 observation features and 3 actions", "4 and 2")),
+        (("+env.kwargs.gravitation=3",), ("env.kwargs=", "gravitation")),
+        (("+env.perturbation.gravity=3",), ("env.perturbation.gravity=3", "has no perturbations")),
+        (("env.feedback.segment_len=300",), ("feedback.preference.segment_len=300", "at most 200")),
+        (("env.feedback.minimum_return=0",), ("feedback.demonstration.minimum_return=0", "0 of")),
+    ],
+)
+def test_what_cannot_be_done(arguments: tuple[str, ...], words: tuple[str, ...], own: Any) -> None:
+    _push_along(own)
+    outcome = own("env=mountain_car", *arguments)
+    assert outcome.status == 2, outcome.out
+    (line,) = outcome.err.splitlines()
+    for word in words:
+        assert word in line
+    assert not list(own.directory.rglob("metrics.json"))
+
+
+def test_a_demonstrator_no_better_than_chance_normalizes_nothing(own: Any) -> None:
+    _expert(own, "mountain_car", [[0.0, 0.0]] * 3, [0.0, 1.0, 0.0])
+    outcome = own("env=mountain_car", "modality=p")
+    assert outcome.status == 2, outcome.out
+    (line,) = outcome.err.splitlines()
+    assert "env.normalization" in line
+    assert "-200" in line
