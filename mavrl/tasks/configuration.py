@@ -16,17 +16,8 @@ from mavrl.tasks.rules import rules_of
 RESULTS_VERSION = 2  # part of every run's hash; raised when the same configuration gives another result
 PRIOR_MEAN_AT_TERMINATION = {"success": 1.0, "neutral": 0.0, "failure": -1.0}
 _SIMULATES = ("train", "data")  # tasks that collect feedback
-_BESIDE = (
-    "samples",
-    "feedback",
-    "members",
-    "replicates",
-    "threads",
-    "policy_steps",
-    "experts",
-    "baselines",
-    "reference_epochs",
-)
+_DEFAULTS = ("feedback", "members", "replicates", "threads", "policy_steps", "reference_epochs")  # of other keys
+_BESIDE = (*_DEFAULTS, "samples", "experts", "baselines")
 
 
 def check(config: DictConfig) -> None:

@@ -29,11 +29,10 @@ def expert(config: DictConfig) -> float:
     environment = build_environment(config)
     environment.check()
     if environment != nominal(environment):
-        changed = {name: value for name, value in config.env.perturbation.items() if value is not None}
-        allowed = (
-            "experts are those of the environment as it is: no perturbation, fixed_horizon or max_steps of your own"
-        )
-        raise ConfigurationError("env.perturbation", changed, allowed)
+        key = "env.perturbation" if environment.perturbation else "env.fixed_horizon"
+        value = environment.perturbation or environment.fixed_horizon
+        allowed = "experts are those of the environment as it is, which act in the changed one too; leave it out"
+        raise ConfigurationError(key, value, allowed)
     policy = make_expert(config, environment, config.policy.name, directory)
     card = policy.card
     print(

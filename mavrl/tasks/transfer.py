@@ -25,9 +25,8 @@ def transfer(config: DictConfig) -> float:
         allowed = f"{directory} is a run of {trained.env.name}; add env={trained.env.name}"
         raise ConfigurationError("env", config.env.name, allowed)
     changed = _changed_dynamics(trained, config)
-    moved: Any = OmegaConf.merge(
-        trained, {"env": changed, "progress": config.progress, "processes": config.processes, "paths": config.paths}
-    )
+    how = {key: config[key] for key in ("progress", "processes", "paths")}
+    moved: Any = OmegaConf.merge(trained, {"env": changed, **how})
     found = _of_grid(moved, directory) if config.env.family == "grid" else _of_control(moved, directory, changed)
     result = {"env": config.env.name, "run": str(directory), "dynamics": changed, **found}
     name = "_".join(f"{key}={value}" for key, value in _flat(changed).items())
@@ -97,7 +96,8 @@ def _of_control(config: DictConfig, directory: Path, changed: dict[str, Any]) ->
     optimal = float(returns["true"].max())
 
     def normalized(values: torch.Tensor) -> torch.Tensor:
-        return 100 * (values - uniform) / (optimal - uniform)
+        span = optimal - uniform
+        return 100 * (values - uniform) / span if abs(span) > 1e-12 else torch.full_like(values, 100.0)
 
     values = {
         "normalized_return": normalized(returns["learned"]),
