@@ -1,5 +1,6 @@
 """Bad input: exit status 2, one line that names key, value and what is allowed, and nothing written."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +36,26 @@ CASES = {
 }  # fmt: skip
 
 
+CONTROL_CASES = {
+    "policy=dqn": ("policy=dqn", "task=expert"),
+    "policy=exact": ("policy.name=exact", "ppo, imitation"),
+    "policy=imitation modality=pr": ("policy=imitation", "needs demonstrations"),
+    "policy.batch_size=9999": ("policy.batch_size=9999", "must be at most policy.n_envs * policy.n_steps"),
+    "policy.learning_rate=linear": ("policy.learning_rate=linear", "lin_3e-4"),
+    "policy.reward=lower": ("policy.reward=lower", "lower_bound"),
+    "policy.kapa=1": ("policy.kapa=1", "did you mean policy.kappa?"),
+    "model.q=planned": ("model.q=planned", "must be one of learned"),
+    "model.reward_domain=x": ("model.reward_domain=x", "s, sa, sas"),
+    "env.normalization.optimal=much": ("env.normalization.optimal=much", "must be a number"),
+    "env.kwargs=3": ("env.kwargs=3", "mapping"),
+    "env.id=CartPole-v7": ("env.id=CartPole-v7", "CartPole-v1"),
+    "env.id=Acrobot-v1": ("env.id=Acrobot-v1", "the environment 6 and 3"),
+    "env.perturbation.gravity=-1": ("env.perturbation.gravity=-1", "0 to 98"),
+    "env.size=4": ("env.size=4", "no such key"),
+    "feedback.preference.segment_len=32 env.max_steps=20": ("feedback.preference.segment_len=32", "at most 20"),
+}  # fmt: skip
+
+
 def _check(outcome: Any, app: Any, words: tuple[str, ...]) -> None:
     assert outcome.status == 2, outcome.err
     lines = outcome.err.splitlines()
@@ -49,6 +70,12 @@ def _check(outcome: Any, app: Any, words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("command", CASES)
 def test_bad_input_is_one_clear_line(command: str, fresh_app: Any) -> None:
     _check(fresh_app(*command.split()), fresh_app, CASES[command])
+
+
+@pytest.mark.parametrize("command", CONTROL_CASES)
+def test_bad_input_in_control_environments(command: str, fresh_app: Any, experts: Path) -> None:
+    outcome = fresh_app("env=cartpole_v1", f"paths.experts={experts}", *command.split(), tiny=False)
+    _check(outcome, fresh_app, CONTROL_CASES[command])
 
 
 @pytest.mark.parametrize(("wrong", "nearest"), [("env=grid_clif", "grid_cliff"), ("optim.lrr=1", "optim.lr")])

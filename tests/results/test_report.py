@@ -33,6 +33,15 @@ def test_the_table_has_what_there_is_and_the_directory_comes_last(
     assert "nan" not in out.lower()
 
 
+def test_what_the_returns_stand_beside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mean = {"normalized_return": 60.0, "mean_return": 312.0, "regret": 188.0}
+    comparison = {"expert": 100.0, "uniform": 0.0, "constant reward +1": 97.26}
+    print_metrics({**METRICS, "mean": mean, "comparison": comparison}, tmp_path)
+    out = capsys.readouterr().out
+    assert "normalized return of others: expert 100.0, uniform 0.0, constant reward +1 97.3" in out
+    assert "312.000" in out
+
+
 def test_failed_replicates_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     print_metrics({**METRICS, "failed_replicates": [1]}, tmp_path)
     assert "failed replicates, left out of the means: [1]" in capsys.readouterr().out

@@ -44,7 +44,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     calls: list[dict[str, Any]] = []
 
     def train(environment: Any, algorithm: str, settings: dict[str, Any], seed: int, progress: Any) -> NetworkPolicy:
-        calls.append({"algorithm": algorithm, "settings": settings, "seed": seed})
+        calls.append({"environment": environment, "algorithm": algorithm, "settings": settings, "seed": seed})
         progress(settings["total_steps"], 12.0)
         return policy(4, 2)
 
@@ -119,6 +119,16 @@ class TestTrainingOne:
         assert capsys.readouterr().err == ""
         assert len(trained) == 1
         assert trained[0]["settings"]["learning_rate"] == 2.3e-3
+
+    def test_it_is_one_of_the_environment_as_it_is(
+        self, config: DictConfig, shipped: Path, trained: list[Any], tmp_path: Path
+    ):
+        """It acts in a changed one too."""
+        changed = ControlEnvironment("CartPole-v1", max_steps=30, perturbation={"gravity": 12.0}, fixed_horizon=True)
+        assert find_expert(config, changed, "dqn").n_inputs == 4
+        assert trained[0]["environment"] == CART_POLE
+        card = json.loads((tmp_path / "own" / "cartpole_v1" / "dqn" / "card.json").read_text())
+        assert card["perturbation"] == {}
 
     def test_a_process_that_was_faster_is_not_repeated(
         self, config: DictConfig, shipped: Path, trained: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
