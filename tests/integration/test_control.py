@@ -278,13 +278,13 @@ def test_all_modalities_run(fresh_control_app: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("env", "experts"), [("acrobot_v1", ["dqn"]), ("lunar_lander_v3", ["dqn", "ppo"])])
-def test_the_other_environments(env: str, experts: list[str], fresh_control_app: Any) -> None:
+@pytest.mark.parametrize(("env", "names"), [("acrobot_v1", ["dqn"]), ("lunar_lander_v3", ["dqn", "ppo"])])
+def test_the_other_environments(env: str, names: list[str], fresh_control_app: Any) -> None:
     """With untrained experts."""
     import torch
 
     sizes = {"acrobot_v1": (6, 3), "lunar_lander_v3": (8, 4)}[env]
-    for name in experts:
+    for name in names:
         layers = [(torch.randn(sizes[1], sizes[0]), torch.zeros(sizes[1]))]
         NetworkPolicy.from_layers(layers, "relu", "q").save(fresh_control_app.directory / "experts" / env / name)
     outcome = fresh_control_app(

@@ -41,7 +41,8 @@ def test_control(fresh_control_app: Any) -> None:
 
 def test_what_it_measures_is_what_a_run_without_constants_uses(fresh_control_app: Any) -> None:
     found = _printed(fresh_control_app("task=normalize", "replicates=1", "policy.total_steps=256"))
-    run = fresh_control_app("env.normalization={optimal:null,uniform:null}", "modality=p")
+    unknown = ("env.normalization={optimal:null,uniform:null}", "env.baselines={positive:null,negative:null}")
+    run = fresh_control_app(*unknown, "modality=p")
     assert run.status == 0, run.err
     assert run.metrics["comparison"] == {"expert": 100.0, "uniform": 0.0}
     optimal, uniform = (found["normalization"][key] for key in ("optimal", "uniform"))

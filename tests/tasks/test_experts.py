@@ -12,11 +12,14 @@ import torch
 from omegaconf import DictConfig
 
 from mavrl import __version__
+from mavrl.agents.experts import true_returns
 from mavrl.behaviour.network import NetworkPolicy
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError, StorageError
 from mavrl.tasks import experts
+from mavrl.tasks.control import build_environment
 from mavrl.tasks.experts import find_expert, make_expert
+from mavrl.workers import Workers
 
 CART_POLE = ControlEnvironment("CartPole-v1", max_steps=30)
 
@@ -182,6 +185,51 @@ class TestTheCard:
         assert card["versions"]["mavrl"] == __version__
         assert card["versions"].keys() >= {"stable-baselines3", "gymnasium", "torch"}
         assert card["command"].startswith("python ")
+
+
+LEAST = {  # mean return that shipped experts must reach
+    ("cartpole_v1", "dqn"): 500, ("acrobot_v1", "dqn"): -85, ("lunar_lander_v3", "dqn"): 200,
+    ("lunar_lander_v3", "ppo"): 240,
+}  # fmt: skip
+
+
+class TestTheShippedOnes:
+    @pytest.fixture(params=LEAST, ids="-".join)
+    def found(
+        self, request: pytest.FixtureRequest, composed: Any, changed: Any, tmp_path: Path, trained: list[Any]
+    ) -> Any:
+        """Environment, expert and its key in LEAST."""
+        env, algorithm = request.param
+        config = changed(composed(f"env={env}"), {"paths.experts": str(tmp_path)})
+        environment = build_environment(config)
+        expert = find_expert(config, environment, algorithm)
+        assert trained == []
+        return environment, expert, request.param
+
+    def test_every_expert_that_an_environment_needs_is_there(self, composed: Any):
+        needed = set()
+        for env in ("cartpole_v1", "acrobot_v1", "lunar_lander_v3"):
+            settings = composed(f"env={env}").env
+            needed |= {(env, settings.behaviour_expert), (env, settings.demonstration_expert)}
+        assert needed == set(LEAST)
+
+    def test_they_are_small_policies_with_a_card(self, found: Any):
+        environment, expert, (env, algorithm) = found
+        card = expert.card
+        assert (card["env"], card["id"], card["algorithm"]) == (env, environment.id, algorithm)
+        assert card["return_mean"] >= LEAST[env, algorithm]
+        assert card["episodes"] >= 1000
+        assert card.keys() >= {"return_std", "steps", "seed", "versions", "settings", "command"}
+        assert sum(tensor.numel() for tensor in expert.network.state_dict().values()) * 4 < 1e6
+        assert expert.scores == ("q" if algorithm == "dqn" else "log_probability")
+
+    @pytest.mark.slow
+    def test_they_are_as_good_as_it_says(self, found: Any):
+        environment, expert, cell = found
+        returns = true_returns(environment, expert, (0, "test of the experts"), 200, Workers(1))
+        error = 3 * returns.std() / 200**0.5
+        assert returns.mean() >= LEAST[cell] - error
+        assert returns.mean() == pytest.approx(expert.card["return_mean"], abs=1.5 * error + 1e-9)
 
 
 @pytest.mark.parametrize("env", ["cartpole_v1", "acrobot_v1", "lunar_lander_v3"])
