@@ -14,8 +14,8 @@ jaxtyping.install_import_hook("mavrl", "beartype.beartype(conf=beartype.Beartype
 
 torch.set_num_threads(1)
 
-# Set by pytest itself, and by torch when its first optimizer is built.
-_IGNORED_VARIABLES = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR"}
+# Set by pytest itself, by torch when its first optimizer is built, and by Stable-Baselines3 when it is imported.
+_IGNORED_VARIABLES = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "PYGAME_HIDE_SUPPORT_PROMPT"}
 
 
 def _environment() -> dict[str, str]:
