@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from mavrl.behaviour.network import NetworkPolicy
+from mavrl.behaviour.network import NetworkPolicy, UniformPolicy
 from mavrl.errors import StorageError
 
 
@@ -296,3 +296,9 @@ def _sign(directory: Path) -> None:
     card = json.loads((directory / "card.json").read_text())
     card["network"]["sha256"] = sha256((directory / "policy.safetensors").read_bytes()).hexdigest()
     (directory / "card.json").write_text(json.dumps(card))
+
+
+@pytest.mark.parametrize(("rationality", "epsilon"), [(0.0, 0.0), (5.0, 0.3), (math.inf, 0.0)])
+def test_a_uniform_policy_is_uniform_however_rational(rationality: float, epsilon: float) -> None:
+    probabilities = UniformPolicy(4).probabilities(torch.randn(2, 3, 5), rationality, epsilon)
+    assert torch.equal(probabilities, torch.full((2, 3, 4), 0.25, dtype=torch.float64))

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +74,27 @@ class App:
 
     def __call__(self, *arguments: str, **options: Any) -> Outcome:
         return self.finish(self.start(*arguments, **options))
+
+    def kill_when(self, arguments: tuple[str, ...], reached: Callable[[Path], bool]) -> Path:
+        """Start the command and kill it as soon as `reached(run directory)` holds; returns that directory."""
+        process = self.start(*arguments)
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            directory = self.run_directory()
+            if directory is not None and reached(directory):
+                break
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.002)
+        else:
+            process.kill()
+            pytest.fail("never reached")
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        return directory
+
+    def run_directory(self) -> Path | None:
+        """That of the first run here, when it has begun."""
+        return next(iter((self.directory / "runs").glob("*/*/*")), None)
 
 
 @pytest.fixture(scope="module")

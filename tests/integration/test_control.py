@@ -3,8 +3,6 @@
 import csv
 import json
 import math
-import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -157,23 +155,6 @@ def test_rerun_trains_the_policies_again(first: Any, control_app: Any) -> None:
 # Cut off --------------------------------------------------------------------------------------------------------------
 
 
-def _kill_when(app: Any, arguments: tuple[str, ...], reached: Any) -> Path:
-    """Start the command and kill it as soon as `reached(run directory)` holds."""
-    process = app.start(*arguments)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        directory = next(iter((app.directory / "runs").glob("*/*/*")), None)
-        if directory is not None and reached(directory):
-            break
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.002)
-    else:
-        pytest.fail("never reached")
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    return directory
-
-
 def _trained(replicate: int, chunks: int) -> Any:
     def reached(directory: Path) -> bool:
         found = (directory / "policies" / str(replicate) / "checkpoints").glob("step=*.ckpt")
@@ -190,7 +171,7 @@ def test_a_run_killed_while_it_trains_policies_ends_like_one_that_was_not(
     whole = fresh_control_app(*arguments, "paths.runs=whole")
     assert whole.status == 0, whole.err
     for moment in (_trained(0, 2), _trained(1, 1), _trained(1, 5)):
-        directory = _kill_when(fresh_control_app, arguments, moment)
+        directory = fresh_control_app.kill_when(arguments, moment)
         assert read_json(directory / "status.json")["state"] == "running"
         assert not (directory / "metrics.json").exists()
     assert (directory / "policies" / "0" / "card.json").exists()

@@ -1,9 +1,6 @@
 """Killed, damaged, unwritable: a run goes on, or says why it cannot."""
 
 import csv
-import signal
-import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +17,6 @@ REFERENCE = (
     "optim.batch_size=8", "checkpoint_seconds=0",
 )  # fmt: skip
 CASES = {"default": PLANNED, "reference": REFERENCE}
-
-
-def _directory(app: Any) -> Path | None:
-    return next(iter((app.directory / "runs").glob("*/*/*")), None)
-
-
-def _kill_when(app: Any, arguments: tuple[str, ...], reached: Any) -> None:
-    """Start the command and kill it as soon as `reached(run directory)` holds."""
-    process: subprocess.Popen = app.start(*arguments)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        directory = _directory(app)
-        if directory is not None and reached(directory):
-            break
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.002)
-    else:
-        pytest.fail("never reached")
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
 
 
 def _started(directory: Path) -> bool:
@@ -70,8 +47,8 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(case: str, fresh_app: Any, 
     assert whole.status == 0, whole.err
     moments = [_started, _trained(3), _trained(50)]
     for moment in moments if case == "default" else moments[1:]:
-        _kill_when(fresh_app, arguments, moment)
-        directory = _directory(fresh_app)
+        fresh_app.kill_when(arguments, moment)
+        directory = fresh_app.run_directory()
         assert directory is not None
         assert read_json(directory / "status.json")["state"] == "running"
         assert not (directory / "metrics.json").exists()
@@ -88,7 +65,7 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(case: str, fresh_app: Any, 
 
 def test_a_damaged_checkpoint_and_a_damaged_cache_entry_are_warned_of(fresh_app: Any) -> None:
     whole = fresh_app(*PLANNED, "paths.runs=whole", "paths.cache=null")
-    _kill_when(fresh_app, PLANNED, _trained(10))
+    fresh_app.kill_when(PLANNED, _trained(10))
     (checkpoint,) = fresh_app.directory.glob("runs/*/*/*/checkpoints/step=*.ckpt")
     checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
     entry = next(iter((fresh_app.directory / "cache" / "rating").iterdir()))
@@ -113,7 +90,7 @@ def test_an_unwritable_directory_is_one_clear_line(key: str, fresh_app: Any) -> 
     assert "file" in line
     assert "Not a directory" in line or "File exists" in line
     if key == "paths.cache":
-        status = read_json(_directory(fresh_app) / "status.json")
+        status = read_json(fresh_app.run_directory() / "status.json")
         assert status["state"] == "failed"
         assert "StorageError" in status["error"]
         (fresh_app.directory / "file").unlink()

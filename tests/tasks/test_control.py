@@ -219,6 +219,12 @@ class TestJudging:
             "expert": pytest.approx(150), "uniform": pytest.approx(0), "constant reward +1": pytest.approx(75)
         }  # fmt: skip
 
+    @pytest.mark.parametrize("change", [{"env__fixed_horizon": True}, {"env__perturbation__gravity": 12.0}])
+    def test_baselines_of_the_environment_as_it_is_stand_beside_no_other(self, make: Any, change: dict[str, Any]):
+        plain, baselines = {"optimal": 30.0, "uniform": 10.0}, {"positive": 25.0, "negative": 12.0}
+        setting = make(env__normalization=plain, env__baselines=baselines, **change)
+        assert setting.comparison().keys() == {"expert", "uniform"}
+
     def test_what_was_measured_is_kept(self, make: Any, monkeypatch: pytest.MonkeyPatch):
         first = make()
         returns = first.expert_returns(), first.uniform_returns()
