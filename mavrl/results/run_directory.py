@@ -10,11 +10,12 @@ from filelock import FileLock, Timeout
 
 from mavrl.results.files import read_json, storage_error, write_json, write_text
 
-State = Literal["running", "completed", "failed"]
+State = Literal["running", "interrupted", "completed", "failed"]
+_INTERRUPTIONS = (KeyboardInterrupt, SystemExit)  # Ctrl-C, a scheduler's preemption
 
 
 class RunDirectory:
-    """Files of one run: status.json, metrics.json, .hydra/, and what the task writes beside them.
+    """Files of one run: status.json, config.json, metrics.json, .hydra/, and what the task writes beside them.
 
     Args:
         path: the directory; made when missing.
@@ -42,9 +43,17 @@ class RunDirectory:
             raise storage_error(self.path, error) from error
         return FileLock(self.path / ".lock")
 
-    def begin(self, config_hash: str) -> None:
-        """Note that this process has started to work on the run."""
+    def begin(self, config_hash: str, config: dict[str, Any] | None = None) -> None:
+        """Note that this process has started to work on the run.
+
+        Args:
+            config_hash: of the scientific configuration.
+            config: what index and filters read of the configuration, plain; goes to config.json.
+        """
+        # First the status: a directory with other files and without one is taken for a foreign directory.
         self._status(state="running", config_hash=config_hash, started=_now())
+        if config is not None:
+            write_json(self.path / "config.json", config)
 
     def complete(self, metrics: dict[str, Any]) -> None:
         """Write the results, then that they are complete: in this order, a completed run has its results."""
@@ -52,9 +61,12 @@ class RunDirectory:
         self._status(state="completed", ended=_now(), seconds=metrics["seconds"]["total"])
 
     def fail(self, error: BaseException) -> None:
-        """Note why the run failed. Never raises: the error that it reports matters more."""
+        """Note why the run failed, or that it was interrupted. Never raises: the error that it reports matters more."""
         try:
-            self._status(state="failed", ended=_now(), error=f"{type(error).__name__}: {error}")
+            if isinstance(error, _INTERRUPTIONS):
+                self._status(state="interrupted", ended=_now())
+            else:
+                self._status(state="failed", ended=_now(), error=f"{type(error).__name__}: {error}")
         except Exception:  # the disk may be what failed
             return
 

@@ -14,7 +14,9 @@ from mavrl.results.checkpoints import Checkpoints
 from mavrl.results.files import read_json
 from mavrl.results.report import print_metrics
 from mavrl.results.run_directory import RunDirectory, acquire
-from mavrl.tasks.configuration import active_kinds, config_hash
+from mavrl.tasks.configuration import active_kinds, config_hash, scientific
+
+_NO_CHOICE = ("hydra/", "task", "logger")  # groups without a part in the result
 
 
 def train(config: DictConfig) -> float:
@@ -30,7 +32,7 @@ def train(config: DictConfig) -> float:
     try:
         if not config.rerun and (finished := directory.metrics) is not None:
             return _report(finished, directory.path, "another process has finished this run")
-        directory.begin(config_hash(config))
+        directory.begin(config_hash(config), _recorded(config))
         try:
             metrics = _work(config, directory)
             directory.complete(metrics)
@@ -105,6 +107,17 @@ def _work(config: DictConfig, directory: RunDirectory) -> dict[str, Any]:
         "config_hash": config_hash(config),
         "version": __version__,
     }
+
+
+def _recorded(config: DictConfig) -> dict[str, Any]:
+    """The scientific configuration, by the keys of the command line, and what the command chose; for config.json."""
+    plain, hydra = scientific(config), HydraConfig.get()
+    if "evaluation_episodes" in plain:
+        plain["evaluation"] = {"episodes": plain.pop("evaluation_episodes")}
+    for kind in config.feedback:
+        plain["feedback"].setdefault(kind, {"n_samples": 0})
+    chosen = {group: name for group, name in hydra.runtime.choices.items() if not group.startswith(_NO_CHOICE)}
+    return {**plain, "choices": chosen, "overrides": list(hydra.overrides.task)}
 
 
 def _save_configuration(config: DictConfig, directory: RunDirectory) -> None:

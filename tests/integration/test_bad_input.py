@@ -64,7 +64,7 @@ def _check(outcome: Any, app: Any, words: tuple[str, ...]) -> None:
     for word in words:
         assert word in lines[0], lines[0]
     assert "Traceback" not in outcome.err
-    assert {path.name for path in app.directory.rglob("*") if path.is_file()} <= {"status.json", ".lock"}
+    assert {path.name for path in app.directory.rglob("*") if path.is_file()} <= {"status.json", "config.json", ".lock"}
 
 
 @pytest.mark.parametrize("command", CASES)

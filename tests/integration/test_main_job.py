@@ -33,7 +33,7 @@ def test_the_output_ends_with_the_run_directory_and_nothing_is_complained_about(
 def test_the_run_directory_is_complete(first: Any) -> None:
     names = {str(path.relative_to(first.run)) for path in first.run.rglob("*") if path.is_file()}
     expected = {
-        "status.json", "metrics.json", "metrics.csv", "figures/rewards.png",
+        "status.json", "config.json", "metrics.json", "metrics.csv", "figures/rewards.png",
         "reward_model/weights.safetensors", "reward_model/description.json",
         ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml",
     }  # fmt: skip

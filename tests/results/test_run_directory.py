@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mavrl.errors import StorageError
-from mavrl.results import files
+from mavrl.results import files, run_directory
 from mavrl.results.files import read_json
 from mavrl.results.run_directory import RunDirectory, acquire
 
@@ -45,6 +45,31 @@ def test_a_failed_run_says_why_and_a_new_start_forgets_it(tmp_path: Path) -> Non
     assert status["error"] == "ValueError: too bad"
     run.begin("abc")
     assert "error" not in read_json(run.path / "status.json")
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), SystemExit(1)])
+def test_what_the_user_or_a_scheduler_ends_is_interrupted_not_failed(end: BaseException, tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.begin("abc")
+    run.fail(end)
+    status = read_json(run.path / "status.json")
+    assert status["state"] == "interrupted"
+    assert "ended" in status
+    assert "error" not in status
+
+
+def test_the_configuration_is_readable_from_the_beginning(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.begin("abc", {"seed": 3, "choices": {"env": "grid_trap"}})
+    assert read_json(tmp_path / "config.json") == {"seed": 3, "choices": {"env": "grid_trap"}}
+
+
+def test_a_kill_between_the_first_files_leaves_the_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory with other files and no status would be refused as a foreign one."""
+    written = []
+    monkeypatch.setattr(run_directory, "write_json", lambda path, _: written.append(path.name))
+    RunDirectory(tmp_path).begin("abc", {"seed": 3})
+    assert written == ["status.json", "config.json"]
 
 
 def test_results_of_a_run_that_is_running_again_are_not_given_out(tmp_path: Path) -> None:
