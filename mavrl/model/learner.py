@@ -34,6 +34,7 @@ class RewardLearner(LightningModule):
 
     active: Tensor  # models that are still trained
     failed: Tensor
+    bound: Tensor  # evidence lower bound of the last epoch, mean over its steps, in nats
     best_loss: Tensor
     since_best: Tensor
 
@@ -60,6 +61,7 @@ class RewardLearner(LightningModule):
         n_models = len(seeds)
         self.register_buffer("active", torch.ones(n_models, dtype=torch.bool))
         self.register_buffer("failed", torch.zeros(n_models, dtype=torch.bool))
+        self.register_buffer("bound", torch.full((n_models,), torch.nan))
         self.register_buffer("best_loss", torch.full((n_models,), torch.inf))
         self.register_buffer("since_best", torch.zeros(n_models, dtype=torch.int64))
         kept = inference.named_parameters() if selection == "best" else ()
@@ -128,8 +130,11 @@ class RewardLearner(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         healthy = ~self.failed
-        curves = {f"train/{name}": (value / self._steps)[healthy].mean() for name, value in self._sums.items()}
-        self.log_dict(curves, batch_size=1)
+        means = {name: value / self._steps for name, value in self._sums.items()}
+        self.log_dict({f"train/{name}": value[healthy].mean() for name, value in means.items()}, batch_size=1)
+        if "kl" in means:
+            likelihoods = [value for name, value in means.items() if name.endswith("/log_likelihood")]
+            self.bound = torch.stack(likelihoods).sum(0) - means["kl"]
         self._sums, self._steps = {}, 0
 
     # Validation ------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ _ROWS = {
     "member_spread": "spread of the members",
     "coverage_50": "coverage of 50 % intervals",
     "coverage_90": "coverage of 90 % intervals",
+    "bound": "evidence lower bound (nats)",
 }
 
 

@@ -17,7 +17,7 @@ RESULTS_VERSION = 2  # part of every run's hash; raised when the same configurat
 PRIOR_MEAN_AT_TERMINATION = {"success": 1.0, "neutral": 0.0, "failure": -1.0}
 _SIMULATES = ("train", "data")  # tasks that collect feedback
 _DEFAULTS = ("feedback", "members", "replicates", "threads", "policy_steps", "reference_epochs")  # of other keys
-_BESIDE = (*_DEFAULTS, "samples", "experts", "baselines")
+_BESIDE = (*_DEFAULTS, "samples", "experts", "baselines", "demonstration_cap")
 
 
 def check(config: DictConfig) -> None:

@@ -67,5 +67,8 @@ def store(
         "env": environment(config),
         "modality": config.modality.name,
     }
+    bound = learner.bound.view(config.replicates, config.members).mean(-1)
+    if bound.isfinite().all():
+        description["bound"] = bound.tolist()
     save_reward_model(directory / "reward_model", tensors, description)
     return learner.failed.view(config.replicates, config.members).any(-1).nonzero().flatten().tolist()

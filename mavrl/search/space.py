@@ -1,0 +1,82 @@
+"""What a search varies: settings by their configuration keys, and how a budget is divided among kinds of feedback."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+)
+from optuna.trial import Trial
+
+from mavrl.search.allocation import allocate
+
+_SHARE = FloatDistribution(1e-6, 1.0)  # u of a share -log u; the lower end keeps it finite
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """The space of one search.
+
+    Args:
+        settings: distributions by configuration key, such as optim.lr.
+        kinds: of feedback, whose counts are searched; none where the counts are given.
+        budget: samples that these kinds get in all.
+        caps: most samples of a kind; None or absent for no limit.
+    """
+
+    settings: Mapping[str, BaseDistribution]
+    kinds: Sequence[str] = ()
+    budget: int = 0
+    caps: Mapping[str, int | None] = field(default_factory=dict)
+
+    @property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Of every parameter of a trial, by its name. A single kind takes the budget: nothing is searched there."""
+        shared = self.kinds if len(self.kinds) > 1 else ()
+        return {**self.settings, **{f"share.{kind}": _SHARE for kind in shared}}
+
+    def suggest(self, trial: Trial) -> dict[str, Any]:
+        """Values of all parameters; those that the trial has already stay."""
+        return {name: _suggest(trial, name, distribution) for name, distribution in self.distributions.items()}
+
+    def counts(self, params: Mapping[str, Any]) -> dict[str, int]:
+        """Samples of each kind whose counts are searched."""
+        draws = {kind: params.get(f"share.{kind}", 1.0) for kind in self.kinds}
+        return allocate(self.budget, draws, self.caps) if draws else {}
+
+    def overrides(self, params: Mapping[str, Any]) -> list[str]:
+        """The command line of a trial."""
+        settings = [f"{key}={_written(params[key])}" for key in self.settings]
+        return settings + [f"feedback.{kind}.n_samples={n}" for kind, n in self.counts(params).items()]
+
+    def description(self) -> dict[str, Any]:
+        """The space in plain values, equal for equal spaces."""
+        described = {name: json.loads(distribution_to_json(d)) for name, d in sorted(self.distributions.items())}
+        caps = {kind: cap for kind, cap in sorted(self.caps.items()) if kind in self.kinds and cap is not None}
+        return {
+            "parameters": {name: {"name": d["name"], **d["attributes"]} for name, d in described.items()},
+            **({"budget": self.budget, "kinds": list(self.kinds), "caps": caps} if self.kinds else {}),
+        }
+
+
+def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
+    if isinstance(distribution, FloatDistribution):
+        return trial.suggest_float(
+            name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+        )
+    if isinstance(distribution, IntDistribution):
+        return trial.suggest_int(
+            name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+        )
+    assert isinstance(distribution, CategoricalDistribution)
+    return trial.suggest_categorical(name, distribution.choices)
+
+
+def _written(value: Any) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,76 @@
+"""Where studies are kept: Optuna's journal file, or a database by its URL."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from optuna.storages import BaseStorage, JournalStorage, get_storage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages.journal._file import get_lock_file
+
+from mavrl.errors import StorageError
+from mavrl.results.files import storage_error
+
+
+class MendingJournal(JournalFileBackend):
+    """A journal file that survives writers that are killed in the middle of a line.
+
+    Optuna's own appends to the torn line, after which the file cannot be read any more.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._journal_lock = JournalFileOpenLock(str(path))  # safe on network file systems
+        super().__init__(str(path), self._journal_lock)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        with get_lock_file(self._journal_lock):
+            _drop_torn_line(Path(self._file_path))
+            with open(self._file_path, "ab") as file:
+                file.write(lines.encode())
+                file.flush()
+                os.fsync(file.fileno())
+
+
+def _drop_torn_line(path: Path) -> None:
+    with open(path, "rb+") as file:
+        end = file.seek(0, 2)
+        if end == 0:
+            return
+        file.seek(end - 1)
+        if file.read(1) == b"\n":
+            return
+        start = max(0, end - 2**20)
+        file.seek(start)
+        file.truncate(start + file.read().rfind(b"\n") + 1)
+
+
+def open_storage(place: str, create: bool = False) -> BaseStorage:
+    """The storage at a URL such as sqlite:///studies.db, or in a journal file.
+
+    Args:
+        place: URL, or path of a journal file.
+        create: make a journal file that is missing, with its folder; otherwise it must be there.
+
+    Raises:
+        StorageError: it is not there, cannot be reached, or is damaged.
+    """
+    try:
+        if "://" in place:
+            return get_storage(place)
+        path = Path(place)
+        if create:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        elif not path.exists():
+            raise StorageError(f"{path}: no such study; there is no journal file")
+        return JournalStorage(MendingJournal(path))
+    except StorageError:
+        raise
+    except OSError as error:
+        raise storage_error(place, error) from error
+    except Exception as error:  # whatever a database driver raises
+        raise StorageError(f"{place}: {' '.join(str(error).split())}") from error

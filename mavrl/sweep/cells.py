@@ -1,0 +1,22 @@
+"""Cells: the pairs of environment and subset of feedback that a study consists of."""
+
+from collections.abc import Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig
+
+_AXES = ("env", "modality")
+
+
+def with_cells(config: DictConfig, arguments: Sequence[str]) -> list[str]:
+    """The arguments, with the configured `cells` for the axes that the command line does not choose."""
+    chosen = {override.key_or_group for override in OverridesParser.create().parse_overrides(list(arguments))}
+    cells = {axis: config.cells[axis] for axis in _AXES if config.cells[axis] and axis not in chosen}
+    return [*(f"{axis}={','.join(options)}" for axis, options in cells.items()), *arguments]
+
+
+def split_cells(overrides: Sequence[Override]) -> tuple[list[Override], list[Override]]:
+    """Those that choose environments and subsets of feedback, and the others."""
+    axes = [override for override in overrides if override.key_or_group in _AXES]
+    return axes, [override for override in overrides if override.key_or_group not in _AXES]
