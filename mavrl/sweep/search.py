@@ -13,7 +13,7 @@ from hydra.core.utils import JobReturn
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, read_write
 
 from mavrl.errors import ConfigurationError, MavrlError
 from mavrl.sweep.cells import split_cells, with_cells
@@ -75,7 +75,7 @@ class SearchSweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         for override in OverridesParser.create().parse_overrides(self._own):
             OmegaConf.update(config, override.key_or_group, override.value())
-        with open_dict(config):
+        with read_write(config.hydra):
             config.hydra.sweep.dir = str(Path(config.paths.studies) / config.study)
         self.hydra_context, self.config = hydra_context, config
         self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
