@@ -24,3 +24,7 @@ class StorageError(MavrlError):
 
 class TrainingError(MavrlError):
     """Training cannot go on, for example because no replicate has a finite loss."""
+
+
+class JobError(MavrlError):
+    """A job of a sweep ended without a result: its process was killed, or the scheduler ended it."""

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -34,7 +35,8 @@ class Workers:
         if self._pool is None:
             context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
             self._pool = ProcessPoolExecutor(self.count, context, initializer=_begin)
-        return self._pool.submit(function, *arguments)
+        with _preemption_blocked():  # a process that is started in here keeps it blocked
+            return self._pool.submit(function, *arguments)
 
     def map(self, function: Callable[..., Result], calls: Sequence[tuple[Any, ...]]) -> list[Result]:
         """The results of all calls, in their order. A single call runs in this process."""
@@ -65,21 +67,39 @@ def workers(count: int | None) -> Iterator[Workers]:
 
 
 def _begin() -> None:
-    threading.Thread(target=_end_with_run, daemon=True).start()
+    end_with_parent()
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch
 
     torch.set_num_threads(1)
 
 
-def _end_with_run() -> None:
-    """The pool's own pipes stay open when its process is killed, so nothing else would end this one."""
-    run = multiprocessing.parent_process()
-    if run is not None:
-        run.join()
+@contextmanager
+def _preemption_blocked() -> Iterator[None]:
+    """A scheduler signals preemption to all processes of a job; the run answers it, and ends its workers."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_with_parent() -> None:
+    """End this process as soon as the one that started it has ended, however that ended.
+
+    The pipes between them stay open when the parent is killed, so nothing else would end this one.
+    """
+    threading.Thread(target=_end_after, args=(multiprocessing.parent_process(),), daemon=True).start()
+
+
+def _end_after(parent: Any) -> None:
+    if parent is not None:
+        parent.join()
         os._exit(1)
 
 
 def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many cores this process may use: SLURM may grant fewer than it shows."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    granted = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE")
+    return min(usable, int(granted)) if granted else usable

@@ -1,0 +1,83 @@
+"""What keeps jobs that share a process apart: each begins as in a fresh one, and writes to a log of its own."""
+
+import logging
+import os
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def isolated() -> Iterator[None]:
+    """Undo, after the block, what it does to the state of the process.
+
+    These are the working directory, environment variables, handlers of the root logger, and the random generators,
+    threads and numerical settings of the libraries.
+    """
+    directory, variables = os.getcwd(), dict(os.environ)
+    handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
+    try:
+        yield
+    finally:
+        os.chdir(directory)
+        for name in os.environ.keys() - variables.keys():
+            del os.environ[name]
+        os.environ.update(variables)
+        logging.getLogger().handlers[:] = handlers
+        logging.getLogger().setLevel(level)
+        _reset_libraries()
+
+
+def _reset_libraries() -> None:
+    random.seed()
+    if "numpy" in sys.modules:
+        import numpy as np
+
+        np.random.seed()  # noqa: NPY002 -- the legacy generator is the global one
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_rng_state(torch.Generator().get_state())  # a new one has the state that a fresh process has
+        torch.set_default_dtype(torch.float32)
+        torch.set_grad_enabled(True)
+        torch.use_deterministic_algorithms(False)
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+
+
+@contextmanager
+def output_to(path: Path) -> Iterator[None]:
+    """Append all that this process and those that it starts write to the output and error streams to a file."""
+    streams = (sys.stdout, sys.stderr)
+    with path.open("ab", buffering=0) as log:
+        _flush(streams)
+        kept = [os.dup(number) for number in (1, 2)]
+        try:
+            for number in (1, 2):
+                os.dup2(log.fileno(), number)
+            yield
+        finally:
+            _flush(streams)
+            for number, copy in zip((1, 2), kept, strict=True):
+                os.dup2(copy, number)
+                os.close(copy)
+
+
+def _flush(streams: tuple) -> None:
+    for stream in streams:
+        stream.flush()
+
+
+def fresh_log(directory: Path, number: int) -> Path:
+    """A new empty file `<number>.log`, or `<number>-2.log` and so on when earlier jobs had that number."""
+    directory.mkdir(parents=True, exist_ok=True)
+    attempt = 1
+    while True:
+        path = directory / (f"{number}.log" if attempt == 1 else f"{number}-{attempt}.log")
+        try:
+            path.touch(exist_ok=False)
+        except FileExistsError:
+            attempt += 1
+        else:
+            return path
