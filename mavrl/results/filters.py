@@ -102,10 +102,10 @@ def matching_jobs(jobs: Iterable[Job], filters: Sequence[Filter], groups: Collec
     """The jobs whose overrides or directories say all that the filters ask for; a default that they keep is unknown."""
     if not filters:
         return list(jobs)
-    return [job for job in jobs if all(condition.holds(_told(job, groups)) for condition in filters)]
+    return [job for job in jobs if all(condition.holds(told(job, groups)) for condition in filters)]
 
 
-def _told(job: Job, groups: Collection[str]) -> dict[str, Any]:
+def told(job: Job, groups: Collection[str]) -> dict[str, Any]:
     """What a job's directory and overrides tell of its configuration, in the form of config.json."""
     names = job.directory.split("/")
     told: dict[str, Any] = {"choices": dict(zip(("env", "modality"), names, strict=False)) if len(names) == 3 else {}}

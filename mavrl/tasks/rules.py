@@ -7,7 +7,11 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+
+from mavrl.results.directions import METRIC_DIRECTIONS
+from mavrl.results.export import SUFFIXES as EXPORT_SUFFIXES
+from mavrl.results.listing import SORTS
 
 _MOST_SAMPLES = 1_000_000
 _MOST_REPLICATES = 10_000
@@ -197,10 +201,34 @@ _PPO_RULES = {
     "policy.normalize_reward": one_of(True, False),
     "policy.hidden_sizes": _SIZES,
 }
+_STATES = ("running", "interrupted", "completed", "failed", "any")
+_RUN_STATES = Rule(
+    lambda value: bool(value) and all(x in _STATES for x in (value if isinstance(value, list) else [value])),
+    f"must be one of {', '.join(_STATES)}, or a list such as [failed,interrupted]",
+)
+# Tasks that read runs. Other keys are conditions on runs there, not settings, and have no rules.
+RESULTS_RULES: dict[str, dict[str, Rule]] = {
+    "status": {"task.sweep": optional(_TEXT)},
+    "list": {"task.state": _RUN_STATES, "task.sort": one_of(*SORTS)},
+    "show": {},
+    "export": {
+        "task.output": Rule(
+            lambda value: isinstance(value, str) and value.endswith(EXPORT_SUFFIXES),
+            f"must be a file that ends in {', '.join(EXPORT_SUFFIXES)}",
+        )
+    },
+    "select_best": {"task.metric": one_of(*METRIC_DIRECTIONS)},
+    "purge": {"task.state": _RUN_STATES, "task.confirm": one_of(True, False)},
+}
 
 
 def rules_of(config: DictConfig) -> dict[str, Rule]:
-    """The rules that hold for a configuration: those of all, of its environment's family, and of its policy."""
+    """The rules that hold for a configuration: those of all, of its environment's family, and of its policy.
+
+    Tasks that read runs have only their own.
+    """
+    if (task := OmegaConf.select(config, "task.name")) in RESULTS_RULES:
+        return {**{key: RULES[key] for key in ("paths.runs", "run_dir")}, **RESULTS_RULES[task]}
     if config.env.family == "grid":
         return {**RULES, **_FINITE_RULES}
     return {**RULES, **_CONTROL_RULES, **(_PPO_RULES if config.policy.name == "ppo" else {})}

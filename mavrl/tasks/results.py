@@ -1,0 +1,158 @@
+"""The tasks that read finished and unfinished runs: status, list, show, export, select_best, purge.
+
+They start no run and write nothing into one. Which runs they are about, the overrides of the command line say.
+"""
+
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from mavrl.errors import ConfigurationError
+from mavrl.results.filters import Filter, matching, matching_jobs, read_filters, told
+from mavrl.results.index import Run, find_runs, read_run
+from mavrl.results.sweeps import Job, recorded_sweeps
+
+
+def status(config: DictConfig) -> None:
+    """Print how far the runs of paths.runs, or those of one sweep, have come."""
+    from mavrl.results.overview import print_overview
+
+    root, filters = _root(config), _filters()
+    runs, sweeps = find_runs(root), recorded_sweeps(root)
+    chosen = [sweep for sweep in sweeps if config.task.sweep in (None, sweep.id)]
+    if config.task.sweep is not None:
+        if not chosen:
+            known = ", ".join(sweep.id for sweep in sweeps) or "there is none"
+            raise ConfigurationError("task.sweep", config.task.sweep, f"no such sweep in {root}; recorded: {known}")
+        directories = {job.directory for job in chosen[0].jobs}
+        runs = [run for run in runs if run.path.relative_to(root).as_posix() in directories]
+    begun = {run.path.relative_to(root).as_posix() for run in runs}
+    waiting = {job.directory: job for sweep in chosen for job in sweep.jobs if job.directory not in begun}
+    pending = [_cell(job) for job in matching_jobs(waiting.values(), filters, _groups())]
+    runs = matching(runs, filters)
+    if not runs and not pending:
+        print(_nothing(root, filters))
+        return
+    title = str(root) if config.task.sweep is None else f"sweep {config.task.sweep}"
+    print_overview(root, runs, pending, sweeps if config.task.sweep is None else [], title)
+
+
+def list_runs(config: DictConfig) -> None:
+    """Print one row for each run."""
+    from mavrl.results.listing import print_runs, sort_runs
+
+    root, filters = _root(config), _filters()
+    runs = _in_state(matching(find_runs(root), filters), config)
+    if not runs:
+        print(_nothing(root, filters, config))
+        return
+    print_runs(sort_runs(runs, config.task.sort), root)
+
+
+def show(config: DictConfig) -> None:
+    """Print all about the run in run_dir."""
+    from mavrl.results.listing import print_run
+
+    run = read_run(Path(config.run_dir)) if config.run_dir else None
+    if run is None:
+        raise ConfigurationError("run_dir", config.run_dir or "null", "must be the directory of a run")
+    print_run(run)
+
+
+def export(config: DictConfig) -> None:
+    """Write one row for each run to task.output."""
+    from mavrl.results.export import export_runs
+    from mavrl.results.overview import number_of_runs
+
+    root, filters = _root(config), _filters()
+    runs = matching(find_runs(root), filters)
+    if not runs:
+        raise ConfigurationError("task.output", config.task.output, f"not written: {_nothing(root, filters)}")
+    export_runs(runs, root, Path(config.task.output))
+    print(number_of_runs(len(runs)))
+    print(config.task.output)
+
+
+def select_best(config: DictConfig) -> float:
+    """Print the completed run with the best mean of task.metric, its directory as the last line. Returns that mean."""
+    from mavrl.results.directions import METRIC_DIRECTIONS
+    from mavrl.results.overview import number_of_runs
+
+    root, filters, metric = _root(config), _filters(), config.task.metric
+    runs = [run for run in matching(find_runs(root), filters) if run.state == "completed"]
+    means = {run.path: run.metrics["mean"][metric] for run in runs if metric in run.metrics.get("mean", {})}
+    if not means:
+        allowed = f"none of {len(runs)} completed runs in {root} has it" if runs else _nothing(root, filters)
+        raise ConfigurationError("task.metric", metric, allowed)
+    direction = METRIC_DIRECTIONS[metric]
+    best = (max if direction == "maximize" else min)(means, key=lambda path: means[path])
+    word = "highest" if direction == "maximize" else "lowest"
+    left_out = f" ({len(runs) - len(means)} without it left out)" if len(means) < len(runs) else ""
+    print(f"{word} {metric} of {number_of_runs(len(means), 'completed')}{left_out}: {means[best]:.6g}")
+    print(best)
+    return means[best]
+
+
+def purge(config: DictConfig) -> None:
+    """Say which runs match and how large they are; delete them when task.confirm is true."""
+    from mavrl.results.deletion import delete_run, size_of
+    from mavrl.results.listing import size
+    from mavrl.results.overview import number_of_runs
+
+    root, filters = _root(config), _filters()
+    runs = _in_state(matching(find_runs(root), filters), config)
+    if not runs:
+        print(_nothing(root, filters, config))
+        return
+    deleted, freed = 0, 0
+    for run in runs:
+        n_bytes = size_of(run.path)
+        if run.state == "running" or (config.task.confirm and not delete_run(run)):
+            print(f"keep    {run.state:<11} {size(n_bytes):>8}  {run.path}: a process works in it, or just did")
+            continue
+        print(f"{'deleted' if config.task.confirm else 'delete '} {run.state:<11} {size(n_bytes):>8}  {run.path}")
+        deleted, freed = deleted + 1, freed + n_bytes
+    if config.task.confirm:
+        print(f"deleted {number_of_runs(deleted)}, {size(freed)}")
+    else:
+        print(f"{number_of_runs(deleted)}, {size(freed)}; nothing is deleted yet, add task.confirm=true")
+
+
+def _root(config: DictConfig) -> Path:
+    root = Path(config.paths.runs)
+    if not root.is_dir():
+        raise ConfigurationError("paths.runs", root, "there is no such folder, so no runs")
+    return root
+
+
+def _groups() -> set[str]:
+    return set(HydraConfig.get().runtime.choices)
+
+
+def _filters() -> list[Filter]:
+    return read_filters(HydraConfig.get().overrides.task, _groups())
+
+
+def _in_state(runs: list[Run], config: DictConfig) -> list[Run]:
+    states = _states(config)
+    return [run for run in runs if "any" in states or run.state in states]
+
+
+def _states(config: DictConfig) -> list[str]:
+    wanted = config.task.state
+    return list(wanted) if OmegaConf.is_list(wanted) else [wanted]
+
+
+def _nothing(root: Path, filters: list[Filter], config: DictConfig | None = None) -> str:
+    """That no run is there, or none that was asked for."""
+    asked = [str(condition) for condition in filters]
+    states = _states(config) if config is not None else ["any"]
+    if "any" not in states:
+        asked.append(f"task.state={states[0] if len(states) == 1 else '[' + ','.join(states) + ']'}")
+    return f"no run in {root}" + (f" matches {' '.join(asked)}" if asked else "")
+
+
+def _cell(job: Job) -> tuple[str, str]:
+    choices = told(job, _groups())["choices"]
+    return choices.get("env", "?"), choices.get("modality", "?")
