@@ -14,6 +14,7 @@ from mavrl.results.overview import print_wide, relative
 from mavrl.results.progress import instant, modality_order
 
 SORTS = ("env", "modality", "seed", "state", "when", "normalized_return", "epic_distance")
+_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def print_runs(runs: Sequence[Run], root: Path) -> None:
@@ -82,12 +83,11 @@ def print_run(run: Run) -> None:
 
 def size(n_bytes: int) -> str:
     """Bytes in a unit that suits them."""
-    value, unit = float(n_bytes), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):  # noqa: B007 -- the last one stays
-        if value < 1000:
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+    if n_bytes < 1000:
+        return f"{n_bytes} B"
+    power = min(int(math.log10(n_bytes) / 3), len(_UNITS) - 1)
+    value = n_bytes / 1000**power
+    return f"{value:.0f} {_UNITS[power]}" if value >= 100 else f"{value:.1f} {_UNITS[power]}"
 
 
 def _metrics_table(metrics: dict[str, Any]) -> Table:
