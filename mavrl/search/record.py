@@ -9,6 +9,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 IDENTITY = "mavrl"  # the study's attribute that says what is searched
+ASKED = "n_trials"  # the one that says how many trials there are to be
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class StudyRecord:
         fixed: the settings that are not varied.
         command: overrides that all trials have in common.
         trials: in their order.
+        asked: how many there are to be; None when the study does not say.
     """
 
     name: str
@@ -66,6 +68,7 @@ class StudyRecord:
     fixed: dict[str, Any]
     command: list[str]
     trials: tuple[TrialRecord, ...]
+    asked: int | None = None
 
     @property
     def budget(self) -> int | None:
@@ -100,6 +103,7 @@ def study_record(study: Study) -> StudyRecord:
         study.study_name,
         *(about[key] for key in ("env", "modality", "metric", "direction", "space", "fixed", "command")),
         trials=tuple(_trial_record(trial) for trial in study.get_trials(deepcopy=False)),
+        asked=study.user_attrs.get(ASKED),
     )
 
 

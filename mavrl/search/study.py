@@ -23,7 +23,7 @@ from mavrl.errors import ConfigurationError
 from mavrl.results.directions import Direction
 from mavrl.results.files import read_json
 from mavrl.results.run_directory import acquire
-from mavrl.search.record import IDENTITY, StudyRecord, study_record
+from mavrl.search.record import ASKED, IDENTITY, StudyRecord, study_record
 from mavrl.search.space import SearchSpace
 
 _MOST_ATTEMPTS = 10  # at a trial whose run ends without a result
@@ -116,6 +116,8 @@ class Search:
         self._turn = FileLock(folder / ".turn")  # one searching process at a time takes trials
         with self._turn:
             self.study = _open(plan, storage)
+            if self.study.user_attrs.get(ASKED) != plan.total:
+                self.study.set_user_attr(ASKED, plan.total)
 
     def close(self) -> None:
         """Give up what is still owned."""
