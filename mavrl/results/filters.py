@@ -14,7 +14,8 @@ from mavrl.results.sweeps import Job
 
 # How a command runs and where things are; the first part of a key.
 _BESIDE_RESULTS = {
-    "hydra", "task", "logger", "paths", "progress", "threads", "processes", "checkpoint_seconds", "rerun", "run_dir",
+    "hydra", "task", "logger", "paths", "study", "dry_run", "cells", "skip", "search", "notify", "progress", "threads",
+    "processes", "checkpoint_seconds", "rerun", "run_dir",
 }  # fmt: skip
 _ABSENT = object()
 
