@@ -21,16 +21,17 @@ def isolated() -> Iterator[None]:
     try:
         yield
     finally:
+        _reset_libraries(int(variables.get("OMP_NUM_THREADS", "1")))  # which sets environment variables
         os.chdir(directory)
         for name in os.environ.keys() - variables.keys():
             del os.environ[name]
         os.environ.update(variables)
         logging.getLogger().handlers[:] = handlers
         logging.getLogger().setLevel(level)
-        _reset_libraries()
 
 
-def _reset_libraries() -> None:
+def _reset_libraries(threads: int) -> None:
+    """Generators are seeded anew from the system's entropy, as in a fresh process."""
     random.seed()
     if "numpy" in sys.modules:
         import numpy as np
@@ -39,11 +40,11 @@ def _reset_libraries() -> None:
     if "torch" in sys.modules:
         import torch
 
-        torch.set_rng_state(torch.Generator().get_state())  # a new one has the state that a fresh process has
+        torch.seed()
         torch.set_default_dtype(torch.float32)
         torch.set_grad_enabled(True)
         torch.use_deterministic_algorithms(False)
-        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+        torch.set_num_threads(threads)
 
 
 @contextmanager

@@ -174,7 +174,9 @@ def _run(overrides: list[str], number: int, log: Path) -> JobReturn:
                 job_dir_key="hydra.sweep.dir",
                 job_subdir_key="hydra.sweep.subdir",
             )
-        except (Exception, SystemExit) as error:
+        except SystemExit as error:
+            job = failed_job(overrides, JobError(f"the job called sys.exit({error.code!r})"))
+        except Exception as error:
             job = failed_job(overrides, error)
         if job.status == JobStatus.FAILED:
             error = error_of(job)
