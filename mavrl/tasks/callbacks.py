@@ -16,12 +16,16 @@ from tqdm import tqdm
 
 from mavrl.results.checkpoints import Checkpoints
 from mavrl.results.files import write_text
+from mavrl.tasks.preemption import PostponedPreemption
+
+_LONGEST_WAIT = 20.0  # seconds that a scheduler's signal waits for the end of an epoch
 
 
 class TimedCheckpoint(Checkpoint):
-    """Saves at the end of an epoch when the last save is some time ago.
+    """Saves at the end of an epoch when the last save is some time ago, or when a scheduler preempts the run.
 
-    When a checkpoint is saved does not change the result: all randomness is addressed by seed and step.
+    When a checkpoint is saved does not change the result: all randomness is addressed by seed and step. A preemption
+    waits for the end of the epoch, or, where that takes long, of a step: then the last checkpoint is what remains.
 
     Args:
         checkpoints: where to.
@@ -32,11 +36,30 @@ class TimedCheckpoint(Checkpoint):
         self._checkpoints = checkpoints
         self._seconds = seconds
         self._last = time.monotonic()
+        self._preemption = PostponedPreemption()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._preemption.postpone()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._preemption.waiting > _LONGEST_WAIT:
+            self._preemption.deliver()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if time.monotonic() - self._last >= self._seconds:
+        preempted = self._preemption.waiting > 0
+        if preempted or time.monotonic() - self._last >= self._seconds:
             self._checkpoints.save(trainer.global_step, trainer.save_checkpoint)
             self._last = time.monotonic()
+        if preempted:
+            self._preemption.deliver()
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._preemption.deliver()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._preemption.dismiss()
 
 
 class TrainingCurves(Checkpoint):

@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 
 from lightning import Callback, Trainer
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl.data.combined import CombinedFeedback
@@ -44,6 +45,7 @@ def fit(
             callbacks=callbacks,
             accelerator="cpu",
             devices=1,
+            plugins=[LightningEnvironment()],  # one process, whatever a scheduler's variables say; it requeues, not we
             enable_model_summary=False,
             enable_progress_bar=False,
             num_sanity_val_steps=0,
