@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mavrl.errors import ConfigurationError
 from mavrl.tasks.configuration import check
-from mavrl.tasks.rules import Rule, number, one_of, optional, rules_of, whole
+from mavrl.tasks.rules import RESULTS_RULES, Rule, number, one_of, optional, rules_of, whole
 
 
 def _rules(family: str, policy: str) -> dict[str, Rule]:
@@ -219,6 +219,29 @@ def _leaves(node: Any, rules: dict[str, Rule], prefix: str = "") -> list[str]:
         inner = isinstance(value, DictConfig) and path not in rules
         found += _leaves(value, rules, f"{path}.") if inner else [path]
     return found
+
+
+class TestTasksThatReadRuns:
+    @pytest.mark.parametrize("task", RESULTS_RULES)
+    def test_every_rule_refuses_a_bad_value_and_its_key_exists(self, task: str, composed: Any, changed: Any):
+        config = composed(f"task={task}")
+        check(config)
+        rules = rules_of(config)
+        assert {"paths.runs", "run_dir"} <= set(rules) <= {"paths.runs", "run_dir", *(f"task.{k}" for k in config.task)}
+        for key, rule in rules.items():
+            _names_it(_refused(changed(config, {key: _bad(rule)})), key, _bad(rule), rule)
+
+    @pytest.mark.parametrize("key", ["optim.lr", "trainer.patience", "policy.name", "replicates", "modality.active"])
+    def test_other_keys_are_conditions_and_have_no_rules(self, key: str, composed: Any, changed: Any):
+        check(changed(composed("task=list"), {key: -1}))
+
+    @pytest.mark.parametrize("state", ["failed", "any", ["failed", "completed"]])
+    def test_states(self, state: Any, composed: Any, changed: Any):
+        check(changed(composed("task=purge"), {"task.state": state}))
+
+    @pytest.mark.parametrize("state", ["pending", [], ["failed", "x"], None, [["failed"]], "fail"])
+    def test_what_is_no_state(self, state: Any, composed: Any, changed: Any):
+        assert _refused(changed(composed("task=purge"), {"task.state": state})).key == "task.state"
 
 
 class TestMakers:
