@@ -34,7 +34,9 @@ class JobLines:
             shown = f": {round(value, 3)}" if isinstance(value, (int, float)) else ""
             print(f"{head} completed {self._names[index]}{shown} ({where})", flush=True)
         else:
-            print(f"{head} failed {self._names[index]}: {one_line(error_of(job))} ({where}, log {log})", flush=True)
+            why = one_line(error_of(job))
+            more = [text for text in (where, f"log {log}") if text not in why]
+            print(f"{head} failed {self._names[index]}: {why}{f' ({', '.join(more)})' if more else ''}", flush=True)
 
 
 def names(job_overrides: Sequence[Sequence[str]]) -> list[str]:
@@ -53,12 +55,9 @@ def failed_job(overrides: Sequence[str], error: BaseException) -> JobReturn:
 
 
 def error_of(job: JobReturn) -> BaseException:
-    """Why a job failed."""
-    try:
-        job.return_value  # noqa: B018 -- raises the error of a job that failed
-    except BaseException as error:
-        return error
-    return RuntimeError(f"the job's state is {job.status.name.lower()}")
+    """Why a job failed. Hydra's own property raises it, and prints all overrides."""
+    error = job._return_value
+    return error if isinstance(error, BaseException) else RuntimeError(f"the job's state is {job.status.name.lower()}")
 
 
 def failure_of(job: JobReturn) -> BaseException | None:

@@ -86,6 +86,18 @@ def test_results_come_in_order(make: Callable[..., LocalLauncher], capfd: pytest
         assert Path(f"sweep/.logs/{10 + k}.log").read_text() == f"number {k}\n"
 
 
+def test_jobs_run_at_the_same_time(make: Callable[..., LocalLauncher]) -> None:
+    def task(config: DictConfig) -> bool:
+        """Wait for the other one."""
+        Path(f"begun{config.number}").touch()
+        deadline = time.monotonic() + 60
+        while not Path(f"begun{1 - config.number}").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return Path(f"begun{1 - config.number}").exists()
+
+    assert [job.return_value for job in make(task).launch(_jobs(0, 1), 0)] == [True, True]
+
+
 def test_workers_stay_for_the_next_launch(make: Callable[..., LocalLauncher]) -> None:
     launcher = make(lambda _: os.getpid())
     first = {job.return_value for job in launcher.launch(_jobs(*range(6)), 0)}
