@@ -101,11 +101,13 @@ def test_pending_jobs_match_by_their_directory_and_their_overrides() -> None:
     one = Job("grid_trap/pd/aaa", ["seed=20", "optim.lr=1e-2"])
     other = Job("grid_cliff/pd/bbb", ["env=grid_cliff", "modality=pd"])
     odd = Job("somewhere", ["env=grid_trap", "+env.note='a,b'", "~model.prior", "env.size=4"])
+    short = Job("grid_trap/pd", [])  # of a layout of the user's own
+    jobs = [one, other, odd, short]
 
     def names(*overrides: str) -> list[Any]:
-        return [job.directory for job in matching_jobs([one, other, odd], read_filters(overrides, GROUPS), GROUPS)]
+        return [job.directory for job in matching_jobs(jobs, read_filters(overrides, GROUPS), GROUPS)]
 
-    assert names() == [one.directory, other.directory, odd.directory]
+    assert names() == [job.directory for job in jobs]
     assert names("env=grid_trap") == [one.directory, odd.directory]
     assert names("modality=pd") == [one.directory, other.directory]
     assert names("optim.lr=0.01") == [one.directory]

@@ -7,6 +7,7 @@ import pytest
 
 from mavrl.results.index import find_runs
 from mavrl.results.overview import duration, number_of_runs, print_overview
+from mavrl.results.run_directory import RunDirectory
 from mavrl.results.sweeps import Job, Sweep
 
 HOUR = {"started": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T01:00:00+00:00"}
@@ -35,6 +36,18 @@ def test_counts_progress_and_time_left(make_run: Callable[..., Path], printed: C
     assert lines[1] == "pending 2   running 0   interrupted 1   completed 1   failed 0"
     assert lines[2] == "1.0 runs an hour; about 2 h 0 min left for 2 pending or running"
     assert lines[4:] == ["interrupted (the same commands go on with them):", "  grid_trap/pd/bbb"]
+
+
+def test_a_run_at_work_is_still_to_be_waited_for(
+    make_run: Callable[..., Path], printed: Callable[..., list[str]]
+) -> None:
+    make_run(**HOUR)
+    lock = RunDirectory(make_run("grid_trap/pd/bbb", "running")).lock()
+    with lock:
+        lines = printed(("grid_trap", "pd"))
+    assert lines[1] == "pending 1   running 1   interrupted 0   completed 1   failed 0"
+    assert lines[2] == "1.0 runs an hour; about 2 h 0 min left for 2 pending or running"
+    assert len(lines) == 3
 
 
 def test_nothing_has_ended_yet(printed: Callable[..., list[str]]) -> None:
