@@ -35,8 +35,8 @@ class JobLines:
             print(f"{head} completed {self._names[index]}{shown} ({where})", flush=True)
         else:
             why = one_line(error_of(job))
-            more = [text for text in (where, f"log {log}") if text not in why]
-            print(f"{head} failed {self._names[index]}: {why}{f' ({', '.join(more)})' if more else ''}", flush=True)
+            more = ", ".join(text for text in (where, f"log {log}") if text not in why)
+            print(f"{head} failed {self._names[index]}: {why}" + (f" ({more})" if more else ""), flush=True)
 
 
 def names(job_overrides: Sequence[Sequence[str]]) -> list[str]:
