@@ -75,10 +75,11 @@ def test_csv(root: Path) -> None:
 
 def test_columns_of_mixed_kinds_are_text(make_run: Callable[..., Path], tmp_path: Path) -> None:
     for k, value in enumerate([0.2, "lin_0.2", [1, 2], True, None]):
-        make_run(f"grid_trap/pd/{k}", config={"odd": value})
+        make_run(f"grid_trap/pd/{k}", config={"odd": value, "half": [1, True][k % 2]})
     root = tmp_path / "runs"
-    values = [row["odd"] for row in json.loads(_export(root, ".json").read_text())]
-    assert values == ["0.2", "lin_0.2", "[1, 2]", "true", None]
+    rows = json.loads(_export(root, ".json").read_text())
+    assert [row["odd"] for row in rows] == ["0.2", "lin_0.2", "[1, 2]", "true", None]
+    assert [row["half"] for row in rows] == ["1", "true", "1", "true", "1"]
 
 
 def test_a_run_of_which_nothing_is_known_has_a_row(make_run: Callable[..., Path], tmp_path: Path) -> None:

@@ -40,8 +40,8 @@ def test_short_pauses_count_and_long_ones_do_not() -> None:
 
 
 def test_failed_runs_count_and_unfinished_ones_do_not() -> None:
-    runs = [_run(0, 6), _run(6, 12, "failed"), _run(12, 90, "interrupted"), _run(12, 90, "running")]
-    assert runs_per_hour(runs) == pytest.approx(10)
+    runs = [_run(0, 6), _run(0, 6, "failed"), _run(12, 90, "interrupted"), _run(12, 90, "running")]
+    assert runs_per_hour(runs) == pytest.approx(20)
 
 
 def test_only_recent_runs_count() -> None:
