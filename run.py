@@ -6,10 +6,12 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
+from mavrl.sweep import register_plugins
 from mavrl.tasks.configuration import register_resolvers
 from mavrl.tasks.entry import guarded, run_task
 
 register_resolvers()
+register_plugins()
 
 
 @hydra.main(config_path="conf", config_name="config", execution_whitelist=["mavrl.*"])

@@ -20,7 +20,9 @@ def direction_of(metric: str, asked: str | None, family: str, objective: str) ->
     others = {name for of, names in _OF_FAMILY.items() if of != family for name in names}
     known = [name for name in METRIC_DIRECTIONS if name not in others]
     if metric not in known:
-        raise ConfigurationError("search.metric", metric, f"must be one of {', '.join(known)} in a {family} environment")
+        raise ConfigurationError(
+            "search.metric", metric, f"must be one of {', '.join(known)} in a {family} environment"
+        )
     if metric == "bound" and objective != "elbo":
         raise ConfigurationError("search.metric", metric, f"model.objective={objective} has no bound; only elbo has")
     direction = METRIC_DIRECTIONS[metric]

@@ -1,6 +1,5 @@
 """What a search varies: settings by their configuration keys, and how a budget is divided among kinds of feedback."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,6 @@ from optuna.distributions import (
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
-    distribution_to_json,
 )
 from optuna.trial import Trial
 
@@ -57,12 +55,22 @@ class SearchSpace:
 
     def description(self) -> dict[str, Any]:
         """The space in plain values, equal for equal spaces."""
-        described = {name: json.loads(distribution_to_json(d)) for name, d in sorted(self.distributions.items())}
+        described = {name: in_words(d) for name, d in sorted(self.distributions.items())}
         caps = {kind: cap for kind, cap in sorted(self.caps.items()) if kind in self.kinds and cap is not None}
         return {
-            "parameters": {name: {"name": d["name"], **d["attributes"]} for name, d in described.items()},
+            "parameters": described,
             **({"budget": self.budget, "kinds": list(self.kinds), "caps": caps} if self.kinds else {}),
         }
+
+
+def in_words(distribution: BaseDistribution) -> str:
+    """A distribution as one reads it, different for different ones."""
+    if isinstance(distribution, CategoricalDistribution):
+        return f"one of {', '.join(map(_written, distribution.choices))}"
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
+    whole, log = isinstance(distribution, IntDistribution), distribution.log
+    step = f" in steps of {distribution.step}" if distribution.step not in (None, 1 if whole else None) else ""
+    return f"{distribution.low} to {distribution.high}{step}{', whole' if whole else ''}{', log' if log else ''}"
 
 
 def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:

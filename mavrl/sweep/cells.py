@@ -20,3 +20,9 @@ def split_cells(overrides: Sequence[Override]) -> tuple[list[Override], list[Ove
     """Those that choose environments and subsets of feedback, and the others."""
     axes = [override for override in overrides if override.key_or_group in _AXES]
     return axes, [override for override in overrides if override.key_or_group not in _AXES]
+
+
+def chosen(arguments: Sequence[str], axis: str) -> str | None:
+    """The option of an axis that the command line chooses, if it does."""
+    overrides = OverridesParser.create().parse_overrides(list(arguments))
+    return next((str(override.value()) for override in overrides if override.key_or_group == axis), None)

@@ -34,6 +34,8 @@ class ComposedJob:
     @property
     def finished(self) -> bool:
         """Whether its result is there, so that nothing needs to be run."""
+        if self.config.task.name != "train":
+            return False
         status = read_json(self.directory / "status.json") or {}
         return status.get("state") == "completed" and (self.directory / "metrics.json").exists()
 

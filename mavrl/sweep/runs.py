@@ -13,20 +13,31 @@ from omegaconf import DictConfig
 from mavrl.errors import MavrlError
 from mavrl.results.files import read_json
 from mavrl.results.sweeps import Job, record_sweep
-from mavrl.sweep.cells import with_cells
-from mavrl.sweep.combinations import ComposedJob, combinations, compose_all
+from mavrl.sweep.cells import chosen, with_cells
+from mavrl.sweep.combinations import ComposedJob, combinations, compose, compose_all
 from mavrl.sweep.jobs import failure_of
+from mavrl.sweep.notices import Notices
+from mavrl.sweep.repetition import at, overrides_of, runs_to_retry
+
+Failure = tuple[ComposedJob, BaseException]
+_NAMED = 10  # failed runs in a notice
 
 
 class RunsSweeper(Sweeper):
-    """Runs every combination once: those that are finished are left alone, and one's failure stops no other."""
+    """Runs every combination once: those that are finished are left alone, and one's failure stops no other.
+
+    With task=retry and task=confirm the jobs are not combinations, but runs and studies that are there.
+
+    Args:
+        params: more values, by key.
+    """
 
     def __init__(self, params: Any = None) -> None:
         self._params = params or {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.hydra_context, self.config = hydra_context, config
-        self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
+        self._context, self._config = hydra_context, config
+        self._launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Launch what is not finished, and say what failed.
@@ -36,21 +47,53 @@ class RunsSweeper(Sweeper):
             MavrlError: jobs failed.
         """
         given = [f"{key}={value}" for key, value in self._params.items()] + arguments
-        wanted = combinations(with_cells(self.config, given))
-        jobs, left_out = compose_all(self.hydra_context.config_loader, self.config, wanted)
-        training = self.config.task.name == "train"
-        todo = [job for job in jobs if not (training and job.finished and not job.config.rerun)]
+        if self._config.task.name == "retry":
+            runs = runs_to_retry(self._config, given)
+            return self._run([[*overrides_of(run.config), *at(run.path)] for run in runs])
+        if self._config.task.name == "confirm":
+            return self._confirm(given)
+        return self._run(combinations(with_cells(self._config, given)), record=self._config.task.name == "train")
+
+    def _confirm(self, arguments: list[str]) -> Any:
+        from mavrl.sweep.confirmation import confirmations
+
+        wanted = confirmations(self._config, chosen(arguments, "env"), chosen(arguments, "modality"))
+        for confirmation in wanted:
+            confirmation.check(compose(self._context.config_loader, self._config, confirmation.original))
+        jobs = self._run([confirmation.overrides for confirmation in wanted])
+        if not self._config.dry_run:
+            for confirmation, job in zip(wanted, jobs, strict=True):
+                print(confirmation.write(read_json(job.directory / "metrics.json") or {}, job.directory))
+        return jobs
+
+    def _run(self, wanted: list[list[str]], record: bool = False) -> list[ComposedJob]:
+        jobs, left_out = compose_all(self._context.config_loader, self._config, wanted)
+        todo = [job for job in jobs if job.config.rerun or not job.finished]
         _announce(jobs, todo, left_out)
-        if self.config.dry_run:
+        if self._config.dry_run:
             for job in todo:
                 print(f"env={job.config.env.name} modality={job.config.modality.name} {job.directory}")
-            return []
-        if training:
-            _record(Path(self.config.hydra.sweep.dir), jobs)
-        results = self.launcher.launch([job.overrides for job in todo], initial_job_idx=0) if todo else []
-        failed = [(job, error) for job, result in zip(todo, results, strict=True) if (error := failure_of(result))]
-        _conclude(jobs, failed)
-        return [results]
+            return jobs
+        if record:
+            _record(Path(self._config.hydra.sweep.dir), jobs)
+        results = self._launcher.launch([job.overrides for job in todo], initial_job_idx=0) if todo else []
+        self._conclude(jobs, [(job, e) for job, result in zip(todo, results, strict=True) if (e := failure_of(result))])
+        return jobs
+
+    def _conclude(self, jobs: list[ComposedJob], failures: list[Failure]) -> None:
+        if not failures:
+            print(f"{len(jobs)} runs are finished")
+            return
+        print(f"{len(failures)} of {len(jobs)} runs failed; the same command tries them again:")
+        lines = []
+        for job, error in failures:
+            stored = (read_json(job.directory / "status.json") or {}).get("error")
+            text = " ".join(str(stored or f"{type(error).__name__}: {error}").split())
+            lines.append(f"{job.directory}: {text}")
+            print(f"  {lines[-1]}")
+        summary = f"{len(failures)} of {len(jobs)} runs failed"
+        Notices.of(self._config).post("\n".join([summary, *lines[:_NAMED]]))
+        raise MavrlError(summary)
 
 
 def _announce(jobs: list[ComposedJob], todo: list[ComposedJob], left_out: dict[str, int]) -> None:
@@ -63,15 +106,3 @@ def _announce(jobs: list[ComposedJob], todo: list[ComposedJob], left_out: dict[s
 def _record(root: Path, jobs: list[ComposedJob]) -> None:
     recorded = [Job(str(job.directory.relative_to(root)), job.overrides) for job in jobs]
     record_sweep(root, shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]), recorded)
-
-
-def _conclude(jobs: list[ComposedJob], failed: list[tuple[ComposedJob, BaseException]]) -> None:
-    if not failed:
-        print(f"{len(jobs)} runs are finished")
-        return
-    print(f"{len(failed)} of {len(jobs)} runs failed; the same command tries them again:")
-    for job, error in failed:
-        stored = (read_json(job.directory / "status.json") or {}).get("error")
-        text = " ".join(str(stored or f"{type(error).__name__}: {error}").split())
-        print(f"  {job.directory}: {text}")
-    raise MavrlError(f"{len(failed)} of {len(jobs)} runs failed")

@@ -19,6 +19,7 @@ from mavrl.errors import ConfigurationError, MavrlError
 from mavrl.sweep.cells import split_cells, with_cells
 from mavrl.sweep.combinations import ComposedJob, combinations, compose, compose_all
 from mavrl.sweep.jobs import failure_of
+from mavrl.sweep.notices import Notices
 
 _SAMPLERS = ("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*")
 _GIVE_UP_AFTER = 10  # trials of a cell, when none of them has succeeded
@@ -77,8 +78,8 @@ class SearchSweeper(Sweeper):
             OmegaConf.update(config, override.key_or_group, override.value())
         with read_write(config.hydra):
             config.hydra.sweep.dir = str(Path(config.paths.studies) / config.study)
-        self.hydra_context, self.config = hydra_context, config
-        self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
+        self._context, self._config = hydra_context, config
+        self._launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Search in all cells.
@@ -87,13 +88,13 @@ class SearchSweeper(Sweeper):
             ConfigurationError: a search cannot work; nothing is run.
             MavrlError: the trials of a cell fail one and all, or workers died for good.
         """
-        if self.config.task.name != "train":
-            raise ConfigurationError("task", self.config.task.name, "a search runs trials of task=train")
-        if self.config.search.workers > 1 and not self.config.dry_run:
+        if self._config.task.name != "train":
+            raise ConfigurationError("task", self._config.task.name, "a search runs trials of task=train")
+        if self._config.search.workers > 1 and not self._config.dry_run:
             self._check_all(arguments)
             return self._share(arguments)
         cells, left_out = self._cells(arguments)
-        if self.config.dry_run:
+        if self._config.dry_run:
             for job, plan in cells:
                 print(_planned(job, plan))
             print(f"{len(cells)} searches, {sum(plan.total for _, plan in cells)} trials; {_omitted(left_out)}")
@@ -108,24 +109,26 @@ class SearchSweeper(Sweeper):
 
         from mavrl.sweep.plans import plan_of
 
-        given = [f"{key}={value}" for key, value in self._params.items()] + with_cells(self.config, arguments)
+        given = [f"{key}={value}" for key, value in self._params.items()] + with_cells(self._config, arguments)
         axes, others = split_cells(OverridesParser.create().parse_overrides(given))
         swept = [str(override.input_line) for override in others if override.is_sweep_override()]
         fixed = [str(override.input_line) for override in others if not override.is_sweep_override()]
         distributions = create_params_from_overrides(swept)[0]
-        own = [*self._own, f"hydra.sweep.dir={self.config.hydra.sweep.dir}"]
+        own = [*self._own, f"hydra.sweep.dir={self._config.hydra.sweep.dir}"]
         jobs, left_out = compose_all(
-            self.hydra_context.config_loader,
-            self.config,
+            self._context.config_loader,
+            self._config,
             [[*cell, *fixed, *own] for cell in combinations([str(axis.input_line) for axis in axes])],
         )
         cells = []
         for job in jobs:
             chosen = {override.key_or_group for override in others}
-            space: Any = OmegaConf.to_container(job.config.search.space, resolve=True) if job.config.search.settings else {}
+            space: Any = (
+                OmegaConf.to_container(job.config.search.space, resolve=True) if job.config.search.settings else {}
+            )
             lines = [f"{key}={values}" for key, values in space.items() if key not in chosen and values is not None]
             settings = {**create_params_from_overrides(lines)[0], **distributions}
-            cells.append((job, plan_of(job.config, self.config.study, settings, fixed, self._asked_direction())))
+            cells.append((job, plan_of(job.config, self._config.study, settings, fixed, self._asked_direction())))
         return cells, left_out
 
     def _check_all(self, arguments: list[str]) -> None:
@@ -156,21 +159,21 @@ class SearchSweeper(Sweeper):
     # Trials ----------------------------------------------------------------------------------------------------------
 
     def _search(self, cells: list[_Cell]) -> list[list[JobReturn]]:
-        at_once = self._n_jobs or getattr(self.launcher, "count", None) or 1
-        returns, number = [], 0
+        at_once = self._n_jobs or getattr(self._launcher, "count", None) or 1
+        returns, number, notices = [], 0, Notices.of(self._config)
         for cell in cells:
             _begin(cell)
         while batch := self._batch(cells, at_once):
             jobs = [
-                compose(self.hydra_context.config_loader, self.config, [*cell.overrides, *taken.overrides])
+                compose(self._context.config_loader, self._config, [*cell.overrides, *taken.overrides])
                 for cell, taken in batch
             ]
-            with _quiet(self.launcher, Path(self.config.hydra.sweep.dir)):
-                results = self.launcher.launch([job.overrides for job in jobs], initial_job_idx=number)
+            with _quiet(Path(self._config.hydra.sweep.dir)):
+                results = self._launcher.launch([job.overrides for job in jobs], initial_job_idx=number)
             number += len(jobs)
             for (cell, taken), job, result in zip(batch, jobs, results, strict=True):
                 cell.search.tell(taken, job.directory, failure_of(result))
-                _report(cell, taken.trial)
+                _report(cell, taken.trial, notices)
             returns.append(list(results))
         _conclude(cells)
         return returns
@@ -185,12 +188,12 @@ class SearchSweeper(Sweeper):
                 batch += [(cell, taken) for taken in cell.search.take(count - len(batch))]
         return batch
 
-    # Several searches at once ------------------------------------------------------------------------------------------
+    # Several searches at once ----------------------------------------------------------------------------------------
 
     def _share(self, arguments: list[str]) -> list[Any]:
         from mavrl.sweep.workers import run_searches
 
-        run_searches(self.launcher, self.config, arguments)
+        run_searches(self._launcher, self._config, arguments)
         return []
 
 
@@ -211,42 +214,57 @@ def _begin(cell: _Cell) -> None:
     print(f"study {plan.name}: {plan.total} trials for {plan.metric} ({plan.direction}){found}", flush=True)
 
 
-def _report(cell: _Cell, number: int) -> None:
+def _report(cell: _Cell, number: int, notices: Notices) -> None:
+    """One line for a trial that has ended, and a notice when it is the best, the last, or failed."""
     record = cell.search.record
     trial, best, total = record.trials[number], record.best, cell.search.plan.total
     ended = record.count("completed") + record.count("failed")
     head = f"[{ended}/{total}] {record.env} {record.modality} trial {number}"
-    if trial.state == "completed" and trial.value is not None and best is not None:
+    name = f"{record.name} trial {number}"
+    if trial.state == "completed" and best is not None:
         counts = ", ".join(f"{n} {kind}" for kind, n in trial.n_samples.items() if n)
-        tail = "the best" if best.number == number else f"best {best.value:.4g} of trial {best.number}"
-        print(f"{head}: {record.metric} {trial.value:.4g} ({tail}); {counts}; {trial.seconds:.1f} s", flush=True)
+        tail = "the best" if best.number == number else f"best {_shown(best.value)} of trial {best.number}"
+        print(f"{head}: {record.metric} {_shown(trial.value)} ({tail}); {counts}; {trial.seconds:.1f} s", flush=True)
+        if best.number == number:
+            notices.post(f"{name} is the best so far: {record.metric} {_shown(trial.value)} with {counts}")
     elif trial.state == "failed":
         print(f"{head} failed: {trial.error}", flush=True)
+        notices.post(f"{name} failed: {trial.error}")
     else:
         print(f"{head} ended without a result; it is tried again", flush=True)
+    if ended == total and trial.state != "running":
+        notices.post(f"study {_summary(cell)}")
+
+
+def _summary(cell: _Cell) -> str:
+    record = cell.search.record
+    failed = f", {record.count('failed')} failed" if record.count("failed") else ""
+    running = f", {record.count('running')} running elsewhere" if record.count("running") else ""
+    best = (
+        f"best {record.metric} {_shown(record.best.value)} of trial {record.best.number}"
+        if record.best
+        else "no result"
+    )
+    return f"{record.name}: {record.count('completed')} trials{failed}{running}; {best}"
+
+
+def _shown(value: float | None) -> str:
+    """Four digits, and rounding errors of an exact 0 as 0."""
+    return "" if value is None else f"{round(value, 9) + 0.0:.4g}"
 
 
 def _conclude(cells: list[_Cell]) -> None:
-    hopeless = [(cell, error) for cell in cells if (error := cell.hopeless) is not None]
     for cell in cells:
-        record = cell.search.record
-        best = f"best {record.metric} {record.best.value:.4g} of trial {record.best.number}" if record.best else "no result"
-        failed = f", {record.count('failed')} failed" if record.count("failed") else ""
-        running = f", {record.count('running')} running elsewhere" if record.count("running") else ""
-        print(f"study {record.name}: {record.count('completed')} trials{failed}{running}; {best}", flush=True)
-    if hopeless:
-        cell, error = hopeless[0]
-        raise MavrlError(f"every trial of {cell.search.plan.name} failed, so the search was ended; the last one: {error}")
+        print(f"study {_summary(cell)}", flush=True)
+    for cell in cells:
+        if (error := cell.hopeless) is not None:
+            name = cell.search.plan.name
+            raise MavrlError(f"every trial of {name} failed, so the search was ended; the last one: {error}")
 
 
 @contextlib.contextmanager
-def _quiet(launcher: Any, folder: Path) -> Iterator[None]:
-    """What trials print in this process goes to a file; launchers with processes of their own have their own logs."""
-    from hydra._internal.core_plugins.basic_launcher import BasicLauncher
-
-    if not isinstance(launcher, BasicLauncher):
-        yield
-        return
+def _quiet(folder: Path) -> Iterator[None]:
+    """What trials and launchers print goes to a file: a search has one line for each trial."""
     (folder / ".logs").mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     with open(folder / ".logs" / "trials.log", "a") as log, contextlib.redirect_stdout(log):

@@ -1,6 +1,5 @@
 """Several searches that share their studies: as processes here, or as jobs of a launcher."""
 
-import json
 import multiprocessing
 import os
 import runpy
@@ -10,8 +9,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from mavrl.errors import MavrlError
@@ -62,7 +61,9 @@ def _run_here(count: int, command: list[str]) -> list[str | None]:
 def _why(status: int | None) -> str | None:
     if status == 0:
         return None
-    return f"died with signal {-status}" if status is None or status < 0 else f"a worker ended with status {status}"
+    if status is None or status < 0:
+        return f"died with signal {-(status or 0)}"
+    return f"a worker ended with status {status}"
 
 
 def _search(script: str, command: list[str]) -> None:

@@ -85,21 +85,27 @@ def active_kinds(config: DictConfig) -> list[str]:
 
 def scientific(config: DictConfig) -> dict[str, Any]:
     """The part of the configuration that makes the result; where it is stored and how it is watched are left out."""
-    groups = {key: OmegaConf.to_container(config[key], resolve=True) for key in ("model", "optim", "trainer")}
+    groups = {key: plain(config[key]) for key in ("model", "optim", "trainer")}
     values = {key: config[key] for key in ("selection", "seed", "replicates", "members")}
-    feedback: Any = {kind: OmegaConf.to_container(config.feedback[kind], resolve=True) for kind in active_kinds(config)}
+    feedback: Any = {kind: plain(config.feedback[kind]) for kind in active_kinds(config)}
     for settings in feedback.values():
         del settings["gen_samples"]
     if config.env.family == "control":
-        groups["policy"] = OmegaConf.to_container(config.policy, resolve=True)
+        groups["policy"] = {k: v for k, v in plain(config.policy).items() if k != "minibatches"}  # batch_size says it
         values["evaluation_episodes"] = config.evaluation.episodes
     return {**groups, **values, "env": environment(config), "feedback": feedback}
 
 
 def environment(config: DictConfig) -> dict[str, Any]:
     """The environment's settings, without the defaults of other groups and the reports that are kept beside them."""
-    plain: Any = OmegaConf.to_container(config.env, resolve=True)
-    return {key: value for key, value in plain.items() if key not in _BESIDE}
+    return {key: value for key, value in plain(config.env).items() if key not in _BESIDE}
+
+
+def plain(node: DictConfig) -> dict[str, Any]:
+    """A part of the configuration as a dict, with everything resolved."""
+    values = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
 
 
 def seeds(config: DictConfig) -> list[int]:
@@ -122,9 +128,15 @@ def run_directory(config: DictConfig) -> str:
 
 
 def register_resolvers() -> None:
-    """Make ${config_hash:} and ${run_directory:} known to OmegaConf."""
+    """Make ${config_hash:}, ${run_directory:} and ${minibatch:} known to OmegaConf."""
     OmegaConf.register_resolver("config_hash", _resolver(config_hash), replace=True)
     OmegaConf.register_resolver("run_directory", _resolver(run_directory), replace=True)
+    OmegaConf.register_resolver("minibatch", _minibatch, replace=True)
+
+
+def _minibatch(n_envs: int, n_steps: int, minibatches: int) -> int:
+    """Steps of one, at least 2, which is the least that PPO takes."""
+    return max(2, n_envs * n_steps // max(1, minibatches))
 
 
 def _resolver(function: Callable[[DictConfig], str]) -> Callable[..., str]:

@@ -36,6 +36,8 @@ def run_task(config: DictConfig) -> Any:
 
 def guarded(main: Callable[[], Any], config_directory: Path) -> None:
     """Run a Hydra application; what it cannot compose is reported in one line, with exit status 2."""
+    if {"task=retry", "task=confirm"} & set(sys.argv) and not {"-m", "--multirun"} & set(sys.argv):
+        sys.argv.append("-m")  # they run jobs
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come here instead of being printed with a traceback
     try:
         main()

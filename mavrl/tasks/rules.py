@@ -4,6 +4,7 @@ Nothing here imports torch: a wrong key must not wait for it.
 """
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -67,6 +68,14 @@ def _is_schedule(value: Any) -> bool:
 
 
 _TEXT = Rule(lambda value: isinstance(value, str) and value != "", "must be a path")
+_NAME = Rule(
+    lambda value: isinstance(value, str) and re.fullmatch(r"\w[\w.=+-]*(/\w[\w.=+-]*)*", value) is not None,
+    "must be a name of letters, digits and . _ = + -, with / between its parts",
+)
+_URL = Rule(
+    lambda value: isinstance(value, str) and value.startswith(("http://", "https://")),
+    "must be an address, https://...",
+)
 _SIZES = Rule(
     lambda sizes: isinstance(sizes, list) and bool(sizes) and all(whole(1, 4096).holds(size) for size in sizes),
     "must be a list of at least one whole number from 1 to 4096, such as [64, 64]",
@@ -144,6 +153,23 @@ for _kind in ("preference", "rating", "stop"):
     RULES[f"feedback.{_kind}.behaviour_rationality"] = number(0)
     RULES[f"feedback.{_kind}.behaviour_epsilon"] = number(0, 1)
 
+SWEEP_RULES: dict[str, Rule] = {  # of what -m runs; none of this changes a run
+    "dry_run": one_of(True, False),
+    "study": _NAME,
+    "notify.url": optional(_URL),
+    "paths.studies": _TEXT,
+    "search.budget": whole(1, _MOST_SAMPLES),
+    "search.caps.preference": optional(whole(0, _MOST_SAMPLES)),
+    "search.caps.demonstration": optional(whole(0, _MOST_SAMPLES)),
+    "search.caps.rating": optional(whole(0, _MOST_SAMPLES)),
+    "search.caps.stop": optional(whole(0, _MOST_SAMPLES)),
+    "search.allocation": one_of(True, False),
+    "search.settings": one_of(True, False),
+    "search.n_trials": whole(1, 1_000_000),
+    "search.seed": whole(0, 2**31 - 1),
+    "search.kept": whole(0, 1_000_000),
+    "search.workers": whole(1, 10_000),
+}
 _FINITE_RULES = {
     "env.size": whole(3, 1000),
     "env.p_rand": number(0, 1),
@@ -189,6 +215,7 @@ _PPO_RULES = {
     "policy.stop_below": optional(number(-math.inf)),
     "policy.n_envs": whole(1, 1024),
     "policy.n_steps": whole(2, 100_000),
+    "policy.minibatches": whole(1, 1_000_000),
     "policy.batch_size": whole(2, 1_000_000),
     "policy.n_epochs": whole(1, 1000),
     "policy.learning_rate": _LEARNING_RATE,
@@ -230,5 +257,5 @@ def rules_of(config: DictConfig) -> dict[str, Rule]:
     if (task := OmegaConf.select(config, "task.name")) in RESULTS_RULES:
         return {**{key: RULES[key] for key in ("paths.runs", "run_dir")}, **RESULTS_RULES[task]}
     if config.env.family == "grid":
-        return {**RULES, **_FINITE_RULES}
-    return {**RULES, **_CONTROL_RULES, **(_PPO_RULES if config.policy.name == "ppo" else {})}
+        return {**RULES, **SWEEP_RULES, **_FINITE_RULES}
+    return {**RULES, **SWEEP_RULES, **_CONTROL_RULES, **(_PPO_RULES if config.policy.name == "ppo" else {})}

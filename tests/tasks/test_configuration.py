@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mavrl.errors import ConfigurationError
 from mavrl.tasks.configuration import active_kinds, check, config_hash, run_directory
-from mavrl.tasks.rules import rules_of
+from mavrl.tasks.rules import SWEEP_RULES, rules_of
 
 KINDS = ["preference", "demonstration", "rating", "stop"]
 
@@ -110,7 +110,8 @@ class TestPolicies:
 UNSCIENTIFIC = {
     "rerun": True, "progress": False, "threads": 2, "processes": 7, "checkpoint_seconds": 99, "run_dir": "x",
     "paths.runs": "x", "paths.cache": None, "paths.experts": "x", "logger.name": "tensorboard",
-    "feedback.rating.gen_samples": 500,
+    "feedback.rating.gen_samples": 500, "dry_run": True, "study": "x", "search.budget": 7, "search.n_trials": 7,
+    "search.seed": 7, "notify.url": "http://x", "paths.studies": "x",
 }  # fmt: skip
 SCIENTIFIC = {
     "seed": 5, "replicates": 3, "members": 2, "selection": "best", "env.size": 5, "env.p_rand": 0.1, "env.gamma": 0.9,
@@ -176,7 +177,7 @@ def test_every_allowed_key_is_known_to_be_scientific_or_not(
 ) -> None:
     """A change of any other key with a rule changes the hash too."""
     config = request.getfixturevalue(family)
-    beside = {"counts", "env.baselines.negative", *UNSCIENTIFIC_CONTROL, *UNSCIENTIFIC}
+    beside = {"counts", "env.baselines.negative", *UNSCIENTIFIC_CONTROL, *UNSCIENTIFIC, *SWEEP_RULES}
     ignored = {"evaluation.episodes", "policy.name"} if family == "default" else set()
     for key in rules_of(config).keys() - beside - ignored:
         if not key.endswith("gen_samples"):

@@ -1,0 +1,37 @@
+"""Notices for people who watch, to a webhook in Slack's format. The terminal shows the same anyway."""
+
+import logging
+
+from omegaconf import DictConfig
+
+log = logging.getLogger(__name__)
+
+_SECONDS = 5  # that a webhook may take to answer
+
+
+class Notices:
+    """Where notices go. A webhook that does not answer is warned of, and ends nothing.
+
+    Args:
+        url: of an incoming webhook; None leaves it at what is printed.
+    """
+
+    def __init__(self, url: str | None) -> None:
+        self._url = url
+
+    @classmethod
+    def of(cls, config: DictConfig) -> "Notices":
+        return cls(config.notify.url)
+
+    def post(self, text: str) -> None:
+        if self._url is None:
+            return
+        from slack_sdk.webhook import WebhookClient
+
+        try:
+            answer = WebhookClient(self._url, timeout=_SECONDS).send(text=text)
+        except Exception as error:  # whatever goes wrong on the way
+            log.warning("notice not sent (%s): %s", error, text)
+            return
+        if answer.status_code != 200:
+            log.warning("notice refused (%s %s): %s", answer.status_code, answer.body, text)
