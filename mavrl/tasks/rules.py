@@ -246,6 +246,11 @@ RESULTS_RULES: dict[str, dict[str, Rule]] = {
     },
     "select_best": {"task.metric": one_of(*METRIC_DIRECTIONS)},
     "purge": {"task.state": _RUN_STATES, "task.confirm": one_of(True, False)},
+    "study": {"task.figures": one_of(True, False)},
+    "table": {
+        "task.format": one_of("terminal", "latex", "markdown", "csv", "all"),
+        "task.output": optional(_TEXT),
+    },
 }
 
 
