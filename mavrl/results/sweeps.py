@@ -58,7 +58,8 @@ def record_sweep(root: Path, command: str, jobs: list[Job]) -> Path:
         StorageError: the folder cannot be written.
     """
     content = sorted([job.directory, list(job.overrides)] for job in jobs)
-    name = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    name = f"s{digest[:7]}"  # with a letter first, it is never read as a number on a command line
     path = _folder(root) / f"{name}.json"
     if _read(path) is None:
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

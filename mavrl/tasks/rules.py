@@ -235,7 +235,7 @@ _RUN_STATES = Rule(
 )
 # Tasks that read runs. Other keys are conditions on runs there, not settings, and have no rules.
 RESULTS_RULES: dict[str, dict[str, Rule]] = {
-    "status": {"task.sweep": optional(_TEXT)},
+    "status": {"task.sweep": optional(_NAME)},
     "list": {"task.state": _RUN_STATES, "task.sort": one_of(*SORTS)},
     "show": {},
     "export": {

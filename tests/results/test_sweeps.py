@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
 from mavrl.results.sweeps import Job, record_sweep, recorded_sweeps
 
 JOBS = [
@@ -27,6 +29,15 @@ def test_the_same_jobs_are_the_same_sweep(tmp_path: Path) -> None:
     other = record_sweep(tmp_path, "one", [JOBS[0], Job(JOBS[1].directory, ["env=grid_dense"])])
     assert other != first
     assert len(recorded_sweeps(tmp_path)) == 2
+
+
+def test_an_id_is_a_word_on_a_command_line(tmp_path: Path) -> None:
+    for k in range(100):
+        record_sweep(tmp_path, "x", [Job(str(k), [])])
+    ids = [sweep.id for sweep in recorded_sweeps(tmp_path)]
+    assert len(set(ids)) == 100
+    values = OverridesParser.create().parse_overrides([f"task.sweep={name}" for name in ids])
+    assert [override.value() for override in values] == ids
 
 
 def test_damaged_records_are_left_out_and_written_again(tmp_path: Path) -> None:
