@@ -17,6 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobStatus
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
+from omegaconf.basecontainer import BaseContainer
 
 from mavrl.errors import ConfigurationError, JobError, StorageError
 from mavrl.sweep.jobs import error_of
@@ -39,6 +40,9 @@ hydra: {sweep: {dir: sweep, subdir: "${number}"}, output_subdir: null}
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., LocalLauncher]]:
     """A launcher of a task, in a directory of its own."""
     monkeypatch.chdir(tmp_path)
+    # Those of mavrl carry shape checks in tests, which cannot be sent to another process.
+    plain = {name: resolver for name, resolver in BaseContainer._resolvers.items() if name.startswith("oc.")}
+    monkeypatch.setattr(BaseContainer, "_resolvers", plain)
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "config.yaml").write_text(CONFIG)
     launchers = []
