@@ -16,7 +16,7 @@ from mavrl.results.report import print_metrics
 from mavrl.results.run_directory import RunDirectory, acquire
 from mavrl.tasks.configuration import active_kinds, config_hash, scientific
 
-_NO_CHOICE = ("hydra/", "task", "logger")  # groups without a part in the result
+_NO_CHOICE = ("hydra/", "task", "logger", "search")  # groups without a part in the result
 
 
 def train(config: DictConfig) -> float:

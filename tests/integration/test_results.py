@@ -60,7 +60,7 @@ def test_the_configuration_of_every_run_is_kept_as_json(trap: Any, cliff: Any, f
     config = read_json(cliff.run / "config.json")
     assert config["choices"]["env"] == "grid_cliff"
     assert config["choices"]["policy"] == "exact"
-    assert not {"task", "logger", "hydra/launcher"} & set(config["choices"])
+    assert not {"task", "logger", "search", "hydra/launcher"} & set(config["choices"])
     assert (config["seed"], config["optim"]["lr"], config["env"]["size"]) == (3, 0.02, 4)
     assert config["feedback"]["rating"] == {"n_samples": 0}
     assert "optim.lr=2e-2" in config["overrides"]
