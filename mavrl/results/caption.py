@@ -1,0 +1,179 @@
+"""What a table's caption says about how its numbers came about, from the studies or runs themselves."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mavrl.search.record import StudyRecord
+
+_BETTER = {"minimize": "lower", "maximize": "higher"}
+MEASURES = (
+    "Normalized return: 100 is optimal, 0 the uniform policy. EPIC distance: 0 is best.",
+    "± is the standard error over seeds: their standard deviation over the root of their number.",
+    "A dash is a cell without a result.",
+)
+INTERQUARTILE = (
+    "IQM: interquartile mean over environments and seeds, below it the 95 % interval of its stratified bootstrap; "
+    "only where all these environments have a result."
+)
+PUBLISHED = (
+    "Published: the figures of the fixed allocation, each the best trial of its own search; "
+    "beside results with the same environment and counts only."
+)
+
+
+def study_caption(
+    study: str, records: Sequence["StudyRecord"], confirmed: Mapping[str, Sequence[int]], outdated: Sequence[str] = ()
+) -> list[str]:
+    """Sentences about a study.
+
+    Args:
+        study: its name.
+        records: its cells.
+        confirmed: seeds that the best trial was confirmed on, by name of the cell.
+        outdated: names of the cells that were confirmed, but have found a better trial since.
+    """
+    finished = [record for record in records if record.best is not None]
+    metric = grouped({r.env: f"{r.metric} ({_BETTER[r.direction]} is better)" for r in records})
+    settings = grouped(
+        {r.env: ", ".join(n for n in r.space["parameters"] if not n.startswith("share.")) for r in records}
+    )
+    return [
+        f"Study {study}: the best trial of each cell in a search for {metric}. {_division(records)} "
+        f"Settings searched: {settings}.",
+        _trials(records),
+        f"Searched on {grouped({r.env: seeds_in_words(seeds_of(r.fixed)) for r in records})}.",
+        *_confirmation([record.name for record in finished], confirmed, outdated),
+        *checkpoints({r.env: r.fixed.get("policy.checkpoint") for r in records if r.fixed.get("env.family") != "grid"}),
+    ]
+
+
+def runs_caption(root: str, protocols: Mapping[str, Mapping[str, Any]], seeds: Mapping[str, str]) -> list[str]:
+    """Sentences about plain runs.
+
+    Args:
+        root: the folder of runs.
+        protocols: protocol in metrics.json, by environment.
+        seeds: in words, by environment.
+    """
+    parts = ("objective", "q", "backup", "termination", "selection")
+    how = {env: ", ".join(f"{key} {p[key]}" for key in parts if key in p) for env, p in protocols.items()}
+    return [
+        f"Completed runs in {root}, nothing searched. Protocol: {grouped(how)}.",
+        f"Over {grouped(seeds)}.",
+        *checkpoints(
+            {env: p["checkpoint"] for env, p in protocols.items() if p.get("checkpoint") not in (None, "none")}
+        ),
+    ]
+
+
+def checkpoints(kept: Mapping[str, str | None]) -> list[str]:
+    """Which policy of a training was kept."""
+    chosen = {env: which for env, which in kept.items() if which is not None}
+    if not chosen:
+        return []
+    remark = ", true_reward: chosen on the true reward" if "true_reward" in chosen.values() else ""
+    return [f"policy.checkpoint={grouped(chosen)}{remark}."]
+
+
+def grouped(values: Mapping[str, str]) -> str:
+    """Equal values once, with the keys that have them: "20 in a, b; 5 in c", or "20 (5 in c)" where 20 is the rule."""
+    keys: dict[str, list[str]] = {}
+    for key, value in values.items():
+        keys.setdefault(value or "none", []).append(key)
+    ruling = next((value for value, names in keys.items() if 2 * len(names) > len(values)), None)
+    exceptions = "; ".join(f"{value} in {', '.join(names)}" for value, names in keys.items() if value != ruling)
+    if ruling is None:
+        return exceptions
+    return f"{ruling} ({exceptions})" if exceptions else ruling
+
+
+def seeds_of(fixed: Mapping[str, Any]) -> list[int]:
+    """Of the replicates of a study's trials."""
+    return [fixed["seed"] + k for k in range(fixed["replicates"])]
+
+
+def seeds_in_words(seeds: Sequence[int]) -> str:
+    """A range where they follow one another."""
+    ordered = sorted(seeds)
+    if len(ordered) == 1:
+        return f"seed {ordered[0]}"
+    if ordered == list(range(ordered[0], ordered[-1] + 1)):
+        return f"{len(ordered)} seeds, {ordered[0]} to {ordered[-1]}"
+    return f"{len(ordered)} seeds from {ordered[0]} to {ordered[-1]}"
+
+
+def division_in_words(space: Mapping[str, Any]) -> str:
+    """What of the feedback a search divides."""
+    if space.get("budget") is None:
+        return "the counts are given"
+    caps = ", ".join(f"at most {cap} {kind}" for kind, cap in space.get("caps", {}).items())
+    return f"budget {space['budget']}{f' ({caps})' if caps else ''}"
+
+
+def _division(records: Sequence["StudyRecord"]) -> str:
+    budgets = {r.env: str(r.budget) for r in records if r.budget is not None}
+    if not budgets:
+        return f"The counts of feedback are given: {grouped(_given(records))}."
+    caps = {r.env: {} for r in records}
+    for record in records:
+        caps[record.env].update(record.space.get("caps", {}))
+    words = grouped({env: ", ".join(f"at most {n} {kind}s" for kind, n in c.items()) for env, c in caps.items()})
+    capped = f", {words}" if words else ""
+    return (
+        f"Samples that it divides among the kinds of feedback: {grouped(budgets)}{capped}. "
+        "The published counts are others, so published figures are not shown."
+    )
+
+
+def _given(records: Sequence["StudyRecord"]) -> dict[str, str]:
+    """Counts of all kinds that occur, by environment."""
+    counts: dict[str, dict[str, set[str]]] = {}
+    for record in records:
+        of_env = counts.setdefault(record.env, {})
+        for key, value in record.fixed.items():
+            if key.startswith("feedback.") and key.endswith(".n_samples"):
+                of_env.setdefault(key.split(".")[1], set()).add(str(value))
+    return {env: ", ".join(f"{'/'.join(sorted(n))} {kind}" for kind, n in c.items()) for env, c in counts.items()}
+
+
+def _trials(records: Sequence["StudyRecord"]) -> str:
+    ended = [record.count("completed") + record.count("failed") for record in records]
+    asked = [record.asked for record in records if record.asked is not None]
+    cells = "its cell" if len(records) == 1 else f"each of {len(records)} cells"
+    done = sum(record.asked is not None and e >= record.asked for record, e in zip(records, ended, strict=True))
+    if done == len(records):
+        text = f"All trials are finished: {_span(ended)} in {cells}"
+    elif asked:
+        text = f"Finished trials so far: {_span(ended)} of {_span(asked)} in {cells}; {done} of the cells are complete"
+    else:
+        text = f"Finished trials: {_span(ended)} in {cells}"
+    failed = sum(record.count("failed") for record in records)
+    return text + (f"; {failed} of them failed." if failed else ".")
+
+
+def _confirmation(names: Sequence[str], confirmed: Mapping[str, Sequence[int]], outdated: Sequence[str]) -> list[str]:
+    sentences = []
+    if confirmed:
+        seeds = grouped({name: seeds_in_words(of) for name, of in confirmed.items()})
+        many = len({tuple(of) for of in confirmed.values()}) > 1
+        words = f"{len({tuple(of) for of in confirmed.values()})} sets of seeds" if many else seeds
+        sentences.append(
+            f"{len(confirmed)} of {len(names)} cells are confirmed: the best trial was run again on {words}, "
+            "which the search did not use."
+        )
+    if len(confirmed) < len(names):
+        which = "All cells" if not confirmed else "The others"
+        sentences.append(
+            f"{which} are searched (†): the best trial on the seeds that it was chosen on, too good on average."
+        )
+    if outdated:
+        sentences.append(
+            f"Confirmed before a better trial was found, and to be confirmed again: {', '.join(outdated)}."
+        )
+    return sentences
+
+
+def _span(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low} to {high}"

@@ -1,0 +1,166 @@
+"""The studies in a folder or a database. Reading them writes nothing, and works while they are searched."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from optuna import Study, load_study
+from optuna.storages import BaseStorage
+
+from mavrl.errors import ConfigurationError
+from mavrl.results.files import read_json
+from mavrl.search.record import IDENTITY, StudyRecord, TrialRecord, study_record
+from mavrl.search.storage import open_storage
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """A trial that was run again on seeds that its search did not use.
+
+    Args:
+        trial: its number.
+        value: mean of the searched metric.
+        stderr: of that mean; None for a single seed.
+        seeds: of the replicates.
+        final: numbers per replicate, by metric.
+        run_directory: where it ran.
+    """
+
+    trial: int
+    value: float
+    stderr: float | None
+    seeds: tuple[int, ...]
+    final: dict[str, list[float]]
+    run_directory: str | None
+
+
+@dataclass(frozen=True)
+class StudyCell:
+    """The search of a study in one environment with one subset of feedback.
+
+    Args:
+        study: of Optuna.
+        folder: where its runs are.
+    """
+
+    study: Study
+    folder: Path
+
+    @cached_property
+    def record(self) -> StudyRecord:
+        return study_record(self.study)
+
+    @cached_property
+    def confirmation(self) -> Confirmation | None:
+        """The last one, which may be of a trial that is no longer the best."""
+        return read_confirmation(self.folder)
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the best trial of now has been confirmed."""
+        best, confirmation = self.record.best, self.confirmation
+        return best is not None and confirmation is not None and confirmation.trial == best.number
+
+    def values(self, trial: TrialRecord) -> dict[str, list[float]]:
+        """Numbers per replicate, by metric, of a completed trial, without the replicates that failed."""
+        failed = self._failed_replicates(trial)
+        kept = {name: [x for k, x in enumerate(final) if k not in failed] for name, final in trial.final.items()}
+        return {name: values for name, values in kept.items() if values}
+
+    def directory(self, trial: TrialRecord) -> Path | None:
+        """Where a trial ran, also when the study has been moved since."""
+        if trial.run_directory is None:
+            return None
+        stored, beside = Path(trial.run_directory), self.folder / Path(trial.run_directory).name
+        return beside if beside.is_dir() and not stored.is_dir() else stored
+
+    def _failed_replicates(self, trial: TrialRecord) -> list[int]:
+        directory = self.directory(trial)
+        metrics = read_json(directory / "metrics.json") if directory is not None else None
+        return metrics.get("failed_replicates", []) if isinstance(metrics, dict) else []
+
+
+def find_cells(
+    root: Path, study: str, storage: str | None = None, env: str | None = None, modality: str | None = None
+) -> list[StudyCell]:
+    """The cells of a study.
+
+    Args:
+        root: the folder of studies.
+        study: its name.
+        storage: URL or journal file that has the studies of all cells; None where each has its own journal.
+        env, modality: take only these cells.
+
+    Raises:
+        ConfigurationError: there is no such study, or no such cell in it.
+        StorageError: it cannot be read.
+    """
+    places = _places(root, study, storage)
+    if not places:
+        known = ", ".join(study_names(root, storage)) or "none"
+        raise ConfigurationError("study", study, f"there is no such study in {storage or root}; there are: {known}")
+    wanted = {cell: open_ for cell, open_ in places.items() if env in (None, cell[0]) and modality in (None, cell[1])}
+    if not wanted:
+        key, value = ("env", env) if env not in (None, *(cell[0] for cell in places)) else ("modality", modality)
+        known = ", ".join(" ".join(cell) for cell in places)
+        raise ConfigurationError(key, value, f"study {study} has no such cell; it has {known}")
+    cells = []
+    for (in_env, with_modality), opened in wanted.items():
+        found, name = opened(), f"{study}/{in_env}/{with_modality}"
+        if name not in _names(found):  # its search has not got further than making the file
+            continue
+        loaded = load_study(study_name=name, storage=found)
+        if IDENTITY in loaded.user_attrs:
+            cells.append(StudyCell(loaded, root / name))
+    if not cells:
+        raise ConfigurationError("study", study, "has been begun this moment; there is nothing to read yet")
+    return cells
+
+
+def study_names(root: Path, storage: str | None = None) -> list[str]:
+    """The studies that there are."""
+    if storage is not None:
+        return sorted({name.rsplit("/", 2)[0] for name in _names(_open(storage)) if name.count("/") >= 2})
+    return sorted({path.parts[-4] for path in root.glob("*/*/*/journal.log")})
+
+
+def read_confirmation(folder: Path) -> Confirmation | None:
+    """What confirmed.json in a cell's folder says; None when there is none or it is damaged."""
+    content = read_json(folder / "confirmed.json")
+    try:
+        return Confirmation(
+            content["trial"],
+            content["value"],
+            content.get("stderr"),
+            tuple(content["seeds"]),
+            content["final"],
+            content.get("run_directory"),
+        )
+    except (KeyError, TypeError, AttributeError):
+        return None
+
+
+def _places(root: Path, study: str, storage: str | None) -> dict[tuple[str, str], Callable[[], BaseStorage]]:
+    """How to open the storage of each cell, by environment and modality."""
+    if storage is None:
+        journals = {path.parts[-3:-1]: path for path in sorted((root / study).glob("*/*/journal.log"))}
+        return {(env, modality): lambda at=path: open_storage(str(at)) for (env, modality), path in journals.items()}
+    opened = _open(storage)
+    names = [name.rsplit("/", 2) for name in sorted(_names(opened))]
+    return {(parts[1], parts[2]): lambda: opened for parts in names if len(parts) == 3 and parts[0] == study}
+
+
+def _names(storage: BaseStorage) -> list[str]:
+    return [study.study_name for study in storage.get_all_studies()]
+
+
+def _open(storage: str) -> BaseStorage:
+    """Optuna would make a SQLite file that is missing."""
+    if storage.startswith("sqlite"):
+        from sqlalchemy.engine import make_url
+
+        path = make_url(storage).database
+        if path and not Path(path).exists():
+            raise ConfigurationError("search.storage", storage, "there is no such file")
+    return open_storage(storage)
