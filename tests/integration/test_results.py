@@ -214,6 +214,8 @@ def test_a_run_whose_process_is_gone_is_not_running_and_a_running_one_is_never_p
             assert process.poll() is None
         assert "running 1   interrupted 1" in _ask(fresh_app, "task=status")[1]
         preview = _ask(fresh_app, "task=purge", "task.state=any")
+        assert [line.split()[:2] for line in preview[:-1]].count(["keep", "running"]) == 1
+        assert preview[-1].startswith("1 run, ")
         assert preview[-1].endswith("nothing is deleted yet, add task.confirm=true")
         assert killed.exists()
         lines = _ask(fresh_app, "task=purge", "task.state=any", "task.confirm=true")
