@@ -1,33 +1,33 @@
 """What a search has tried, and what became of it."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 
-if TYPE_CHECKING:
-    from mavrl.search.record import StudyRecord, TrialRecord
+from mavrl.search.record import StudyRecord, TrialRecord
 
 _COLOUR, _GREY, _RED = "#2b6cb0", "0.6", "#c53030"
 _KINDS = ("preference", "demonstration", "rating", "stop")
 _SPREAD = 0.25
 
 
-def study_figures(record: "StudyRecord", importances: Mapping[str, float] | str) -> dict[str, Figure]:
+def study_figures(record: StudyRecord, importances: Mapping[str, float] | str) -> dict[str, Figure]:
     """Those that the study has enough trials for, by name: history, allocation, importances."""
     figures = {}
     if record.best is not None:
         figures["history"] = history_figure(record)
+    if record.best is not None and record.budget is not None:
         figures["allocation"] = allocation_figure(record)
     if not isinstance(importances, str):
         figures["importances"] = importance_figure(importances, record.name)
     return figures
 
 
-def history_figure(record: "StudyRecord") -> Figure:
+def history_figure(record: StudyRecord) -> Figure:
     """The value of each completed trial, the best so far, and which trials failed."""
     trials = sorted(record.ranked(), key=lambda trial: trial.number)
     numbers, values = [trial.number for trial in trials], np.array([_value(trial) for trial in trials])
@@ -40,7 +40,7 @@ def history_figure(record: "StudyRecord") -> Figure:
     if failed:
         across = axes.get_xaxis_transform()
         axes.plot(failed, [0.02] * len(failed), "x", color=_RED, markersize=5, transform=across, label="failed")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trial")
     axes.set_ylabel(_metric(record))
     axes.set_title(record.name, loc="left", fontsize=10)
@@ -49,7 +49,7 @@ def history_figure(record: "StudyRecord") -> Figure:
     return figure
 
 
-def allocation_figure(record: "StudyRecord") -> Figure:
+def allocation_figure(record: StudyRecord) -> Figure:
     """A point for each completed trial and kind of feedback, coloured by the trial's value; the best trial as a line.
 
     Colours are spread over the middle 90 % of the values, so that a few bad trials do not take all of them.
@@ -59,6 +59,7 @@ def allocation_figure(record: "StudyRecord") -> Figure:
     counts = np.array([[trial.n_samples.get(kind, 0) for kind in kinds] for trial in trials])
     values, places = np.array([_value(trial) for trial in trials]), np.arange(len(kinds))
     aside = np.random.default_rng(0).uniform(-_SPREAD, _SPREAD, counts.shape)  # so that equal counts are seen
+    aside[-1] = 0.0
     low, high = np.quantile(values, [0.05, 0.95])
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     axes = figure.subplots()
@@ -99,13 +100,13 @@ def importance_figure(importances: Mapping[str, float], title: str) -> Figure:
     return figure
 
 
-def _value(trial: "TrialRecord") -> float:
+def _value(trial: TrialRecord) -> float:
     return float("nan") if trial.value is None else trial.value
 
 
-def _is_low(record: "StudyRecord") -> bool:
+def _is_low(record: StudyRecord) -> bool:
     return record.direction == "minimize"
 
 
-def _metric(record: "StudyRecord") -> str:
+def _metric(record: StudyRecord) -> str:
     return f"{record.metric.replace('_', ' ')} (to {record.direction})"

@@ -1,11 +1,11 @@
 """What a table's caption says about how its numbers came about, from the studies or runs themselves."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-if TYPE_CHECKING:
-    from mavrl.search.record import StudyRecord
+from mavrl.search.record import StudyRecord
 
+Cell = tuple[str, str]  # environment, subset of feedback
 _BETTER = {"minimize": "lower", "maximize": "higher"}
 MEASURES = (
     "Normalized return: 100 is optimal, 0 the uniform policy. EPIC distance: 0 is best.",
@@ -23,7 +23,7 @@ PUBLISHED = (
 
 
 def study_caption(
-    study: str, records: Sequence["StudyRecord"], confirmed: Mapping[str, Sequence[int]], outdated: Sequence[str] = ()
+    study: str, records: Sequence[StudyRecord], confirmed: Mapping[str, Sequence[int]], outdated: Sequence[str] = ()
 ) -> list[str]:
     """Sentences about a study.
 
@@ -34,54 +34,57 @@ def study_caption(
         outdated: names of the cells that were confirmed, but have found a better trial since.
     """
     finished = [record for record in records if record.best is not None]
-    metric = grouped({r.env: f"{r.metric} ({_BETTER[r.direction]} is better)" for r in records})
-    settings = grouped(
-        {r.env: ", ".join(n for n in r.space["parameters"] if not n.startswith("share.")) for r in records}
-    )
+    metric = _over(records, lambda r: f"{r.metric} ({_BETTER[r.direction]} is better)")
+    settings = _over(records, lambda r: ", ".join(n for n in r.space["parameters"] if not n.startswith("share.")))
+    trained = [record for record in records if "policy.checkpoint" in record.fixed]
     return [
         f"Study {study}: the best trial of each cell in a search for {metric}. {_division(records)} "
         f"Settings searched: {settings}.",
         _trials(records),
-        f"Searched on {grouped({r.env: seeds_in_words(seeds_of(r.fixed)) for r in records})}.",
+        f"Searched on {_over(records, lambda r: seeds_in_words(seeds_of(r.fixed)))}.",
         *_confirmation([record.name for record in finished], confirmed, outdated),
-        *checkpoints({r.env: r.fixed.get("policy.checkpoint") for r in records if r.fixed.get("env.family") != "grid"}),
+        *checkpoints({(r.env, r.modality): r.fixed["policy.checkpoint"] for r in trained}),
     ]
 
 
-def runs_caption(root: str, protocols: Mapping[str, Mapping[str, Any]], seeds: Mapping[str, str]) -> list[str]:
+def runs_caption(root: str, protocols: Mapping[Cell, Mapping[str, Any]], seeds: Mapping[Cell, str]) -> list[str]:
     """Sentences about plain runs.
 
     Args:
         root: the folder of runs.
-        protocols: protocol in metrics.json, by environment.
-        seeds: in words, by environment.
+        protocols: protocol in metrics.json, by cell.
+        seeds: in words, by cell.
     """
     parts = ("objective", "q", "backup", "termination", "selection")
-    how = {env: ", ".join(f"{key} {p[key]}" for key in parts if key in p) for env, p in protocols.items()}
+    how = {cell: ", ".join(f"{key} {p[key]}" for key in parts if key in p) for cell, p in protocols.items()}
     return [
         f"Completed runs in {root}, nothing searched. Protocol: {grouped(how)}.",
         f"Over {grouped(seeds)}.",
-        *checkpoints(
-            {env: p["checkpoint"] for env, p in protocols.items() if p.get("checkpoint") not in (None, "none")}
-        ),
+        *checkpoints({cell: p["checkpoint"] for cell, p in protocols.items() if "policy" in p}),
     ]
 
 
-def checkpoints(kept: Mapping[str, str | None]) -> list[str]:
-    """Which policy of a training was kept."""
-    chosen = {env: which for env, which in kept.items() if which is not None}
-    if not chosen:
+def checkpoints(kept: Mapping[Cell, str]) -> list[str]:
+    """Which policy of a training was kept, where policies are trained."""
+    if not kept:
         return []
-    remark = ", true_reward: chosen on the true reward" if "true_reward" in chosen.values() else ""
-    return [f"policy.checkpoint={grouped(chosen)}{remark}."]
+    remark = "; true_reward: chosen on the true reward" if "true_reward" in kept.values() else ""
+    return [f"policy.checkpoint={grouped(kept)}{remark}."]
 
 
-def grouped(values: Mapping[str, str]) -> str:
-    """Equal values once, with the keys that have them: "20 in a, b; 5 in c", or "20 (5 in c)" where 20 is the rule."""
-    keys: dict[str, list[str]] = {}
-    for key, value in values.items():
-        keys.setdefault(value or "none", []).append(key)
-    ruling = next((value for value, names in keys.items() if 2 * len(names) > len(values)), None)
+def grouped(values: Mapping[Cell, str]) -> str:
+    """Equal values once, with the cells that have them: "20 in a, b; 5 in c", or "20 (5 in c)" where 20 is the rule.
+
+    An environment whose cells all have the same value is named alone, otherwise with the subset.
+    """
+    of_env: dict[str, set[str]] = {}
+    for (env, _), value in values.items():
+        of_env.setdefault(env, set()).add(value)
+    keys: dict[str, dict[str, None]] = {}
+    for (env, modality), value in values.items():
+        keys.setdefault(value or "none", {})[env if len(of_env[env]) == 1 else f"{env} {modality}"] = None
+    number = sum(map(len, keys.values()))
+    ruling = next((value for value, names in keys.items() if 2 * len(names) > number), None)
     exceptions = "; ".join(f"{value} in {', '.join(names)}" for value, names in keys.items() if value != ruling)
     if ruling is None:
         return exceptions
@@ -111,33 +114,33 @@ def division_in_words(space: Mapping[str, Any]) -> str:
     return f"budget {space['budget']}{f' ({caps})' if caps else ''}"
 
 
-def _division(records: Sequence["StudyRecord"]) -> str:
-    budgets = {r.env: str(r.budget) for r in records if r.budget is not None}
-    if not budgets:
-        return f"The counts of feedback are given: {grouped(_given(records))}."
-    caps = {r.env: {} for r in records}
-    for record in records:
-        caps[record.env].update(record.space.get("caps", {}))
-    words = grouped({env: ", ".join(f"at most {n} {kind}s" for kind, n in c.items()) for env, c in caps.items()})
-    capped = f", {words}" if words else ""
+def _over(records: Sequence[StudyRecord], words: Callable[[StudyRecord], str]) -> str:
+    return grouped({(record.env, record.modality): words(record) for record in records})
+
+
+def _division(records: Sequence[StudyRecord]) -> str:
+    divided = [record for record in records if record.budget is not None]
+    if not divided:
+        return f"The counts of feedback are given: {_given(records)}."
+    caps = sorted({f"at most {n} {kind}s" for r in divided for kind, n in r.space.get("caps", {}).items()})
+    capped = "".join(f", {cap}" for cap in caps)
     return (
-        f"Samples that it divides among the kinds of feedback: {grouped(budgets)}{capped}. "
+        f"Samples that it divides among the kinds of feedback: {_over(divided, lambda r: str(r.budget))}{capped}. "
         "The published counts are others, so published figures are not shown."
     )
 
 
-def _given(records: Sequence["StudyRecord"]) -> dict[str, str]:
-    """Counts of all kinds that occur, by environment."""
-    counts: dict[str, dict[str, set[str]]] = {}
+def _given(records: Sequence[StudyRecord]) -> str:
+    """Counts of all kinds that occur in an environment."""
+    counts: dict[str, dict[str, str]] = {}
     for record in records:
-        of_env = counts.setdefault(record.env, {})
         for key, value in record.fixed.items():
             if key.startswith("feedback.") and key.endswith(".n_samples"):
-                of_env.setdefault(key.split(".")[1], set()).add(str(value))
-    return {env: ", ".join(f"{'/'.join(sorted(n))} {kind}" for kind, n in c.items()) for env, c in counts.items()}
+                counts.setdefault(record.env, {})[key.split(".")[1]] = str(value)
+    return _over(records, lambda r: ", ".join(f"{n} {kind}" for kind, n in counts.get(r.env, {}).items()))
 
 
-def _trials(records: Sequence["StudyRecord"]) -> str:
+def _trials(records: Sequence[StudyRecord]) -> str:
     ended = [record.count("completed") + record.count("failed") for record in records]
     asked = [record.asked for record in records if record.asked is not None]
     cells = "its cell" if len(records) == 1 else f"each of {len(records)} cells"
@@ -155,11 +158,9 @@ def _trials(records: Sequence["StudyRecord"]) -> str:
 def _confirmation(names: Sequence[str], confirmed: Mapping[str, Sequence[int]], outdated: Sequence[str]) -> list[str]:
     sentences = []
     if confirmed:
-        seeds = grouped({name: seeds_in_words(of) for name, of in confirmed.items()})
-        many = len({tuple(of) for of in confirmed.values()}) > 1
-        words = f"{len({tuple(of) for of in confirmed.values()})} sets of seeds" if many else seeds
+        words = " or ".join(sorted({seeds_in_words(of) for of in confirmed.values()}))
         sentences.append(
-            f"{len(confirmed)} of {len(names)} cells are confirmed: the best trial was run again on {words}, "
+            f"Confirmed: {len(confirmed)} of {len(names)} cells, whose best trial was run again on {words}, "
             "which the search did not use."
         )
     if len(confirmed) < len(names):

@@ -67,6 +67,7 @@ def latex(table: ResultTable) -> str:
         r"\begin{table*}",
         r"\centering",
         rf"\caption{{{_escaped(' '.join((*table.caption, _LEGEND)))}}}",
+        r"\medskip",
         r"\resizebox{\textwidth}{!}{%",
         rf"\begin{{tabular}}{{l{'r' * n}}}",
         *rows,

@@ -1,7 +1,7 @@
 """What task=study prints."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -9,16 +9,14 @@ from rich.table import Table
 from mavrl.results.aggregate import mean_and_stderr
 from mavrl.results.caption import division_in_words, seeds_in_words, seeds_of
 from mavrl.results.overview import print_wide
-
-if TYPE_CHECKING:
-    from mavrl.search.reading import Confirmation, StudyCell
-    from mavrl.search.record import StudyRecord, TrialRecord
+from mavrl.search.reading import ConfirmedTrial, StudyCell
+from mavrl.search.record import StudyRecord, TrialRecord
 
 _BEST, _LAST_FAILED = 5, 3
 _NOT_CONFIRMED = "not confirmed: searched on the seeds it reports"
 
 
-def print_cell(cell: "StudyCell", importances: Mapping[str, float] | str) -> None:
+def print_cell(cell: StudyCell, importances: Mapping[str, float] | str) -> None:
     """All about one cell; the directory of the best trial is the last line.
 
     Args:
@@ -46,7 +44,7 @@ def print_cell(cell: "StudyCell", importances: Mapping[str, float] | str) -> Non
         print(cell.directory(best))
 
 
-def print_cells(study: str, cells: Sequence["StudyCell"]) -> None:
+def print_cells(study: str, cells: Sequence[StudyCell]) -> None:
     """One row for each cell."""
     first = cells[0].record
     same = len({(cell.record.metric, cell.record.direction) for cell in cells}) == 1
@@ -76,14 +74,14 @@ def print_cells(study: str, cells: Sequence["StudyCell"]) -> None:
     print("searched: on the seeds that the trial was chosen on; env=... modality=... shows one cell")
 
 
-def trials_in_words(record: "StudyRecord") -> str:
+def trials_in_words(record: StudyRecord) -> str:
     """How many trials are in each state."""
     states = ", ".join(f"{record.count(state)} {state}" for state in ("completed", "running", "failed"))
     ended = record.count("completed") + record.count("failed")
     return states if record.asked is None else f"{states}; {ended} of {record.asked} asked for have ended"
 
 
-def allocation_in_words(trial: "TrialRecord") -> str:
+def allocation_in_words(trial: TrialRecord) -> str:
     return ", ".join(f"{n} {kind}" for kind, n in trial.n_samples.items() if n)
 
 
@@ -92,13 +90,13 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{round(value, 9) + 0.0:.4g}"
 
 
-def _kinds(record: "StudyRecord") -> str:
+def _kinds(record: StudyRecord) -> str:
     kinds = record.space.get("kinds")
     division = division_in_words(record.space)
     return f"{division}, over {', '.join(kinds)}" if kinds else division
 
 
-def _of_best(cell: "StudyCell", best: "TrialRecord") -> dict[str, str]:
+def _of_best(cell: StudyCell, best: TrialRecord) -> dict[str, str]:
     record, values = cell.record, cell.values(best)
     seeds = seeds_of(record.fixed)
     facts = {
@@ -112,7 +110,7 @@ def _of_best(cell: "StudyCell", best: "TrialRecord") -> dict[str, str]:
     return {name: value for name, value in facts.items() if value}
 
 
-def _confirmed(confirmation: "Confirmation | None", is_current: bool, record: "StudyRecord") -> str:
+def _confirmed(confirmation: ConfirmedTrial | None, is_current: bool, record: StudyRecord) -> str:
     if confirmation is None:
         return _NOT_CONFIRMED
     error = "" if confirmation.stderr is None else f" ± {number(confirmation.stderr)}"
@@ -138,7 +136,7 @@ def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _best_trials(cell: "StudyCell") -> Table:
+def _best_trials(cell: StudyCell) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), title="best trials", title_justify="left")
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column(cell.record.metric, justify="right", no_wrap=True)
@@ -162,7 +160,7 @@ def _print_importances(importances: Mapping[str, float] | str, console: Console)
         console.print(f"  {name:<{length}}  {100 * share:3.0f} %  {'━' * round(30 * share)}")
 
 
-def _print_failed(record: "StudyRecord", console: Console) -> None:
+def _print_failed(record: StudyRecord, console: Console) -> None:
     failed = [trial for trial in record.trials if trial.state == "failed"]
     if failed:
         last = f", the last {_LAST_FAILED}" if len(failed) > _LAST_FAILED else ""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from optuna import Study, load_study
 from optuna.storages import BaseStorage
@@ -15,7 +16,7 @@ from mavrl.search.storage import open_storage
 
 
 @dataclass(frozen=True)
-class Confirmation:
+class ConfirmedTrial:
     """A trial that was run again on seeds that its search did not use.
 
     Args:
@@ -23,7 +24,7 @@ class Confirmation:
         value: mean of the searched metric.
         stderr: of that mean; None for a single seed.
         seeds: of the replicates.
-        final: numbers per replicate, by metric.
+        final: numbers per replicate, by metric, without the replicates that failed.
         run_directory: where it ran.
     """
 
@@ -52,7 +53,7 @@ class StudyCell:
         return study_record(self.study)
 
     @cached_property
-    def confirmation(self) -> Confirmation | None:
+    def confirmation(self) -> ConfirmedTrial | None:
         """The last one, which may be of a trial that is no longer the best."""
         return read_confirmation(self.folder)
 
@@ -64,21 +65,11 @@ class StudyCell:
 
     def values(self, trial: TrialRecord) -> dict[str, list[float]]:
         """Numbers per replicate, by metric, of a completed trial, without the replicates that failed."""
-        failed = self._failed_replicates(trial)
-        kept = {name: [x for k, x in enumerate(final) if k not in failed] for name, final in trial.final.items()}
-        return {name: values for name, values in kept.items() if values}
+        return _without_failed(trial.final, self.folder, trial.run_directory)
 
     def directory(self, trial: TrialRecord) -> Path | None:
-        """Where a trial ran, also when the study has been moved since."""
-        if trial.run_directory is None:
-            return None
-        stored, beside = Path(trial.run_directory), self.folder / Path(trial.run_directory).name
-        return beside if beside.is_dir() and not stored.is_dir() else stored
-
-    def _failed_replicates(self, trial: TrialRecord) -> list[int]:
-        directory = self.directory(trial)
-        metrics = read_json(directory / "metrics.json") if directory is not None else None
-        return metrics.get("failed_replicates", []) if isinstance(metrics, dict) else []
+        """Where a trial ran."""
+        return _found(self.folder, trial.run_directory)
 
 
 def find_cells(
@@ -125,20 +116,37 @@ def study_names(root: Path, storage: str | None = None) -> list[str]:
     return sorted({path.parts[-4] for path in root.glob("*/*/*/journal.log")})
 
 
-def read_confirmation(folder: Path) -> Confirmation | None:
+def read_confirmation(folder: Path) -> ConfirmedTrial | None:
     """What confirmed.json in a cell's folder says; None when there is none or it is damaged."""
-    content = read_json(folder / "confirmed.json")
+    content: Any = read_json(folder / "confirmed.json")
     try:
-        return Confirmation(
+        return ConfirmedTrial(
             content["trial"],
             content["value"],
             content.get("stderr"),
             tuple(content["seeds"]),
-            content["final"],
+            _without_failed(content["final"], folder, content.get("run_directory")),
             content.get("run_directory"),
         )
     except (KeyError, TypeError, AttributeError):
         return None
+
+
+def _without_failed(final: dict[str, list[float]], folder: Path, run_directory: str | None) -> dict[str, list[float]]:
+    """Numbers per replicate without those that the run says have failed."""
+    directory = _found(folder, run_directory)
+    metrics = read_json(directory / "metrics.json") if directory is not None else None
+    failed = metrics.get("failed_replicates", []) if isinstance(metrics, dict) else []
+    kept = {name: [x for k, x in enumerate(values) if k not in failed] for name, values in final.items()}
+    return {name: values for name, values in kept.items() if values}
+
+
+def _found(folder: Path, run_directory: str | None) -> Path | None:
+    """Where a run is, also when the study has been moved since, or is read from elsewhere."""
+    if run_directory is None:
+        return None
+    stored, beside = Path(run_directory), folder / Path(run_directory).name
+    return beside if beside.is_dir() and not stored.is_dir() else stored
 
 
 def _places(root: Path, study: str, storage: str | None) -> dict[tuple[str, str], Callable[[], BaseStorage]]:

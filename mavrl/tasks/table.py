@@ -88,8 +88,8 @@ def _of_runs(config: DictConfig) -> "ResultTable":
     if not pooled:
         allowed = remark if several else "there is no completed run that the command line asks for"
         raise ConfigurationError("paths.runs", root, allowed)
-    protocols = {cell.result.env: cell.protocol for cell in pooled}
-    seeds = {cell.result.env: seeds_in_words(cell.seeds) for cell in pooled}
+    protocols = {(cell.result.env, cell.result.modality): cell.protocol for cell in pooled}
+    seeds = {(cell.result.env, cell.result.modality): seeds_in_words(cell.seeds) for cell in pooled}
     caption = [*runs_caption(str(root), protocols, seeds), *([remark] if several else [])]
     return _with_legend([cell.result for cell in pooled], True, caption)
 
