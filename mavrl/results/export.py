@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mavrl.results.files import replacing
 from mavrl.results.index import Run
+from mavrl.results.leaves import leaves
 from mavrl.results.overview import relative
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def row_of(run: Run, root: Path) -> dict[str, Any]:
         "state": run.state,
         **{key: run.status.get(key) for key in ("started", "ended", "seconds", "error")},
         **choices,
-        **_leaves(settings, ""),
+        **{key: value for key, value in leaves(settings).items() if not key.endswith("_target_")},
         "overrides": " ".join(run.config.get("overrides", [])),
     }
     for name, mean in run.metrics.get("mean", {}).items():
@@ -103,13 +104,3 @@ def _are_numbers(values: list[Any]) -> bool:
 
 def _text(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else json.dumps(value)
-
-
-def _leaves(node: dict[str, Any], prefix: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in node.items():
-        if isinstance(value, dict) and value:
-            found.update(_leaves(value, f"{prefix}{key}."))
-        elif key != "_target_":
-            found[f"{prefix}{key}"] = value
-    return found

@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mavrl.errors import ConfigurationError
 from mavrl.results.directions import Direction
 from mavrl.results.files import read_json
+from mavrl.results.leaves import leaves
 from mavrl.results.run_directory import acquire
 from mavrl.search.record import ASKED, IDENTITY, StudyRecord, study_record
 from mavrl.search.space import SearchSpace
@@ -249,19 +250,13 @@ def _open(plan: Plan, storage: BaseStorage) -> optuna.Study:
 
 def _refuse_another(name: str, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
     for key in ("direction", "metric", "space", "fixed"):
-        before, now = _flat(stored.get(key)), _flat(wanted[key])
+        before, now = leaves({key: stored.get(key)}), leaves({key: wanted[key]})
         changed = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
         if changed:
-            what = "; ".join(f"{f'{key} {k}'.strip()} was {before.get(k)}, now {now.get(k)}" for k in changed[:3])
+            what = "; ".join(f"{k.replace('.', ' ', 1)} was {before.get(k)}, now {now.get(k)}" for k in changed[:3])
             more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
             allowed = f"exists and searches for something else ({what}{more}); choose another study=<name>"
             raise ConfigurationError("study", name, allowed)
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {prefix: value}
-    return {k: v for key, child in value.items() for k, v in _flat(child, f"{prefix}.{key}".lstrip(".")).items()}
 
 
 def _seed(seed: int, number: int) -> int:

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution
 
 from mavrl.errors import ConfigurationError
+from mavrl.results.leaves import leaves
 from mavrl.search.metric import direction_of
 from mavrl.search.space import SearchSpace
 from mavrl.search.study import Plan
@@ -35,7 +36,7 @@ def plan_of(
     if unknown:
         raise ConfigurationError("search.space", unknown[0], "is not a key of the configuration")
     searched = {*settings, *(f"feedback.{kind}.n_samples" for kind in space.kinds)}
-    everything = flat({**scientific(config), "feedback": OmegaConf.to_container(config.feedback, resolve=True)})
+    everything = leaves({**scientific(config), "feedback": OmegaConf.to_container(config.feedback, resolve=True)})
     kept = {f"feedback.{kind}." for kind in config.modality.active}
     return Plan(
         study,
@@ -72,13 +73,6 @@ def study_folder(config: DictConfig, study: str) -> Path:
 def journal_of(config: DictConfig, study: str) -> str:
     """The storage of a cell: its own journal file, unless a database or a file is configured."""
     return config.search.storage or str(study_folder(config, study) / "journal.log")
-
-
-def flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with keys joined by dots."""
-    if not isinstance(value, dict):
-        return {prefix: value}
-    return {k: v for key, child in value.items() for k, v in flat(child, f"{prefix}.{key}".lstrip(".")).items()}
 
 
 def _exists(config: DictConfig, key: str) -> bool:

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from mavrl.results.filters import matching, read_filters
 from mavrl.results.index import Run, find_runs
-from mavrl.sweep.plans import flat
+from mavrl.results.leaves import leaves
 
 _GROUPS = ("env", "modality", "model", "optim", "trainer", "policy")
 _TO_RETRY = ("failed", "interrupted")
@@ -22,7 +22,7 @@ def overrides_of(config: Mapping[str, Any]) -> list[str]:
     """
     groups = [f"{name}={config['choices'][name]}" for name in _GROUPS]
     values = {key: value for key, value in config.items() if key not in ("choices", "overrides", "evaluation_episodes")}
-    settings = {key: value for key, value in flat(values).items() if not key.endswith("._target_")}
+    settings = {key: value for key, value in leaves(values).items() if not key.endswith("._target_")}
     if "evaluation_episodes" in config:
         settings["evaluation.episodes"] = config["evaluation_episodes"]
     return groups + [f"++{key}={_written(value)}" for key, value in settings.items()]

@@ -82,25 +82,29 @@ class RunsSweeper(Sweeper):
 
     def _conclude(self, jobs: list[ComposedJob], failures: list[Failure]) -> None:
         if not failures:
-            print(f"{len(jobs)} runs are finished")
+            print(f"finished: {_number(len(jobs))}")
             return
-        print(f"{len(failures)} of {len(jobs)} runs failed; the same command tries them again:")
+        summary = f"{len(failures)} of {_number(len(jobs))} failed"
+        print(f"{summary}; the same command tries them again:")
         lines = []
         for job, error in failures:
             stored = (read_json(job.directory / "status.json") or {}).get("error")
             text = " ".join(str(stored or f"{type(error).__name__}: {error}").split())
             lines.append(f"{job.directory}: {text}")
             print(f"  {lines[-1]}")
-        summary = f"{len(failures)} of {len(jobs)} runs failed"
         Notices.of(self._config).post("\n".join([summary, *lines[:_NAMED]]))
         raise MavrlError(summary)
+
+
+def _number(runs: int) -> str:
+    return f"{runs} run{'' if runs == 1 else 's'}"
 
 
 def _announce(jobs: list[ComposedJob], todo: list[ComposedJob], left_out: dict[str, int]) -> None:
     finished = len(jobs) - len(todo)
     parts = [f"{len(todo)} to do", *([f"{finished} finished before"] if finished else [])]
     parts += [f"{count} left out by skip.{rule}" for rule, count in left_out.items()]
-    print(f"{len(jobs)} runs: {', '.join(parts)}", flush=True)
+    print(f"{_number(len(jobs))}: {', '.join(parts)}", flush=True)
 
 
 def _record(root: Path, jobs: list[ComposedJob]) -> None:

@@ -15,6 +15,7 @@ CONF = Path(__file__).parents[2] / "conf"
 ENVS, MODALITIES, EXPERIMENTS = (
     sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("env", "modality", "experiment")
 )
+STUDIES = ["equal_budget", "fixed_allocation"]  # experiments of many searches, which change no run
 CONTROL = ["acrobot_v1", "cartpole_v1", "lunar_lander_v3"]
 KINDS = {"p": "preference", "d": "demonstration", "r": "rating", "s": "stop"}
 PUBLISHED = sorted(cell for cell in published_cells() if cell[0] in CONTROL)
@@ -54,7 +55,36 @@ def test_every_modality_composes_with_every_environment_and_experiment(modality:
         check(config)
         assert active_kinds(config) == [KINDS[letter] for letter in modality]
         hashes.add(config_hash(config))
-    assert len(hashes) == len(ENVS) * len(EXPERIMENTS)
+    assert len(hashes) == len(ENVS) * len(set(EXPERIMENTS) - set(STUDIES))
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_study_is_of_the_published_cells_with_the_paper_s_runs(study: str, composed: Any) -> None:
+    config = composed(f"experiment={study}")
+    assert {(env, modality) for env in config.cells.env for modality in config.cells.modality} == {
+        *published_cells(), ("grid_sparse", "ds")
+    }  # fmt: skip
+    assert config.study == study
+    assert config_hash(config) == config_hash(composed("experiment=paper"))
+
+
+@pytest.mark.parametrize(("env", "budget", "cap"), [("grid_trap", 64, 16), ("lunar_lander_v3", 256, 32)])
+def test_budgets_of_an_environment(env: str, budget: int, cap: int, composed: Any) -> None:
+    assert composed(f"env={env}").search.budget == budget
+    assert composed(f"env={env}").search.caps.demonstration == cap
+    assert composed(f"env={env}", f"search.budgets.{env}=7").search.budget == 7
+    assert composed("env=grid_path").search.budget == 64
+
+
+@pytest.mark.parametrize("experiment", ["paper", "reference"])
+@pytest.mark.parametrize("env", ["grid_trap", "cartpole_v1"])
+def test_every_key_of_a_search_space_is_one_of_the_configuration(env: str, experiment: str, composed: Any) -> None:
+    config = composed(f"env={env}", f"experiment={experiment}")
+    keys = [key for key, distribution in config.search.space.items() if distribution is not None]
+    assert len(keys) >= 3
+    for key in keys:
+        parent, _, name = key.rpartition(".")
+        assert name in OmegaConf.select(config, parent), key
 
 
 @pytest.mark.parametrize("env", CONTROL)

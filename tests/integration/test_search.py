@@ -1,0 +1,303 @@
+"""Searches as processes: budgets, continuing, several at once, failures, notices, confirmation, and kills."""
+
+import json
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mavrl.search.record import StudyRecord, read_studies
+from mavrl.search.storage import open_storage
+
+pytestmark = pytest.mark.integration
+
+SMALL = ("env.size=4", "env.max_steps=30", "replicates=2", "trainer.max_epochs=2", "trainer.passes_per_epoch=5")
+SEARCH = ("-m", "hydra/sweeper=optuna", "study=mine", "search.budget=40")
+
+
+def study(app: Any, place: str = "studies/mine/grid_trap/pdrs/journal.log") -> StudyRecord:
+    path = place if "://" in place else str(app.directory / place)
+    (found,) = read_studies(open_storage(path))
+    return found
+
+
+@pytest.fixture(scope="module")
+def searched(app: Any) -> Any:
+    app.settings = SMALL
+    return app(*SEARCH, "search.n_trials=6")
+
+
+def test_the_budget_is_divided_and_the_settings_are_searched(searched: Any, app: Any) -> None:
+    assert searched.status == 0, searched.err
+    found = study(app)
+    assert [trial.state for trial in found.trials] == ["completed"] * 6
+    for trial in found.trials:
+        assert sum(trial.n_samples.values()) == 40
+        assert trial.n_samples["demonstration"] <= 16
+        metrics = json.loads((app.directory / str(trial.run_directory) / "metrics.json").read_text())
+        assert metrics["n_samples"] == trial.n_samples
+        assert trial.value == metrics["mean"]["regret"]
+        assert trial.final == metrics["final"]
+        config = json.loads((app.directory / str(trial.run_directory) / "config.json").read_text())
+        assert config["optim"]["lr"] == pytest.approx(trial.params["optim.lr"])
+    assert len({trial.params["optim.lr"] for trial in found.trials}) == 6
+    assert len(list(app.directory.glob("studies/mine/*/*/*/reward_model"))) == 3
+    assert searched.out.splitlines()[-1].startswith("study mine/grid_trap/pdrs: 6 trials; best regret")
+
+
+def test_the_same_name_goes_on(searched: Any, app: Any) -> None:
+    before = study(app)
+    again = app(*SEARCH, "search.n_trials=6")
+    assert again.status == 0
+    assert study(app) == before
+    more = app(*SEARCH, "search.n_trials=8")
+    assert "6 of them there" in more.out
+    assert study(app).trials[:6] == before.trials
+    assert len(study(app).trials) == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("search.metric=normalized_return",), "error: study=mine/grid_trap/pdrs: exists and searches for something"),
+        (
+            ("search.budget=41",),
+            "error: study=mine/grid_trap/pdrs: exists and searches for something else (space budget",
+        ),
+        (
+            ("seed=5",),
+            "error: study=mine/grid_trap/pdrs: exists and searches for something else (fixed seed was 0, now 5",
+        ),
+        (
+            ("optim.lr=0.1",),
+            "error: study=mine/grid_trap/pdrs: exists and searches for something else (space parameters",
+        ),
+        (
+            ("hydra.sweeper.direction=maximize",),
+            "error: hydra.sweeper.direction=maximize: search.metric=regret is to mini",
+        ),
+        (("search.metric=mean_return",), "error: search.metric=mean_return: must be one of"),
+        (("search.metric=bound", "model.objective=weighted"), "error: search.metric=bound: model.objective=weighted"),
+        (("search.n_trials=0",), "error: search.n_trials=0: must be a whole number"),
+        (("search.budget=0",), "error: search.budget=0: must be a whole number"),
+        (("+search.space.optim.nothing=interval(0,1)",), "error: "),
+        (("env.size=2",), "error: env.size=2: must be a whole number"),
+        (("task=evaluate",), "error: task=evaluate: a search runs trials of task=train"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_in_one_line(
+    searched: Any, app: Any, arguments: tuple[str, ...], said: str
+) -> None:
+    before = study(app)
+    refused = app(*(word for word in SEARCH if word.partition("=")[0] not in {a.partition("=")[0] for a in arguments}),
+                  *arguments)  # fmt: skip
+    assert refused.status == 2, refused.err
+    assert refused.err.startswith(said), refused.err
+    assert len(refused.err.strip().splitlines()) == 1
+    assert study(app) == before
+
+
+def test_only_settings_or_only_the_budget(app: Any, searched: Any) -> None:
+    fixed = app("-m", "hydra/sweeper=optuna", "search=fixed", "search.n_trials=2", "search.metric=bound", "study=f")
+    assert fixed.status == 0, fixed.err
+    record = study(app, "studies/f/grid_trap/pdrs/journal.log")
+    assert (record.metric, record.direction, record.budget) == ("bound", "maximize", None)
+    assert {tuple(trial.n_samples.values()) for trial in record.trials} == {(64, 1, 64, 256)}
+    assert set(record.trials[0].params) == {"optim.lr", "model.hidden_sizes", "model.prior.hyperprior_rate"}
+    budget = app("-m", "hydra/sweeper=optuna", "search=budget", "search.n_trials=2", "study=b", "modality=pr")
+    assert budget.status == 0, budget.err
+    record = study(app, "studies/b/grid_trap/pr/journal.log")
+    assert set(record.trials[0].params) == {"share.preference", "share.rating"}
+    assert {sum(trial.n_samples.values()) for trial in record.trials} == {64}
+
+
+def test_a_search_over_what_the_command_line_says_in_a_database_by_hydra_s_names(app: Any, searched: Any) -> None:
+    place = f"sqlite:///{app.directory / 'x.db'}"
+    done = app("-m", "hydra/sweeper=optuna", "search=budget", "modality=d", "optim.lr=interval(0.01,0.02)",
+               f"hydra.sweeper.storage={place}", "hydra.sweeper.study_name=named", "hydra.sweeper.n_trials=3",
+               "hydra.sweeper.n_jobs=2", "hydra.sweeper.direction=minimize")  # fmt: skip
+    assert done.status == 0, done.err
+    record = study(app, place)
+    assert record.name == "named/grid_trap/d"
+    assert set(record.trials[0].params) == {"optim.lr"}
+    assert all(0.01 <= trial.params["optim.lr"] <= 0.02 for trial in record.trials)
+    assert {trial.n_samples["demonstration"] for trial in record.trials} == {16}
+
+
+def test_cells_are_searched_each_in_its_own_study(app: Any, searched: Any) -> None:
+    done = app("-m", "experiment=equal_budget", "env=grid_trap,grid_sparse", "modality=p,pr", "search.n_trials=2")
+    assert done.status == 0, done.err
+    journals = sorted(app.directory.glob("studies/equal_budget/*/*/journal.log"))
+    assert [path.parts[-3:-1] for path in journals] == [
+        ("grid_sparse", "p"), ("grid_sparse", "pr"), ("grid_trap", "p"), ("grid_trap", "pr")
+    ]  # fmt: skip
+    assert all(read_studies(open_storage(str(path)))[0].count("completed") == 2 for path in journals)
+
+
+def test_searches_share_their_studies(app: Any, searched: Any) -> None:
+    done = app("-m", "hydra/sweeper=optuna", "study=shared", "search.n_trials=7", "search.workers=2")
+    assert done.status == 0, done.err
+    record = study(app, "studies/shared/grid_trap/pdrs/journal.log")
+    assert [trial.state for trial in record.trials] == ["completed"] * 7
+    spans = sorted((trial.started, trial.ended) for trial in record.trials)
+    assert any(later[0] < earlier[1] for earlier, later in zip(spans, spans[1:], strict=False))  # at the same time
+
+
+def test_failed_trials_are_recorded_and_not_fatal_unless_all_fail(app: Any, searched: Any) -> None:
+    some = app("-m", "hydra/sweeper=optuna", "study=some", "search.n_trials=6", "env.layout=trap,nope")
+    assert some.status == 0, some.err
+    record = study(app, "studies/some/grid_trap/pdrs/journal.log")
+    assert record.count("failed") >= 1
+    assert record.count("completed") >= 1
+    assert record.count("failed") + record.count("completed") == 6
+    assert all("env.layout=nope" in str(trial.error) for trial in record.trials if trial.state == "failed")
+    every = app("-m", "hydra/sweeper=optuna", "study=every", "search.n_trials=30", "env.layout=nope")
+    assert every.status == 1
+    assert "every trial of every/grid_trap/pdrs failed" in every.err
+    assert len(study(app, "studies/every/grid_trap/pdrs/journal.log").trials) == 10
+
+
+def test_the_best_trial_is_confirmed_on_fresh_seeds(searched: Any, app: Any, snapshot: Any) -> None:
+    confirmed = app("task=confirm", "study=mine", "task.replicates=3", tiny=False)
+    assert confirmed.status == 0, confirmed.err
+    content = json.loads((app.directory / "studies/mine/grid_trap/pdrs/confirmed.json").read_text())
+    best = study(app).best
+    assert best is not None
+    assert (content["trial"], content["searched"]) == (best.number, best.value)
+    assert content["seeds"] == [2, 3, 4]
+    run = app.directory / content["run_directory"]
+    trial, fresh = (json.loads((p / "config.json").read_text()) for p in (app.directory / str(best.run_directory), run))
+    ignored = ("seed", "replicates", "overrides", "choices")
+    assert {k: v for k, v in trial.items() if k not in ignored} == {k: v for k, v in fresh.items() if k not in ignored}
+    assert (fresh["seed"], fresh["replicates"]) == (2, 3)
+    assert content["final"] == json.loads((run / "metrics.json").read_text())["final"]
+    before = snapshot(run)
+    assert app("task=confirm", "study=mine", "task.replicates=3", tiny=False).status == 0
+    assert snapshot(run) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("study=nope",), "error: study=nope: has no such cell; studies here are"),
+        (("study=mine", "modality=p"), "error: study=mine: has no such cell"),
+        (("study=mine", "task.seed=1"), "error: task.seed=1: the search used the seeds 0 to 1"),
+    ],
+)
+def test_what_cannot_be_confirmed(searched: Any, app: Any, arguments: tuple[str, ...], said: str) -> None:
+    refused = app("task=confirm", *arguments, tiny=False)
+    assert refused.status == 2
+    assert refused.err.startswith(said)
+
+
+# Notices --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def webhook() -> Iterator[tuple[str, list[str]]]:
+    """A server that keeps what is posted to it."""
+    texts: list[str] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            texts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/hook", texts
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_webhook_is_told_of_a_better_trial_the_end_and_failures(app: Any, searched: Any, webhook: Any) -> None:
+    url, texts = webhook
+    arguments = ("-m", "hydra/sweeper=optuna", "study=told", "search.n_trials=6", "env.layout=trap,nope")
+    assert app(*arguments, f"notify.url={url}").status == 0
+    record = study(app, "studies/told/grid_trap/pdrs/journal.log")
+    values = [trial.value for trial in record.trials if trial.value is not None]
+    better = sum(value < min(values[:k], default=float("inf")) for k, value in enumerate(values))
+    assert sum("is the best so far: regret" in text for text in texts) == better
+    assert sum("failed: ConfigurationError: env.layout=nope" in text for text in texts) == record.count("failed")
+    assert texts[-1].startswith("study told/grid_trap/pdrs: ")
+    del texts[:]
+    assert app("-m", "env.layout=trap,nope", "paths.runs=told", MAVRL_NOTIFY_URL=url).status == 1
+    (text,) = texts
+    assert text.startswith("1 of 2 runs failed\ntold/grid_trap/pdrs/")
+
+
+def test_a_webhook_that_does_not_answer_ends_nothing(app: Any, searched: Any) -> None:
+    done = app("-m", "hydra/sweeper=optuna", "study=deaf", "search.n_trials=1", "notify.url=http://127.0.0.1:9/x")
+    assert done.status == 0
+    assert study(app, "studies/deaf/grid_trap/pdrs/journal.log").count("completed") == 1
+
+
+# Kills ----------------------------------------------------------------------------------------------------------------
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(stat.parent.name))
+    return found
+
+
+def _kill(pid: int) -> None:
+    try:
+        import os
+
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["batches", "workers"])
+def test_a_study_survives_kills_at_random_moments(fresh_app: Any, mode: str) -> None:
+    """Of the sweep, and of workers and the jobs in them: no finished trial is lost, and all are there in the end."""
+    fresh_app.settings = SMALL
+    how = ("search.workers=2",) if mode == "workers" else ("hydra/launcher=local",)
+    arguments = (*SEARCH, "search.n_trials=24", *how)
+    moments, journal = random.Random(mode), fresh_app.directory / "studies/mine/grid_trap/pdrs/journal.log"
+    finished: dict[int, Any] = {}
+    kills = 0
+    while kills < 10:
+        search = fresh_app.start(*arguments)
+        time.sleep(moments.uniform(1, 9))
+        children = _children(search.pid)
+        whom = moments.choice(["sweep", "worker", "worker"])
+        if whom == "worker" and children:
+            _kill(moments.choice(children))
+            time.sleep(moments.uniform(0.5, 3))
+        _kill(search.pid)
+        kills += 1 + (whom == "worker" and bool(children))
+        search.communicate()
+        if journal.exists() and journal.stat().st_size:
+            now = {trial.number: trial for trial in study(fresh_app).trials if trial.state == "completed"}
+            assert all(now.get(number) == trial for number, trial in finished.items())
+            finished = now
+    last = fresh_app(*arguments)
+    assert last.status == 0, last.err
+    record = study(fresh_app)
+    assert [trial.state for trial in record.trials] == ["completed"] * 24
+    assert all(record.trials[number] == trial for number, trial in finished.items())
+    assert all((fresh_app.directory / str(t.run_directory) / "metrics.json").exists() for t in record.trials)
+    assert len(list(fresh_app.directory.glob("studies/mine/*/*/*/reward_model/weights.safetensors"))) == 3
