@@ -1,5 +1,6 @@
 """Searches as processes: budgets, continuing, several at once, failures, notices, confirmation, and kills."""
 
+import itertools
 import json
 import random
 import signal
@@ -146,7 +147,7 @@ def test_searches_share_their_studies(app: Any, searched: Any) -> None:
     record = study(app, "studies/shared/grid_trap/pdrs/journal.log")
     assert [trial.state for trial in record.trials] == ["completed"] * 7
     spans = sorted((trial.started, trial.ended) for trial in record.trials)
-    assert any(later[0] < earlier[1] for earlier, later in zip(spans, spans[1:], strict=False))  # at the same time
+    assert any(later[0] < earlier[1] for earlier, later in itertools.pairwise(spans))  # at the same time
 
 
 def test_failed_trials_are_recorded_and_not_fatal_unless_all_fail(app: Any, searched: Any) -> None:

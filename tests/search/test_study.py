@@ -189,9 +189,7 @@ def test_a_run_without_the_metric_is_a_failed_trial(make: Any, run: Any) -> None
 
 
 @pytest.mark.parametrize(("metric", "direction"), [("regret", "minimize"), ("normalized_return", "maximize")])
-def test_only_the_best_keep_their_weights(
-    make: Any, run: Any, tmp_path: Path, metric: str, direction: str
-) -> None:
+def test_only_the_best_keep_their_weights(make: Any, run: Any, tmp_path: Path, metric: str, direction: str) -> None:
     search = make(metric=metric, direction=direction)
     finish(search, run)
     best = {trial.number for trial in search.record.ranked()[:2]}
