@@ -101,18 +101,20 @@ def test_a_cancelled_job_leaves_the_others_alone(fresh_app: Any) -> None:
     assert read_json(status)["state"] in ("running", "interrupted")  # never failed, for it was not
 
 
-def test_jobs_go_on_without_the_launcher_and_the_same_command_waits_for_them(fresh_app: Any) -> None:
+def test_jobs_go_on_without_the_launcher_and_are_not_repeated(fresh_app: Any) -> None:
     runs = fresh_app.directory / "runs"
     arguments = (*SLURM, "modality=p", *SHORT)
     sweep = fresh_app.start(*arguments)
     _wait(lambda: _checkpointed(runs, "p"), sweep)
     sweep.send_signal(signal.SIGKILL)
     sweep.communicate()
+    (path,) = runs.glob("*/p/*/status.json")
+    begun = read_json(path)
     again = fresh_app(*arguments)
     assert again.status == 0, again.err
-    assert set(_results(runs)) == {"p"}
-    logs = "".join(path.read_text() for path in runs.glob(".submitit/*/*_log.out"))
-    assert "another process is at work in" in logs
+    ended = read_json(path)
+    assert ended["state"] == "completed"
+    assert (ended["pid"], ended["started"]) == (begun["pid"], begun["started"])
 
 
 @pytest.mark.parametrize("times", [0, 1])
