@@ -20,6 +20,7 @@ from mavrl.sweep.cells import split_cells, with_cells
 from mavrl.sweep.combinations import ComposedJob, combinations, compose, compose_all
 from mavrl.sweep.jobs import failure_of
 from mavrl.sweep.notices import Notices
+from mavrl.sweep.workers import run_searches
 
 _SAMPLERS = ("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*")
 _GIVE_UP_AFTER = 10  # trials of a cell, when none of them has succeeded
@@ -90,9 +91,6 @@ class SearchSweeper(Sweeper):
         """
         if self._config.task.name != "train":
             raise ConfigurationError("task", self._config.task.name, "a search runs trials of task=train")
-        if self._config.search.workers > 1 and not self._config.dry_run:
-            self._check_all(arguments)
-            return self._share(arguments)
         cells, left_out = self._cells(arguments)
         if self._config.dry_run:
             for job, plan in cells:
@@ -100,7 +98,12 @@ class SearchSweeper(Sweeper):
             print(f"{len(cells)} searches, {sum(plan.total for _, plan in cells)} trials; {_omitted(left_out)}")
             return []
         with contextlib.ExitStack() as opened:
-            return self._search([opened.enter_context(self._open(job, plan)) for job, plan in cells])
+            searches = [opened.enter_context(self._open(job, plan)) for job, plan in cells]
+            if self._config.search.workers == 1:
+                return self._search(searches)
+            run_searches(self._launcher, self._config, arguments)
+            _conclude(searches)
+            return []
 
     # The cells of a command ------------------------------------------------------------------------------------------
 
@@ -130,12 +133,6 @@ class SearchSweeper(Sweeper):
             settings = {**create_params_from_overrides(lines)[0], **distributions}
             cells.append((job, plan_of(job.config, self._config.study, settings, fixed, self._asked_direction())))
         return cells, left_out
-
-    def _check_all(self, arguments: list[str]) -> None:
-        """Open every study once, so that what cannot work is refused before workers are started."""
-        for job, plan in self._cells(arguments)[0]:
-            with self._open(job, plan):
-                pass
 
     def _asked_direction(self) -> str | None:
         return None if self._direction is None else str(getattr(self._direction, "name", self._direction))
@@ -187,14 +184,6 @@ class SearchSweeper(Sweeper):
             if cell.hopeless is None:
                 batch += [(cell, taken) for taken in cell.search.take(count - len(batch))]
         return batch
-
-    # Several searches at once ----------------------------------------------------------------------------------------
-
-    def _share(self, arguments: list[str]) -> list[Any]:
-        from mavrl.sweep.workers import run_searches
-
-        run_searches(self._launcher, self._config, arguments)
-        return []
 
 
 def _planned(job: ComposedJob, plan: Any) -> str:
