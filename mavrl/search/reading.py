@@ -14,6 +14,8 @@ from mavrl.results.files import read_json
 from mavrl.search.record import IDENTITY, StudyRecord, TrialRecord, study_record
 from mavrl.search.storage import open_storage
 
+_DEEPEST = 3  # parts of a study's name that are looked for
+
 
 @dataclass(frozen=True)
 class ConfirmedTrial:
@@ -113,7 +115,8 @@ def study_names(root: Path, storage: str | None = None) -> list[str]:
     """The studies that there are."""
     if storage is not None:
         return sorted({name.rsplit("/", 2)[0] for name in _names(_open(storage)) if name.count("/") >= 2})
-    return sorted({path.parts[-4] for path in root.glob("*/*/*/journal.log")})
+    depths = ("*/" * depth + "journal.log" for depth in range(3, _DEEPEST + 3))
+    return sorted({str(path.relative_to(root).parents[2]) for depth in depths for path in root.glob(depth)})
 
 
 def read_confirmation(folder: Path) -> ConfirmedTrial | None:

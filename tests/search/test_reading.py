@@ -52,14 +52,15 @@ def _confirm(folder: Path, trial: int, **more: Any) -> None:
 
 
 def test_cells_are_found_by_study_environment_and_subset(make: Callable, tmp_path: Path) -> None:
-    for name in ("one/grid_trap/p", "one/grid_trap/pd", "one/grid_cliff/p", "one2/grid_trap/p"):
+    for name in ("one/grid_trap/p", "one/grid_trap/pd", "one/grid_cliff/p", "one2/grid_trap/p", "deep/er/grid_trap/p"):
         make(name, [1.0])
     root = tmp_path / "studies"
 
     def found(**asked: Any) -> list[str]:
         return sorted(cell.record.name for cell in find_cells(root, "one", **asked))
 
-    assert study_names(root) == ["one", "one2"]
+    assert study_names(root) == ["deep/er", "one", "one2"]
+    assert [cell.record.name for cell in find_cells(root, "deep/er")] == ["deep/er/grid_trap/p"]
     assert found() == ["one/grid_cliff/p", "one/grid_trap/p", "one/grid_trap/pd"]
     assert found(env="grid_trap") == ["one/grid_trap/p", "one/grid_trap/pd"]
     assert found(modality="p") == ["one/grid_cliff/p", "one/grid_trap/p"]
