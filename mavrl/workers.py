@@ -32,10 +32,10 @@ class Workers:
             done: Future[Result] = Future()
             done.set_result(function(*arguments))
             return done
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
-            self._pool = ProcessPoolExecutor(self.count, context, initializer=_begin)
-        with _preemption_blocked():  # a process that is started in here keeps it blocked
+        with _preemption_blocked():  # the processes that are started in here keep it blocked
+            if self._pool is None:
+                context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+                self._pool = ProcessPoolExecutor(self.count, context, initializer=_begin)
             return self._pool.submit(function, *arguments)
 
     def map(self, function: Callable[..., Result], calls: Sequence[tuple[Any, ...]]) -> list[Result]:

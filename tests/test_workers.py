@@ -16,7 +16,7 @@ import torch
 
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError
-from mavrl.workers import Workers, workers
+from mavrl.workers import Workers, cores, workers
 
 # Functions of the standard library: a worker process cannot import those of a test.
 
@@ -55,6 +55,13 @@ class TestOneProcess:
 
 
 class TestManyProcesses:
+    @pytest.mark.slow
+    def test_preemption_of_the_job_does_not_reach_them(self):
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        with workers(2) as pool:
+            assert pool.map(signal.raise_signal, [(signal.SIGUSR2,), (signal.SIGUSR2,)]) == [None, None]
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
     def test_a_single_call_runs_here(self):
         assert Workers(8).map(os.getpid, [()]) == [os.getpid()]
 
@@ -169,3 +176,18 @@ def test_an_error_of_the_configuration_can_be_sent_between_processes() -> None:
     twin = pickle.loads(pickle.dumps(error))
     assert type(twin) is ConfigurationError
     assert (str(twin), twin.key, twin.value, twin.allowed) == (str(error), error.key, error.value, error.allowed)
+
+
+@pytest.mark.parametrize(
+    ("granted", "expected"),
+    [({}, 64), ({"SLURM_CPUS_ON_NODE": "8"}, 8), ({"SLURM_CPUS_PER_TASK": "2", "SLURM_CPUS_ON_NODE": "8"}, 2)],
+)
+def test_a_scheduler_may_grant_fewer_cores_than_there_are(
+    granted: dict[str, str], expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in granted.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    assert cores() == expected
