@@ -12,6 +12,11 @@ def test_the_outer_quarters_do_not_count() -> None:
     assert low <= mean <= high
 
 
+def test_outliers_move_neither_mean_nor_interval() -> None:
+    mean, (low, high) = interquartile_mean([[1.0, 2.0] * 42 + [1e6] * 16])
+    assert 1 < low < mean < high < 2
+
+
 def test_cells_are_resampled_apart() -> None:
     """Without variation inside the cells there is no uncertainty, however different they are."""
     _, (low, high) = interquartile_mean([[0.0] * 20, [10.0] * 20])
