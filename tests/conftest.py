@@ -1,18 +1,24 @@
 """Shape checks, seeds and a guard against leaked global state, for every test."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import jaxtyping
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig
 
 # Before anything imports mavrl: its shape annotations are checked in tests and only there. As for a
 # type checker, an int will do for a float.
 jaxtyping.install_import_hook("mavrl", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 torch.set_num_threads(1)
+
+CONF = Path(__file__).parents[1] / "conf"
 
 # Set by pytest itself, by torch when its first optimizer is built, and by Stable-Baselines3 when it is imported.
 _IGNORED_VARIABLES = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "PYGAME_HIDE_SUPPORT_PROMPT"}
@@ -65,3 +71,21 @@ def _seeded_and_contained() -> Iterator[None]:
     if leaked:
         _restore(before)
         pytest.fail(f"the test left global state changed: {'; '.join(leaked)}")
+
+
+@pytest.fixture(scope="session")
+def composed() -> Callable[..., DictConfig]:
+    """The configuration that run.py would compose of overrides; one object for all tests, which change copies."""
+    from mavrl.tasks.configuration import register_resolvers
+
+    known: dict[tuple[str, ...], DictConfig] = {}
+    register_resolvers()
+
+    def get(*overrides: str) -> DictConfig:
+        if overrides not in known:
+            GlobalHydra.instance().clear()
+            with initialize_config_dir(str(CONF)):
+                known[overrides] = compose("config", list(overrides))
+        return known[overrides]
+
+    return get

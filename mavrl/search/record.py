@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 IDENTITY = "mavrl"  # the study's attribute that says what is searched
 ASKED = "n_trials"  # the one that says how many trials there are to be
+_DIGITS = 9  # of a metric that differ by more than rounding errors
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,10 @@ class StudyRecord:
         return self.space.get("budget")
 
     def ranked(self) -> list[TrialRecord]:
-        """Completed trials, the best first; of equal ones the earliest."""
+        """Completed trials, the best first; of those that are equal but for rounding errors the earliest."""
         completed = [trial for trial in self.trials if trial.value is not None and trial.state == "completed"]
         sign = 1.0 if self.direction == "minimize" else -1.0
-        return sorted(completed, key=lambda trial: (sign * float(trial.value or 0.0), trial.number))
+        return sorted(completed, key=lambda trial: (round(sign * float(trial.value or 0.0), _DIGITS), trial.number))
 
     @property
     def best(self) -> TrialRecord | None:

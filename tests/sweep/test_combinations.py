@@ -1,0 +1,103 @@
+"""Combinations of a command line, the rules that leave some out, and what is finished."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from mavrl.errors import ConfigurationError
+from mavrl.results.files import write_json
+from mavrl.sweep.cells import chosen, split_cells, with_cells
+from mavrl.sweep.combinations import ComposedJob, combinations, skipping_rule
+
+
+def test_the_last_argument_varies_fastest() -> None:
+    assert combinations(["env=a,b", "seed=range(0,2)", "optim.lr=0.001", "~x"]) == [
+        ["env=a", "seed=0", "optim.lr=0.001", "~x"],
+        ["env=a", "seed=1", "optim.lr=0.001", "~x"],
+        ["env=b", "seed=0", "optim.lr=0.001", "~x"],
+        ["env=b", "seed=1", "optim.lr=0.001", "~x"],
+    ]
+
+
+def test_nothing_asked_is_one_combination() -> None:
+    assert combinations([]) == [[]]
+
+
+def config(**skip: Any) -> Any:
+    return OmegaConf.create({"model": {"q": "planned", "backup": "soft"}, "seed": 3, "skip": skip})
+
+
+@pytest.mark.parametrize(
+    ("rule", "holds"),
+    [
+        ({"model.q": "planned"}, True),
+        ({"model.q": "learned"}, False),
+        ({"model.q": "planned", "model.backup": ["optimal", "soft"]}, True),
+        ({"model.q": "planned", "model.backup": ["optimal"]}, False),
+        ({"seed": [1, 3]}, True),
+        ({"no.such": 1}, False),
+        (None, False),
+    ],
+)
+def test_a_rule_holds_when_all_its_conditions_do(rule: Any, holds: bool) -> None:
+    assert skipping_rule(config(mine=rule)) == ("mine" if holds else None)
+
+
+def test_the_first_rule_that_holds_is_named() -> None:
+    assert skipping_rule(config(a={"seed": 4}, b={"seed": 3}, c={"seed": 3})) == "b"
+
+
+def test_a_rule_that_is_none() -> None:
+    with pytest.raises(ConfigurationError, match=r"skip\.mine=3: must map keys to values"):
+        skipping_rule(config(mine=3))
+
+
+@pytest.mark.parametrize(
+    ("task", "status", "metrics", "finished"),
+    [
+        ("train", {"state": "completed"}, {}, True),
+        ("train", {"state": "running"}, {}, False),
+        ("train", {"state": "failed"}, None, False),
+        ("train", {"state": "completed"}, None, False),
+        ("train", None, None, False),
+        ("data", {"state": "completed"}, {}, False),
+    ],
+)
+def test_what_is_finished(tmp_path: Path, task: str, status: Any, metrics: Any, finished: bool) -> None:
+    for name, content in (("status.json", status), ("metrics.json", metrics)):
+        if content is not None:
+            write_json(tmp_path / "x" / name, content)
+    sweep = {"hydra": {"sweep": {"dir": str(tmp_path), "subdir": "x"}}, "task": {"name": task}}
+    assert ComposedJob([], OmegaConf.create(sweep)).finished == finished
+
+
+CELLS = OmegaConf.create({"cells": {"env": ["a", "b"], "modality": ["p", "d"]}})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "result"),
+    [
+        ([], ["env=a,b", "modality=p,d"]),
+        (["seed=1", "env=b"], ["modality=p,d", "seed=1", "env=b"]),
+        (["env=b", "modality=r,s"], ["env=b", "modality=r,s"]),
+        (["env.size=3"], ["env=a,b", "modality=p,d", "env.size=3"]),
+    ],
+)
+def test_the_command_line_wins_over_the_cells_of_a_study(arguments: list[str], result: list[str]) -> None:
+    assert with_cells(CELLS, arguments) == result
+
+
+def test_without_a_study_there_are_no_cells() -> None:
+    assert with_cells(OmegaConf.create({"cells": {"env": None, "modality": None}}), ["seed=1"]) == ["seed=1"]
+
+
+def test_what_chooses_cells_is_told_from_the_rest() -> None:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    axes, others = split_cells(OverridesParser.create().parse_overrides(["seed=1", "env=a,b", "env.size=3"]))
+    assert [axis.input_line for axis in axes] == ["env=a,b"]
+    assert [other.input_line for other in others] == ["seed=1", "env.size=3"]
+    assert chosen(["seed=1", "env=a"], "env") == "a"
+    assert chosen(["seed=1", "env.size=3"], "env") is None
