@@ -66,6 +66,7 @@ def test_one_cell(cell: Callable[..., StudyCell], capsys: pytest.CaptureFixture[
     assert [found[k] for k in ("1", "3", "0")] == [
         "1 1 98.0 ± 1.0 7 preference, 1 rating", "3 2 97.0 ± 1.0 5 preference, 3 rating", "0 3 96.0 ± 1.0 8 preference"
     ]  # fmt: skip
+    assert [key for key in found if key in ("0", "1", "3")] == ["1", "3", "0"]
     assert found["optim.lr"].startswith("optim.lr 80 % ━")
     assert found["4 trials failed, the last 3:"]
     assert found["trial 6: TrainingError: no finite loss 6"]

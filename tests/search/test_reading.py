@@ -69,12 +69,14 @@ def test_cells_are_found_by_study_environment_and_subset(make: Callable, tmp_pat
 
 def test_a_shared_storage_has_the_cells_of_all_studies(make: Callable, tmp_path: Path) -> None:
     for place in (str(tmp_path / "shared.log"), f"sqlite:///{tmp_path}/shared.db"):
-        for name in ("one/grid_trap/p", "one/grid_trap/pd", "one2/grid_trap/p"):
+        for name in ("one/grid_trap/p", "one/grid_trap/pd", "one2/grid_cliff/p"):
             make(name, [1.0], place)
         cells = find_cells(tmp_path / "studies", "one", place, modality="pd")
         assert [cell.record.name for cell in cells] == ["one/grid_trap/pd"]
         assert cells[0].folder == tmp_path / "studies/one/grid_trap/pd"
         assert study_names(tmp_path / "studies", place) == ["one", "one2"]
+        with pytest.raises(ConfigurationError, match=r"it has grid_trap p, grid_trap pd$"):
+            find_cells(tmp_path / "studies", "one", place, env="grid_cliff")
 
 
 def test_what_is_not_there_is_named_and_nothing_is_made(make: Callable, tmp_path: Path) -> None:
