@@ -1,5 +1,7 @@
 """Jobs as an array of a SLURM cluster, through submitit: `hydra/launcher=euler`."""
 
+import contextlib
+import io
 import os
 import shlex
 import shutil
@@ -66,7 +68,7 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
 
     def _submit(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[Any]:
         import submitit
-        from submitit.core.utils import FailedSubmissionError
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         assert self.config is not None
         if shutil.which("sbatch") is None:
@@ -82,9 +84,12 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
             for k, overrides in enumerate(job_overrides)
         ]
         try:
-            return executor.map_array(self, *zip(*calls, strict=True))
-        except FailedSubmissionError as error:
-            raise ConfigurationError("hydra.launcher", "euler", f"SLURM refuses the jobs: {error}") from error
+            with contextlib.redirect_stderr(io.StringIO()):  # submitit prints what it raises
+                return executor.map_array(self, *zip(*calls, strict=True))
+        except (FailedJobError, FailedSubmissionError) as error:
+            chosen = self.config.hydra.runtime.choices["hydra/launcher"]
+            why = "; ".join(line.removeprefix("sbatch: error: ") for line in str(error).splitlines() if line.strip())
+            raise ConfigurationError("hydra/launcher", chosen, f"SLURM refuses the jobs: {why}") from error
 
     def _resources(self) -> dict[str, Any]:
         """What submitit is told, under the names that it uses."""

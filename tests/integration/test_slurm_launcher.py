@@ -86,6 +86,14 @@ def test_a_multirun_is_an_array_and_a_failed_job_leaves_the_others_alone(fresh_a
     assert _results(fresh_app.directory / "single")["p"]["final"] == _results(runs)["p"]["final"], single.err
 
 
+def test_jobs_that_slurm_refuses_are_one_clear_error(fresh_app: Any) -> None:
+    refused = fresh_app(*SLURM, "modality=p,d", "hydra.launcher.partition=no_such_partition")
+    assert refused.status == 2
+    (line,) = refused.err.splitlines()
+    assert line.startswith("error: hydra/launcher=euler: SLURM refuses the jobs: ")
+    assert "no_such_partition" in line
+
+
 def test_a_cancelled_job_leaves_the_others_alone(fresh_app: Any) -> None:
     runs = fresh_app.directory / "runs"
     sweep = fresh_app.start(*SLURM, "modality=p,d", *SHORT)
