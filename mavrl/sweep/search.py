@@ -156,7 +156,7 @@ class SearchSweeper(Sweeper):
     # Trials ----------------------------------------------------------------------------------------------------------
 
     def _search(self, cells: list[_Cell]) -> list[list[JobReturn]]:
-        at_once = self._n_jobs or getattr(self._launcher, "count", None) or 1
+        at_once = self._n_jobs or getattr(self._launcher, "workers", None) or 1
         returns, number, notices = [], 0, Notices.of(self._config)
         for cell in cells:
             _begin(cell)

@@ -1,10 +1,8 @@
 """Several searches that share their studies: as processes here, or as jobs of a launcher."""
 
 import multiprocessing
-import os
 import runpy
 import sys
-import threading
 import uuid
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from omegaconf import DictConfig
 from mavrl.errors import MavrlError
 from mavrl.results.files import read_json, write_json
 from mavrl.sweep.jobs import failure_of
+from mavrl.workers import end_with_parent
 
 _ALONE = ["search.workers=1", "hydra.sweeper.n_jobs=1", "hydra/launcher=basic"]
 _MOST_ROUNDS = 20  # of starting workers again after some have died
@@ -68,16 +67,9 @@ def _why(status: int | None) -> str | None:
 
 def _search(script: str, command: list[str]) -> None:
     """Run the script as its own command would."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     sys.argv = [script, "-m", *command]
     runpy.run_path(script, run_name="__main__")
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _launch(launcher: Any, folder: Path, count: int, command: list[str]) -> list[str | None]:

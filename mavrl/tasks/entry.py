@@ -45,6 +45,9 @@ def guarded(main: Callable[[], Any], config_directory: Path) -> None:
         _exit(_configuration_error(error) or _one_line(error, config_directory))
     except (MavrlError, OSError) as error:
         _exit(error)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        sys.exit(130)
 
 
 def _exit(error: Exception) -> NoReturn:
