@@ -148,11 +148,11 @@ def _trials(records: Sequence[StudyRecord]) -> str:
     if done == len(records):
         text = f"All trials are finished: {_span(ended)} in {cells}"
     elif asked:
-        text = f"Finished trials so far: {_span(ended)} of {_span(asked)} in {cells}; {done} of the cells are complete"
+        text = f"Finished trials so far: {_span(ended)} of {_span(asked)} in {cells}; complete cells: {done}"
     else:
         text = f"Finished trials: {_span(ended)} in {cells}"
     failed = sum(record.count("failed") for record in records)
-    return text + (f"; {failed} of them failed." if failed else ".")
+    return text + (f"; {failed} trial{'s' * (failed > 1)} failed." if failed else ".")
 
 
 def _confirmation(names: Sequence[str], confirmed: Mapping[str, Sequence[int]], outdated: Sequence[str]) -> list[str]:

@@ -78,9 +78,7 @@ def test_trials_are_counted_while_a_search_goes_on() -> None:
     broken = record("grid_sparse", n=0)
     broken = StudyRecord(**{**broken.__dict__, "trials": (trial(0), trial(1, "failed"), trial(2, "running"))})
     said = text([record(), running, broken])
-    assert (
-        "Finished trials so far: 1 to 3 of 3 in each of 3 cells; 1 of the cells are complete; 1 of them failed" in said
-    )
+    assert "Finished trials so far: 1 to 3 of 3 in each of 3 cells; complete cells: 1; 1 trial failed" in said
     assert "Finished trials: 3 in its cell." in text([record(asked=None)])
 
 
