@@ -91,6 +91,9 @@ class SearchSweeper(Sweeper):
         """
         if self._config.task.name != "train":
             raise ConfigurationError("task", self._config.task.name, "a search runs trials of task=train")
+        if self._sampler.get("_partial_"):
+            allowed = "needs a list of all values; -m without it runs every combination"
+            raise ConfigurationError("hydra/sweeper/sampler", "grid", allowed)
         cells, left_out = self._cells(arguments)
         if self._config.dry_run:
             for job, plan in cells:

@@ -72,6 +72,10 @@ _NAME = Rule(
     lambda value: isinstance(value, str) and re.fullmatch(r"\w[\w.=+-]*(/\w[\w.=+-]*)*", value) is not None,
     "must be a name of letters, digits and . _ = + -, with / between its parts",
 )
+_OPTIONS = Rule(
+    lambda value: isinstance(value, list) and bool(value) and all(isinstance(name, str) for name in value),
+    "must be a list of names, such as [p, pdrs]",
+)
 _URL = Rule(
     lambda value: isinstance(value, str) and value.startswith(("http://", "https://")),
     "must be an address, https://...",
@@ -165,6 +169,10 @@ SWEEP_RULES: dict[str, Rule] = {  # of what -m runs; none of this changes a run
     "search.caps.stop": optional(whole(0, _MOST_SAMPLES)),
     "search.allocation": one_of(True, False),
     "search.settings": one_of(True, False),
+    "search.metric": one_of(*METRIC_DIRECTIONS),
+    "search.storage": optional(_TEXT),
+    "cells.env": optional(_OPTIONS),
+    "cells.modality": optional(_OPTIONS),
     "search.n_trials": whole(1, 1_000_000),
     "search.seed": whole(0, 2**31 - 1),
     "search.kept": whole(0, 1_000_000),

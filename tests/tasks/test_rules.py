@@ -201,7 +201,8 @@ def test_every_key_with_a_rule_exists(family: str, rules: dict[str, Rule], reque
 # Names of options, what a logger is told, and what other keys refer to and have rules for.
 _FREE = (
     "env.samples.", "env.feedback.", "env.members", "env.replicates", "env.threads", "env.reference_epochs",
-    "env.policy_steps", "env.name", "env.layout", "logger.", "task.", "modality.",
+    "env.policy_steps", "env.name", "env.layout", "logger.", "task.", "modality.", "env.demonstration_cap", "skip.",
+    "search.name", "search.study", "search.budgets.", "search.space",
 )  # fmt: skip
 
 
