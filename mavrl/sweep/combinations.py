@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl.errors import ConfigurationError
 from mavrl.results.files import read_json
+from mavrl.sweep.composer import Composer
 from mavrl.tasks.configuration import check
 
 
@@ -27,7 +28,7 @@ class ComposedJob:
     overrides: list[str]
     config: DictConfig
 
-    @property
+    @cached_property
     def directory(self) -> Path:
         return Path(self.config.hydra.sweep.dir) / self.config.hydra.sweep.subdir
 
@@ -48,13 +49,7 @@ def combinations(arguments: Sequence[str]) -> list[list[str]]:
     return [job + deleted for job in product]
 
 
-def compose(loader: ConfigLoader, master: DictConfig, overrides: list[str]) -> ComposedJob:
-    return ComposedJob(overrides, loader.load_sweep_config(master, list(overrides)))
-
-
-def compose_all(
-    loader: ConfigLoader, master: DictConfig, jobs: Iterable[list[str]]
-) -> tuple[list[ComposedJob], dict[str, int]]:
+def compose_all(compose: Composer, jobs: Iterable[list[str]]) -> tuple[list[ComposedJob], dict[str, int]]:
     """The jobs that no rule leaves out, each run once, and how many each rule leaves out.
 
     Raises:
@@ -63,7 +58,7 @@ def compose_all(
     kept: dict[Path, ComposedJob] = {}
     left_out: dict[str, int] = {}
     for overrides in jobs:
-        job = compose(loader, master, overrides)
+        job = ComposedJob(overrides, compose(overrides))
         rule = skipping_rule(job.config)
         if rule is not None:
             left_out[rule] = left_out.get(rule, 0) + 1

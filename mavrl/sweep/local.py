@@ -6,7 +6,7 @@ import signal
 import time
 import traceback
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -54,20 +54,37 @@ class LocalLauncher(Launcher):
         self.config = config
         self._shared = (hydra_context, task_function, config)
 
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+    def prepare(self, jobs: int) -> None:
+        """Start the workers that so many jobs will need, which then import what a run needs."""
+        self._open()
+        for slot in self._slots[:jobs]:
+            slot.submit(_import_libraries)
+
+    def _open(self) -> None:
+        import cloudpickle  # Hydra keeps the task's function of run.py where pickle cannot find it
+
+        if not self._slots:
+            shared = cloudpickle.dumps((*self._shared, Singleton.get_state(), max(1, cores() // self.workers)))
+            self._slots = [_Slot(shared) for _ in range(self.workers)]
+
+    def launch(
+        self,
+        job_overrides: Sequence[Sequence[str]],
+        initial_job_idx: int,
+        configs: Sequence[DictConfig] | None = None,
+    ) -> Sequence[JobReturn]:
         """Run the jobs; returns what each returned, in their order.
+
+        Args:
+            configs: of the jobs, where they have been composed already.
 
         Raises:
             StorageError: the logs cannot be written.
         """
-        import cloudpickle  # Hydra keeps the task's function of run.py where pickle cannot find it
-
         setup_globals()
         assert self.config is not None
         logs = Path(str(self.config.hydra.sweep.dir)) / ".logs"
-        if not self._slots:
-            shared = cloudpickle.dumps((*self._shared, Singleton.get_state(), max(1, cores() // self.workers)))
-            self._slots = [_Slot(shared) for _ in range(self.workers)]
+        self._open()
         lines = JobLines(job_overrides)
         waiting, idle = deque(enumerate(job_overrides)), list(self._slots)
         running: dict[Future[JobReturn], tuple[_Slot, int, Path, float]] = {}
@@ -77,7 +94,8 @@ class LocalLauncher(Launcher):
                 while waiting and idle:
                     index, overrides = waiting.popleft()
                     slot, log = idle.pop(), fresh_log(logs, initial_job_idx + index)
-                    future = slot.submit(list(overrides), initial_job_idx + index, log)
+                    config = None if configs is None else configs[index]
+                    future = slot.submit(_run, list(overrides), initial_job_idx + index, log, config)
                     running[future] = slot, index, log, time.monotonic()
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     slot, index, log, begun = running.pop(future)
@@ -107,15 +125,15 @@ class _Slot:
         self._pool: ProcessPoolExecutor | None = None
         self._process: Any = None
 
-    def submit(self, *arguments: Any) -> "Future[JobReturn]":
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
         if self._pool is not None:
             try:
-                return self._pool.submit(_run, *arguments)
+                return self._pool.submit(function, *arguments)
             except BrokenProcessPool:  # it died while it had no job
                 self.end()
         before = set(multiprocessing.active_children())
         self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (self._shared,))
-        future = self._pool.submit(_run, *arguments)
+        future = self._pool.submit(function, *arguments)
         (self._process,) = set(multiprocessing.active_children()) - before
         return future
 
@@ -151,7 +169,13 @@ def _begin(shared: bytes) -> None:
     register_resolvers()
 
 
-def _run(overrides: list[str], number: int, log: Path) -> JobReturn:
+def _import_libraries() -> None:
+    import lightning  # noqa: F401 -- and torch with it: seconds
+
+    import mavrl.tasks.fitting  # noqa: F401
+
+
+def _run(overrides: list[str], number: int, log: Path, composed: DictConfig | None) -> JobReturn:
     """Run one job in a worker, as Hydra's own launcher does."""
     import cloudpickle
 
@@ -162,7 +186,9 @@ def _run(overrides: list[str], number: int, log: Path) -> JobReturn:
         Singleton.set_state(singletons)
         setup_globals()
         try:
-            job_config = context.config_loader.load_sweep_config(config, overrides)
+            job_config = composed
+            if job_config is None:
+                job_config = context.config_loader.load_sweep_config(config, overrides)
             _share_cores(job_config, share)
             with open_dict(job_config):
                 job_config.hydra.job.id = str(number)

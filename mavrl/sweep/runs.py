@@ -14,8 +14,10 @@ from mavrl.errors import MavrlError
 from mavrl.results.files import read_json
 from mavrl.results.sweeps import Job, record_sweep
 from mavrl.sweep.cells import chosen, with_cells
-from mavrl.sweep.combinations import ComposedJob, combinations, compose, compose_all
+from mavrl.sweep.combinations import ComposedJob, combinations, compose_all
+from mavrl.sweep.composer import Composer
 from mavrl.sweep.jobs import failure_of
+from mavrl.sweep.launching import launch, prepared
 from mavrl.sweep.notices import Notices
 from mavrl.sweep.repetition import at, overrides_of, runs_to_retry
 
@@ -36,7 +38,7 @@ class RunsSweeper(Sweeper):
         self._params = params or {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self._context, self._config = hydra_context, config
+        self._config, self._compose = config, Composer(hydra_context.config_loader, config)
         self._launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> Any:
@@ -59,7 +61,7 @@ class RunsSweeper(Sweeper):
 
         wanted = confirmations(self._config, chosen(arguments, "env"), chosen(arguments, "modality"))
         for confirmation in wanted:
-            confirmation.check(compose(self._context.config_loader, self._config, confirmation.original))
+            confirmation.check(ComposedJob(confirmation.original, self._compose(confirmation.original)))
         jobs = self._run([confirmation.overrides for confirmation in wanted])
         if not self._config.dry_run:
             for confirmation, job in zip(wanted, jobs, strict=True):
@@ -67,16 +69,17 @@ class RunsSweeper(Sweeper):
         return jobs
 
     def _run(self, wanted: list[list[str]], record: bool = False) -> list[ComposedJob]:
-        jobs, left_out = compose_all(self._context.config_loader, self._config, wanted)
-        todo = [job for job in jobs if job.config.rerun or not job.finished]
-        _announce(jobs, todo, left_out)
-        if self._config.dry_run:
-            for job in todo:
-                print(f"env={job.config.env.name} modality={job.config.modality.name} {job.directory}")
-            return jobs
-        if record:
-            _record(Path(self._config.hydra.sweep.dir), jobs)
-        results = self._launcher.launch([job.overrides for job in todo], initial_job_idx=0) if todo else []
+        with prepared(self._launcher, 0 if self._config.dry_run else len(wanted)):
+            jobs, left_out = compose_all(self._compose, wanted)
+            todo = [job for job in jobs if job.config.rerun or not job.finished]
+            _announce(jobs, todo, left_out)
+            if self._config.dry_run:
+                for job in todo:
+                    print(f"env={job.config.env.name} modality={job.config.modality.name} {job.directory}")
+                return jobs
+            if record:
+                _record(Path(self._config.hydra.sweep.dir), jobs)
+            results = launch(self._launcher, todo)
         self._conclude(jobs, [(job, e) for job, result in zip(todo, results, strict=True) if (e := failure_of(result))])
         return jobs
 

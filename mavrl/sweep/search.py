@@ -17,8 +17,10 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from mavrl.errors import ConfigurationError, MavrlError
 from mavrl.sweep.cells import split_cells, with_cells
-from mavrl.sweep.combinations import ComposedJob, combinations, compose, compose_all
+from mavrl.sweep.combinations import ComposedJob, combinations, compose_all
+from mavrl.sweep.composer import Composer
 from mavrl.sweep.jobs import failure_of
+from mavrl.sweep.launching import launch
 from mavrl.sweep.notices import Notices
 from mavrl.sweep.workers import run_searches
 
@@ -79,7 +81,7 @@ class SearchSweeper(Sweeper):
             OmegaConf.update(config, override.key_or_group, override.value())
         with read_write(config.hydra):
             config.hydra.sweep.dir = str(Path(config.paths.studies) / config.study)
-        self._context, self._config = hydra_context, config
+        self._config, self._compose = config, Composer(hydra_context.config_loader, config)
         self._launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> Any:
@@ -122,8 +124,7 @@ class SearchSweeper(Sweeper):
         distributions = create_params_from_overrides(swept)[0]
         own = [*self._own, f"hydra.sweep.dir={self._config.hydra.sweep.dir}"]
         jobs, left_out = compose_all(
-            self._context.config_loader,
-            self._config,
+            self._compose,
             [[*cell, *fixed, *own] for cell in combinations([str(axis.input_line) for axis in axes])],
         )
         cells = []
@@ -164,12 +165,10 @@ class SearchSweeper(Sweeper):
         for cell in cells:
             _begin(cell)
         while batch := self._batch(cells, at_once):
-            jobs = [
-                compose(self._context.config_loader, self._config, [*cell.overrides, *taken.overrides])
-                for cell, taken in batch
-            ]
+            lines = [[*cell.overrides, *taken.overrides] for cell, taken in batch]
+            jobs = [ComposedJob(overrides, self._compose(overrides)) for overrides in lines]
             with _quiet(Path(self._config.hydra.sweep.dir)):
-                results = self._launcher.launch([job.overrides for job in jobs], initial_job_idx=number)
+                results = launch(self._launcher, jobs, first=number)
             number += len(jobs)
             for (cell, taken), job, result in zip(batch, jobs, results, strict=True):
                 cell.search.tell(taken, job.directory, failure_of(result))
