@@ -68,12 +68,22 @@ def search(trials: int) -> None:
         ("batches of two", ["hydra/launcher=local", "hydra.sweeper.n_jobs=2"]),
     ):
         with tempfile.TemporaryDirectory() as directory:
-            started = run([*SEARCH, *how, "search.n_trials=2"], Path(directory))  # imports, and the first trials
-            wall = run([*SEARCH, *how, f"search.n_trials={trials + 2}"], Path(directory))
-            rates[name] = 60 * trials / wall
-        report(
-            f"search, {name}", trials_a_minute=rates[name], first_two_trials=started, ratio=rates[name] / rates["one"]
-        )
+            wall = run([*SEARCH, *how, f"search.n_trials={trials}", "study=s"], Path(directory))
+            rates[name] = _rate(Path(directory) / "studies/s/grid_trap/pdrs/journal.log")
+        report(f"search, {name}", trials_a_minute=rates[name], ratio=rates[name] / rates["one"], seconds=wall)
+
+
+def _rate(journal: Path) -> float:
+    """Trials a minute once the search is under way: from the end of the fourth trial to the end of the last."""
+    import optuna
+
+    from mavrl.search.storage import open_storage
+
+    storage = open_storage(str(journal))
+    (name,) = optuna.get_all_study_names(storage)
+    trials = optuna.load_study(study_name=name, storage=storage).get_trials()
+    ends = sorted(trial.datetime_complete for trial in trials if trial.datetime_complete is not None)
+    return 60 * (len(ends) - 4) / (ends[-1] - ends[3]).total_seconds()
 
 
 def journal() -> None:

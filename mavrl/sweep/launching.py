@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig, read_write
 
 from mavrl.sweep.combinations import ComposedJob
 from mavrl.sweep.local import LocalLauncher
@@ -33,5 +34,12 @@ def launch(launcher: Launcher, jobs: Sequence[ComposedJob], first: int = 0) -> S
         return []
     lines = [job.overrides for job in jobs]
     if isinstance(launcher, LocalLauncher):
-        return launcher.launch(lines, first, [job.config for job in jobs])
+        return launcher.launch(lines, first, [_located(job) for job in jobs])
     return launcher.launch(lines, initial_job_idx=first)
+
+
+def _located(job: ComposedJob) -> DictConfig:
+    """Its configuration, with the directory that is known by now."""
+    with read_write(job.config.hydra):
+        job.config.hydra.sweep.subdir = job.directory.relative_to(job.config.hydra.sweep.dir).as_posix()
+    return job.config

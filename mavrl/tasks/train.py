@@ -21,8 +21,8 @@ _NO_CHOICE = ("hydra/", "task", "logger", "search")  # groups without a part in 
 
 def train(config: DictConfig) -> float:
     """Run the configuration, or return its result if it has been run before. Returns the mean normalized return."""
-    directory = RunDirectory(HydraConfig.get().runtime.output_dir)
-    _refuse_foreign(directory.path, config_hash(config))
+    directory, name = RunDirectory(HydraConfig.get().runtime.output_dir), config_hash(config)
+    _refuse_foreign(directory.path, name)
     if not config.rerun and (finished := directory.metrics) is not None:
         return _report(finished, directory.path, "this run was finished before; rerun=true repeats it")
     lock = directory.lock()
@@ -32,9 +32,9 @@ def train(config: DictConfig) -> float:
     try:
         if not config.rerun and (finished := directory.metrics) is not None:
             return _report(finished, directory.path, "another process has finished this run")
-        directory.begin(config_hash(config), _recorded(config))
+        directory.begin(name, _recorded(config))
         try:
-            metrics = _work(config, directory)
+            metrics = {**_work(config, directory), "config_hash": name, "version": __version__}
             directory.complete(metrics)
         except BaseException as error:
             directory.fail(error)
@@ -104,8 +104,6 @@ def _work(config: DictConfig, directory: RunDirectory) -> dict[str, Any]:
             "evaluate": evaluated - acting,
             "total": evaluated - begun,
         },
-        "config_hash": config_hash(config),
-        "version": __version__,
     }
 
 
