@@ -118,7 +118,7 @@ def _copy_trials(path: Path, count: int, study: str) -> None:
         copied = create_trial(
             params={**trial.params, "optim.lr": 1e-3 * 30 ** ((k + 0.5) / count)},
             distributions=trial.distributions,
-            value=trial.value + k % 7,
+            value=float(trial.value or 0.0) + k % 7,
             user_attrs=trial.user_attrs,
         )
         many.add_trial(copied)

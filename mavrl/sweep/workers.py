@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from mavrl.errors import MavrlError
 from mavrl.results.files import read_json, write_json
 from mavrl.sweep.jobs import failure_of
-from mavrl.workers import end_with_parent
+from mavrl.workers import cores, end_with_parent
 
 _ALONE = ["search.workers=1", "hydra.sweeper.n_jobs=1", "hydra/launcher=basic"]
 _MOST_ROUNDS = 20  # of starting workers again after some have died
@@ -31,6 +31,8 @@ def run_searches(launcher: Any, config: DictConfig, arguments: list[str]) -> Non
     hydra = [o for o in HydraConfig.get().overrides.hydra if not o.startswith(("hydra.launcher", "hydra/launcher"))]
     command = [*arguments, *(o for o in hydra if not o.startswith(("hydra.mode", "hydra.sweeper.n_jobs"))), *_ALONE]
     count = config.search.workers
+    if config.processes is None and isinstance(launcher, BasicLauncher):
+        command.append(f"processes={max(1, cores() // count)}")
     for _ in range(_MOST_ROUNDS):
         if isinstance(launcher, BasicLauncher):
             errors = _run_here(count, command)

@@ -15,6 +15,7 @@ from mavrl.tasks.rules import RESULTS_RULES, rules_of
 
 RESULTS_VERSION = 2  # part of every run's hash; raised when the same configuration gives another result
 PRIOR_MEAN_AT_TERMINATION = {"success": 1.0, "neutral": 0.0, "failure": -1.0}
+_SEARCH = "mavrl.sweep.search.SearchSweeper"
 _SIMULATES = ("train", "data")  # tasks that collect feedback
 _DEFAULTS = ("feedback", "members", "replicates", "threads", "policy_steps", "reference_epochs")  # of other keys
 _BESIDE = (*_DEFAULTS, "samples", "experts", "baselines", "demonstration_cap")
@@ -124,6 +125,8 @@ def run_directory(config: DictConfig) -> str:
     """Where a single run works: its own directory for training, the current one for tasks that keep nothing."""
     if config.task.name != "train":
         return "."
+    if OmegaConf.select(config, "hydra.sweeper._target_") == _SEARCH and str(config.hydra.mode) != "RunMode.MULTIRUN":
+        raise ConfigurationError("hydra/sweeper", "optuna", "searches with -m only: python run.py -m ...")
     return f"{config.paths.runs}/{config.env.name}/{config.modality.name}/{config_hash(config)}"
 
 

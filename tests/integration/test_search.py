@@ -104,6 +104,14 @@ def test_what_cannot_be_searched_is_refused_in_one_line(
     assert study(app) == before
 
 
+@pytest.mark.parametrize("arguments", [("hydra/sweeper=optuna",), ("experiment=equal_budget",)])
+def test_a_search_needs_a_multirun(app: Any, searched: Any, arguments: tuple[str, ...]) -> None:
+    refused = app(*arguments, "paths.runs=none")
+    assert refused.status == 2
+    assert refused.err == "error: hydra/sweeper=optuna: searches with -m only: python run.py -m ...\n"
+    assert not (app.directory / "none").exists()
+
+
 def test_only_settings_or_only_the_budget(app: Any, searched: Any) -> None:
     fixed = app("-m", "hydra/sweeper=optuna", "search=fixed", "search.n_trials=2", "search.metric=bound", "study=f")
     assert fixed.status == 0, fixed.err
