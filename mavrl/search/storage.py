@@ -72,5 +72,7 @@ def open_storage(place: str, create: bool = False) -> BaseStorage:
         raise
     except OSError as error:
         raise storage_error(place, error) from error
+    except ImportError as error:
+        raise StorageError(f"{place}: {error.__cause__ or error}; PostgreSQL needs psycopg") from error
     except Exception as error:  # whatever a database driver raises
         raise StorageError(f"{place}: {' '.join(str(error).split())}") from error
