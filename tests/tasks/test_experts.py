@@ -115,7 +115,7 @@ class TestTrainingOne:
         output = capsys.readouterr()
         assert output.out == ""
         assert "cartpole_v1 has no dqn expert yet" in output.err
-        assert re.search(r"for 50000 steps, which takes about \d+ minutes and happens once", output.err)
+        assert re.search(r"for 100000 steps, which takes about \d+ minutes and happens once", output.err)
         assert str(own) in output.err
         assert first.n_inputs == 4
         assert find_expert(config, CART_POLE, "dqn").fingerprint == first.fingerprint
@@ -177,7 +177,7 @@ class TestTheCard:
     def test_it_says_what_the_expert_is(self, card: dict[str, Any]):
         assert (card["env"], card["id"], card["algorithm"]) == ("cartpole_v1", "CartPole-v1", "dqn")
         assert card["perturbation"] == {"gravity": 12.0}
-        assert (card["steps"], card["seed"], card["episodes"]) == (50_000, 7, 5)
+        assert (card["steps"], card["seed"], card["episodes"]) == (100_000, 7, 5)
         assert card["settings"]["hidden_sizes"] == [256, 256]
         assert 1 <= card["return_mean"] <= 30
         assert card["return_std"] >= 0
