@@ -55,7 +55,7 @@ def compose_all(compose: Composer, jobs: Iterable[list[str]]) -> tuple[list[Comp
     Raises:
         ConfigurationError: a job cannot work and no rule leaves it out.
     """
-    kept: dict[Path, ComposedJob] = {}
+    kept: dict[Any, ComposedJob] = {}
     left_out: dict[str, int] = {}
     for overrides in jobs:
         job = ComposedJob(overrides, compose(overrides))
@@ -64,7 +64,8 @@ def compose_all(compose: Composer, jobs: Iterable[list[str]]) -> tuple[list[Comp
             left_out[rule] = left_out.get(rule, 0) + 1
             continue
         _check(job)
-        kept.setdefault(job.directory, job)
+        training = job.config.task.name == "train"
+        kept.setdefault(job.directory if training else tuple(overrides), job)
     return list(kept.values()), left_out
 
 

@@ -118,3 +118,11 @@ def test_a_sweep_is_recorded_so_that_what_is_missing_is_known(app: Any, sweep: A
     records = [json.loads(path.read_text()) for path in Path(app.directory / "runs" / ".sweeps").glob("*.json")]
     assert sorted(len(record["jobs"]) for record in records) == [8, 12] or [len(r["jobs"]) for r in records] == [8]
     assert all(record["command"].startswith("python run.py -m") or "-m" in record["command"] for record in records)
+
+
+def test_other_tasks_are_run_for_every_value(sweep: Any, app: Any) -> None:
+    runs = sorted(str(path.parent) for path in app.directory.glob("runs/grid_trap/p/*/metrics.json"))[:2]
+    evaluated = app("-m", "task=evaluate", f"run_dir={','.join(runs)}", tiny=False)
+    assert evaluated.status == 0, evaluated.err
+    assert "2 runs: 2 to do" in evaluated.out
+    assert evaluated.out.count("as stored") == 2
