@@ -225,7 +225,6 @@ class Search:
             record = self.record
             ranked = record.ranked()
             wanted = {trial.run_directory for trial in ranked[: self.plan.kept]}
-            wanted |= {trial.run_directory for trial in record.trials if trial.state == "running"}
             for directory in {trial.run_directory for trial in ranked} - wanted - self._pruned:
                 for name in _WEIGHTS:
                     shutil.rmtree(Path(str(directory)) / name, ignore_errors=True)
