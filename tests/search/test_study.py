@@ -52,7 +52,7 @@ def run(tmp_path: Path) -> Callable[[Search, Assignment], bool]:
         directory = tmp_path / "runs" / str(taken.trial)
         lr = float(taken.overrides[0].partition("=")[2])
         write_json(directory / "status.json", {"state": "completed"})
-        final = {"regret": [lr - 0.1, lr + 0.1], "normalized_return": [1.0, 2.0]}
+        final = {"regret": [lr - 0.1, lr + 0.1], "normalized_return": [10 * lr, 10 * lr + 2]}
         mean = {name: sum(values) / 2 for name, values in final.items()}
         write_json(directory / "reward_model" / "description.json", {})
         metrics = {"final": final, "mean": mean, "n_samples": {**taken.n_samples, "stop": 0}, "seconds": {"total": 3.0}}
@@ -198,6 +198,8 @@ def test_only_the_best_keep_their_weights(make: Any, run: Any, tmp_path: Path, m
     assert len(list((tmp_path / "runs").glob("*/metrics.json"))) == 12
     values = [trial.value for trial in search.record.ranked()]
     assert values == sorted(values, reverse=direction == "maximize")
+    assert len(set(values)) == 12
+    assert values == [sum(trial.final[metric]) / 2 for trial in search.record.ranked()]
 
 
 def test_trials_that_share_a_run_keep_its_weights_while_one_is_among_the_best(make: Any, tmp_path: Path) -> None:
