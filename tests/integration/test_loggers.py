@@ -53,8 +53,7 @@ def multirun(app: Any) -> Any:
 def test_a_multirun_runs_every_job(multirun: Any, app: Any) -> None:
     runs = sorted(app.directory.glob("runs/grid_trap/*/*/metrics.json"))
     assert [path.parts[-3] for path in runs] == ["p", "r"]
-    assert str(runs[0].parent) in multirun.out
-    assert multirun.run == runs[1].parent
+    assert all(str(run.parent) in multirun.out for run in runs)
 
 
 def test_wandb_without_network_is_quiet(multirun: Any) -> None:
