@@ -8,6 +8,7 @@ from rich.table import Table
 
 from mavrl.results.aggregate import mean_and_stderr
 from mavrl.results.caption import division_in_words, seeds_in_words, seeds_of
+from mavrl.results.numbers import shown
 from mavrl.results.overview import print_wide
 from mavrl.search.reading import ConfirmedTrial, StudyCell
 from mavrl.search.record import StudyRecord, TrialRecord
@@ -67,7 +68,7 @@ def print_cells(study: str, cells: Sequence[StudyCell]) -> None:
         value = confirmation.value if confirmation is not None else best.value
         state = "confirmed" if confirmation is not None else "searched"
         table.add_row(
-            record.env, record.modality, *counts, number(value), _score(values), state, allocation_in_words(best)
+            record.env, record.modality, *counts, shown(value), _score(values), state, allocation_in_words(best)
         )
     print(f"study {study}: {len(cells)} cells" + (f", {first.metric} to {first.direction}" if same else ""))
     print_wide(table)
@@ -85,11 +86,6 @@ def allocation_in_words(trial: TrialRecord) -> str:
     return ", ".join(f"{n} {kind}" for kind, n in trial.n_samples.items() if n)
 
 
-def number(value: float | None) -> str:
-    """Four digits; what rounding leaves of a zero is zero."""
-    return "-" if value is None else f"{round(value, 9) + 0.0:.4g}"
-
-
 def _kinds(record: StudyRecord) -> str:
     kinds = record.space.get("kinds")
     division = division_in_words(record.space)
@@ -100,7 +96,7 @@ def _of_best(cell: StudyCell, best: TrialRecord) -> dict[str, str]:
     record, values = cell.record, cell.values(best)
     seeds = seeds_of(record.fixed)
     facts = {
-        "best": f"{record.metric} {number(best.value)}, trial {best.number}",
+        "best": f"{record.metric} {shown(best.value)}, trial {best.number}",
         "confirmed": _confirmed(cell.confirmation, cell.is_confirmed, record),
         "score": f"normalized return {_score(values)} over {seeds_in_words(seeds)}",
         "allocation": allocation_in_words(best),
@@ -113,9 +109,9 @@ def _of_best(cell: StudyCell, best: TrialRecord) -> dict[str, str]:
 def _confirmed(confirmation: ConfirmedTrial | None, is_current: bool, record: StudyRecord) -> str:
     if confirmation is None:
         return _NOT_CONFIRMED
-    error = "" if confirmation.stderr is None else f" ± {number(confirmation.stderr)}"
+    error = "" if confirmation.stderr is None else f" ± {shown(confirmation.stderr)}"
     score = f", normalized return {_score(confirmation.final)}" if "normalized_return" in confirmation.final else ""
-    found = f"{record.metric} {number(confirmation.value)}{error}{score} over {seeds_in_words(confirmation.seeds)}"
+    found = f"{record.metric} {shown(confirmation.value)}{error}{score} over {seeds_in_words(confirmation.seeds)}"
     if is_current:
         return found
     return f"{_NOT_CONFIRMED}; trial {confirmation.trial}, the best before, was: {found}"
@@ -146,7 +142,7 @@ def _best_trials(cell: StudyCell) -> Table:
     for trial in cell.record.ranked()[:_BEST]:
         seconds = "" if trial.seconds is None else f"{trial.seconds:.1f}"
         score = _score(cell.values(trial))
-        table.add_row(str(trial.number), number(trial.value), score, seconds, allocation_in_words(trial))
+        table.add_row(str(trial.number), shown(trial.value), score, seconds, allocation_in_words(trial))
     return table
 
 

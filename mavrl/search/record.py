@@ -8,9 +8,10 @@ from optuna import Study, load_study
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from mavrl.results.numbers import DIGITS
+
 IDENTITY = "mavrl"  # the study's attribute that says what is searched
 ASKED = "n_trials"  # the one that says how many trials there are to be
-_DIGITS = 9  # of a metric that differ by more than rounding errors
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class StudyRecord:
         """Completed trials, the best first; of those that are equal but for rounding errors the earliest."""
         completed = [trial for trial in self.trials if trial.value is not None and trial.state == "completed"]
         sign = 1.0 if self.direction == "minimize" else -1.0
-        return sorted(completed, key=lambda trial: (round(sign * float(trial.value or 0.0), _DIGITS), trial.number))
+        return sorted(completed, key=lambda trial: (round(sign * float(trial.value or 0.0), DIGITS), trial.number))
 
     @property
     def best(self) -> TrialRecord | None:

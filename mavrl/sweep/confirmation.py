@@ -8,8 +8,9 @@ from omegaconf import DictConfig
 
 from mavrl.errors import ConfigurationError, StorageError
 from mavrl.results.files import read_json, write_json
-from mavrl.search.record import StudyRecord, TrialRecord, read_studies
-from mavrl.search.storage import open_storage
+from mavrl.results.numbers import shown
+from mavrl.search.reading import find_cells
+from mavrl.search.record import StudyRecord, TrialRecord
 from mavrl.sweep.combinations import ComposedJob
 from mavrl.sweep.repetition import overrides_of
 from mavrl.tasks.configuration import config_hash
@@ -22,12 +23,14 @@ class Confirmation:
     Args:
         study: of one cell.
         trial: its best one.
+        directory: where that ran.
         folder: of the cell.
         seeds: fresh ones.
     """
 
     study: StudyRecord
     trial: TrialRecord
+    directory: Path
     folder: Path
     seeds: range
 
@@ -38,7 +41,7 @@ class Confirmation:
         Raises:
             StorageError: its run directory is gone.
         """
-        path = Path(str(self.trial.run_directory)) / "config.json"
+        path = self.directory / "config.json"
         config = read_json(path)
         if config is None:
             raise StorageError(f"{path}: missing or damaged; it says what trial {self.trial.number} was")
@@ -50,7 +53,7 @@ class Confirmation:
         Raises:
             ConfigurationError: the configuration has changed its meaning since.
         """
-        status = read_json(Path(str(self.trial.run_directory)) / "status.json") or {}
+        status = read_json(self.directory / "status.json") or {}
         if status.get("config_hash") != config_hash(job.config):
             allowed = f"trial {self.trial.number} was run by a version with other settings, and cannot be repeated"
             raise ConfigurationError("study", self.study.name, allowed)
@@ -76,10 +79,10 @@ class Confirmation:
             "final": metrics["final"],
             "n_samples": metrics["n_samples"],
         }
-        error = "" if content["stderr"] is None else f" +- {content['stderr']:.4g}"
+        error = "" if content["stderr"] is None else f" +- {shown(content['stderr'])}"
         print(
-            f"{self.study.name} trial {self.trial.number}: {metric} searched {self.trial.value:.4g}, "
-            f"confirmed {content['value']:.4g}{error} on seeds {self.seeds.start} to {self.seeds.stop - 1}"
+            f"{self.study.name} trial {self.trial.number}: {metric} searched {shown(self.trial.value)}, "
+            f"confirmed {shown(content['value'])}{error} on seeds {self.seeds.start} to {self.seeds.stop - 1}"
         )
         path = self.folder / "confirmed.json"
         write_json(path, content)
@@ -92,29 +95,14 @@ def confirmations(config: DictConfig, env: str | None, modality: str | None) -> 
     Raises:
         ConfigurationError: there is no such study, it has no completed trial, or seeds are those of the search.
     """
-    root = Path(config.paths.studies) / config.study
-    studies = [
-        study for study in _studies(config, root) if env in (None, study.env) and modality in (None, study.modality)
-    ]
-    if not studies:
-        known = sorted(path.name for path in Path(config.paths.studies).glob("*")) if not config.search.storage else []
-        raise ConfigurationError(
-            "study", config.study, f"has no such cell; studies here are {', '.join(known) or 'none'}"
-        )
     found = []
-    for study in studies:
-        if study.best is None:
+    for cell in find_cells(Path(config.paths.studies), config.study, config.search.storage, env, modality):
+        study, best = cell.record, cell.record.best
+        directory = None if best is None else cell.directory(best)
+        if best is None or directory is None:
             raise ConfigurationError("study", study.name, "has no completed trial yet")
-        folder = root / study.env / study.modality
-        found.append(Confirmation(study, study.best, folder, _fresh_seeds(config, study)))
+        found.append(Confirmation(study, best, directory, cell.folder, _fresh_seeds(config, study)))
     return found
-
-
-def _studies(config: DictConfig, root: Path) -> list[StudyRecord]:
-    if config.search.storage:
-        return read_studies(open_storage(config.search.storage), f"{config.study}/")
-    journals = sorted(root.glob("*/*/journal.log"))
-    return [study for path in journals for study in read_studies(open_storage(str(path)), f"{config.study}/")]
 
 
 def _fresh_seeds(config: DictConfig, study: StudyRecord) -> range:

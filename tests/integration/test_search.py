@@ -194,8 +194,8 @@ def test_the_best_trial_is_confirmed_on_fresh_seeds(searched: Any, app: Any, sna
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("study=nope",), "error: study=nope: has no such cell; studies here are"),
-        (("study=mine", "modality=p"), "error: study=mine: has no such cell"),
+        (("study=nope",), "error: study=nope: there is no such study in studies; there are: "),
+        (("study=mine", "modality=p"), "error: modality=p: study mine has no such cell"),
         (("study=mine", "task.seed=1"), "error: task.seed=1: the search used the seeds 0 to 1"),
     ],
 )

@@ -9,7 +9,8 @@ import pytest
 from optuna.trial import TrialState
 
 from mavrl.results.files import write_json
-from mavrl.results.studies import number, print_cell, print_cells
+from mavrl.results.numbers import shown
+from mavrl.results.studies import print_cell, print_cells
 from mavrl.search.reading import StudyCell
 from mavrl.search.record import ASKED, IDENTITY
 
@@ -107,4 +108,4 @@ def test_several_cells(cell: Callable[..., StudyCell], capsys: pytest.CaptureFix
 
 
 def test_numbers() -> None:
-    assert [number(x) for x in (8.9e-16, -1e-17, 12.34567, None)] == ["0", "0", "12.35", "-"]
+    assert [shown(x) for x in (8.9e-16, -1e-17, 12.34567, None)] == ["0", "0", "12.35", "-"]
