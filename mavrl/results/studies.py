@@ -101,7 +101,7 @@ def _of_best(cell: StudyCell, best: TrialRecord) -> dict[str, str]:
         "score": f"normalized return {_score(values)} over {seeds_in_words(seeds)}",
         "allocation": allocation_in_words(best),
         "settings": _settings(best.params) or "none searched",
-        f"{record.metric} of each seed": " ".join(map(number, values.get(record.metric, []))),
+        f"{record.metric} of each seed": " ".join(map(shown, values.get(record.metric, []))),
     }
     return {name: value for name, value in facts.items() if value}
 
