@@ -43,7 +43,7 @@ def test_the_run_directory_is_complete(first: Any) -> None:
     names = {str(path.relative_to(first.run)) for path in first.run.rglob("*") if path.is_file()}
     of_policies = {f"policies/{k}/{name}" for k in (0, 1) for name in ("policy.safetensors", "card.json", "curve.csv")}
     expected = {
-        "status.json", "metrics.json", "metrics.csv", "figures/training.png",
+        "status.json", "config.json", "metrics.json", "metrics.csv", "figures/training.png",
         "reward_model/weights.safetensors", "reward_model/description.json",
         ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml",
     }  # fmt: skip
@@ -63,7 +63,7 @@ def test_the_metrics_follow_their_schema(first: Any) -> None:
     assert required <= set(metrics["protocol"])
     assert metrics["protocol"]["checkpoint"] == "last"
     assert metrics["protocol"]["warm_start"] is True
-    assert set(metrics["final"]) == {"normalized_return", "mean_return", "regret"}  # the true reward is constant
+    assert set(metrics["final"]) == {"normalized_return", "mean_return", "regret", "bound"}  # a constant true reward
     for name, values in metrics["final"].items():
         assert len(values) == 2
         assert all(math.isfinite(value) for value in values)

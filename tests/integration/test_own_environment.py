@@ -116,7 +116,9 @@ def test_a_class_in_a_file_of_one_s_own(own: Any) -> None:
     assert outcome.status == 0, outcome.err
     assert outcome.err == ""
     metrics = outcome.metrics
-    assert metrics["final"].keys() == {"normalized_return", "mean_return", "regret", "spearman", "posterior_std"}
+    assert metrics["final"].keys() == {
+        "normalized_return", "mean_return", "regret", "spearman", "posterior_std", "bound"
+    }  # fmt: skip
     assert all(-1 <= value <= 1 for value in metrics["final"]["spearman"])
     assert read_json(outcome.run / "reward_model/description.json")["n_actions"] == 3
     parallel = own("env=line", "processes=2", "replicates=2", PYTHONPATH=path)
