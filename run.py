@@ -6,9 +6,9 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
+from mavrl.cli import guarded, run_task
+from mavrl.configuration.check import register_resolvers
 from mavrl.sweep import register_plugins
-from mavrl.tasks.configuration import register_resolvers
-from mavrl.tasks.entry import guarded, run_task
 
 register_resolvers()
 register_plugins()

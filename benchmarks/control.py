@@ -89,10 +89,10 @@ def policy_speed(env: str, overrides: list[str], directory: Path, steps: int) ->
 
     from mavrl.agents.ppo import PPOTraining
     from mavrl.agents.rewards import LearnedRewardSettings, LearnedStepReward, TrueReward
+    from mavrl.configuration.check import register_resolvers
+    from mavrl.families.control.family import ControlSetting
     from mavrl.model.reward_model import load_reward_model
     from mavrl.model.step_reward import StepRewardModel
-    from mavrl.tasks.configuration import register_resolvers
-    from mavrl.tasks.control import ControlSetting
     from mavrl.workers import Workers
 
     torch.set_num_threads(1)

@@ -28,14 +28,14 @@ def compare(letter: str, replicates: int, samples: int, overrides: list[str]) ->
     import torch
     from hydra import compose, initialize_config_dir
 
+    from mavrl.configuration.check import register_resolvers
     from mavrl.evaluation.calibration import interval_coverage
     from mavrl.evaluation.exact_posterior import elliptical_slice_sampling, feedback_log_likelihood
-    from mavrl.results.checkpoints import Checkpoints
+    from mavrl.families.grid.family import FiniteSetting, build_problem
+    from mavrl.storage.checkpoints import Checkpoints
     from mavrl.streams import torch_stream
-    from mavrl.tasks.building import build_feedback
-    from mavrl.tasks.configuration import register_resolvers
-    from mavrl.tasks.finite import FiniteSetting, build_problem
-    from mavrl.tasks.fitting import fit
+    from mavrl.training.building import build_feedback
+    from mavrl.training.fitting import fit
 
     torch.set_num_threads(1)
     register_resolvers()

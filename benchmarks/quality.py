@@ -35,12 +35,12 @@ def run_cell(env: str, modality: str, overrides: list[str], published: bool) -> 
     import torch
     from hydra import compose, initialize_config_dir
 
-    from mavrl.results.checkpoints import Checkpoints
-    from mavrl.results.published import published_cells, published_overrides
-    from mavrl.tasks.building import build_feedback, build_setting
-    from mavrl.tasks.configuration import check, register_resolvers
+    from mavrl.configuration.check import check, register_resolvers
+    from mavrl.reports.published import published_cells, published_overrides
+    from mavrl.storage.checkpoints import Checkpoints
     from mavrl.tasks.evaluate import evaluate_run
-    from mavrl.tasks.fitting import fit, store
+    from mavrl.training.building import build_feedback, build_setting
+    from mavrl.training.fitting import fit, store
     from mavrl.workers import Workers
 
     torch.set_num_threads(1)

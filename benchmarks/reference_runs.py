@@ -100,11 +100,13 @@ def differences(before: Any, after: Any, tolerance: float, path: str = "") -> li
         shared = (differences(before[key], after[key], tolerance, f"{path}/{key}") for key in before if key in after)
         return missing + [line for lines in shared for line in lines]
     if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        lines = (differences(x, y, tolerance, f"{path}/{k}") for k, (x, y) in enumerate(zip(before, after)))
+        lines = (
+            differences(x, y, tolerance, f"{path}/{k}") for k, (x, y) in enumerate(zip(before, after, strict=True))
+        )
         return [line for found in lines for line in found]
-    numbers = all(isinstance(value, (int, float)) for value in (before, after))
-    same = abs(before - after) <= tolerance if numbers else before == after
-    return [] if same else [f"{path}: {before} -> {after}"]
+    if isinstance(before, float) and isinstance(after, float) and abs(before - after) <= tolerance:
+        return []
+    return [] if before == after else [f"{path}: {before} -> {after}"]
 
 
 def main() -> int:

@@ -20,6 +20,8 @@ torch.set_num_threads(1)
 
 CONF = Path(__file__).parents[1] / "conf"
 
+pytest_plugins = ("tests.fixtures.configurations", "tests.fixtures.runs", "tests.fixtures.worlds")
+
 # Set by pytest itself, by torch when its first optimizer is built, and by Stable-Baselines3 when it is imported.
 _IGNORED_VARIABLES = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "PYGAME_HIDE_SUPPORT_PROMPT"}
 
@@ -76,7 +78,7 @@ def _seeded_and_contained() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def composed() -> Callable[..., DictConfig]:
     """The configuration that run.py would compose of overrides; one object for all tests, which change copies."""
-    from mavrl.tasks.configuration import register_resolvers
+    from mavrl.configuration.check import register_resolvers
 
     known: dict[tuple[str, ...], DictConfig] = {}
     register_resolvers()

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
-from mavrl.tasks.building import build_feedback, build_learner, build_setting
-from mavrl.tasks.configuration import register_resolvers
-from mavrl.tasks.fitting import store
+from mavrl.configuration.check import register_resolvers
+from mavrl.training.building import build_feedback, build_learner, build_setting
+from mavrl.training.fitting import store
 from mavrl.workers import Workers
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mavrl.behaviour.boltzmann import boltzmann_policy
 from mavrl.model.step_reward import StepRewardModel
+from mavrl.policies.boltzmann import boltzmann_policy
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from mavrl.agents.rewards import StepReward
 from mavrl.agents.vector_env import RewardedVecEnv
-from mavrl.behaviour.network import NetworkPolicy
-from mavrl.results.checkpoints import Checkpoints
+from mavrl.policies.network import NetworkPolicy
+from mavrl.storage.checkpoints import Checkpoints
 from mavrl.streams import numpy_stream
 
 _BATCH, _DISTILLATION_STEPS = 256, 3000

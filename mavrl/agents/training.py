@@ -10,15 +10,15 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from mavrl.agents.experts import true_returns
+from mavrl.agents.expert_training import true_returns
 from mavrl.agents.ppo import PPOSettings, PPOTraining
 from mavrl.agents.rewards import ConstantReward, LearnedRewardSettings, LearnedStepReward, StepReward, TrueReward
-from mavrl.behaviour.network import NetworkPolicy
 from mavrl.envs.control import ControlEnvironment
 from mavrl.model.reward_model import load_reward_model
 from mavrl.model.step_reward import StepRewardModel
-from mavrl.results.checkpoints import Checkpoints
-from mavrl.results.files import write_text
+from mavrl.policies.network import NetworkPolicy
+from mavrl.storage.checkpoints import Checkpoints
+from mavrl.storage.files import write_text
 from mavrl.workers import Workers
 
 CURVE = "curve.csv"

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mavrl.data.base import at_steps
 from mavrl.envs.problem import TabularProblem
 from mavrl.feedback.base import FeedbackLikelihood
+from mavrl.feedback.data import at_steps
 from mavrl.planning import plan
 from mavrl.types import FeedbackBatch
 

@@ -9,7 +9,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from mavrl.errors import StorageError
-from mavrl.results.files import read_json, replacing, write_json
+from mavrl.storage.files import read_json, replacing, write_json
 
 Values = TypeVar("Values", np.ndarray, Tensor)
 Model = TypeVar("Model", bound="RewardModel")

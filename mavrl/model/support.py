@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mavrl.data.base import at_steps
+from mavrl.feedback.data import at_steps
 from mavrl.types import FeedbackBatch, Transitions
 
 Count = Literal["transition", "sample", "mean"]

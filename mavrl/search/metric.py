@@ -1,7 +1,7 @@
 """What a search can look for."""
 
 from mavrl.errors import ConfigurationError
-from mavrl.results.directions import METRIC_DIRECTIONS, Direction
+from mavrl.metrics import METRIC_DIRECTIONS, Direction
 
 _OF_FAMILY = {"grid": {"discounted_value", "epic_distance"}, "control": {"mean_return"}}
 

@@ -10,9 +10,9 @@ from optuna import Study, load_study
 from optuna.storages import BaseStorage
 
 from mavrl.errors import ConfigurationError
-from mavrl.results.files import read_json
 from mavrl.search.record import IDENTITY, StudyRecord, TrialRecord, study_record
 from mavrl.search.storage import open_storage
+from mavrl.storage.files import read_json
 
 _DEEPEST = 3  # parts of a study's name that are looked for
 

@@ -10,7 +10,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.storages.journal._file import get_lock_file
 
 from mavrl.errors import StorageError
-from mavrl.results.files import storage_error
+from mavrl.storage.files import storage_error
 
 
 class MendingJournal(JournalFileBackend):

@@ -19,13 +19,13 @@ from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from mavrl.configuration.plain import flatten
 from mavrl.errors import ConfigurationError
-from mavrl.results.directions import Direction
-from mavrl.results.files import read_json
-from mavrl.results.leaves import leaves
-from mavrl.results.run_directory import acquire
+from mavrl.metrics import Direction
 from mavrl.search.record import ASKED, IDENTITY, StudyRecord, study_record
 from mavrl.search.space import SearchSpace
+from mavrl.storage.files import read_json
+from mavrl.storage.run_directory import acquire
 
 _MOST_ATTEMPTS = 10  # at a trial whose run ends without a result
 _WEIGHTS = ("reward_model", "policies")  # in a run directory
@@ -249,7 +249,7 @@ def _open(plan: Plan, storage: BaseStorage) -> optuna.Study:
 
 def _refuse_another(name: str, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
     for key in ("direction", "metric", "space", "fixed"):
-        before, now = leaves({key: stored.get(key)}), leaves({key: wanted[key]})
+        before, now = flatten({key: stored.get(key)}), flatten({key: wanted[key]})
         changed = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
         if changed:
             what = "; ".join(f"{k.replace('.', ' ', 1)} was {before.get(k)}, now {now.get(k)}" for k in changed[:3])

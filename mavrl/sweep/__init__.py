@@ -5,10 +5,10 @@ def register_plugins() -> None:
     """Make the sweepers and launchers known to Hydra, which looks for others only in installed packages."""
     from hydra.core.plugins import Plugins
 
-    from mavrl.sweep.local import LocalLauncher
+    from mavrl.sweep.launchers.local import LocalLauncher
+    from mavrl.sweep.launchers.slurm import SlurmLauncher
     from mavrl.sweep.runs import RunsSweeper
     from mavrl.sweep.search import SearchSweeper
-    from mavrl.sweep.slurm import SlurmLauncher
 
     for plugin in (LocalLauncher, SlurmLauncher, RunsSweeper, SearchSweeper):
         Plugins.instance().register(plugin)

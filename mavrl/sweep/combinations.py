@@ -10,10 +10,10 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
+from mavrl.configuration.check import check
 from mavrl.errors import ConfigurationError
-from mavrl.results.files import read_json
+from mavrl.storage.files import read_json
 from mavrl.sweep.composer import Composer
-from mavrl.tasks.configuration import check
 
 
 @dataclass(frozen=True)

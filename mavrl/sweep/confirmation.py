@@ -6,14 +6,13 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from mavrl.configuration.identity import config_hash, repeating
 from mavrl.errors import ConfigurationError, StorageError
-from mavrl.results.files import read_json, write_json
-from mavrl.results.numbers import shown
+from mavrl.reports.numbers import shown
 from mavrl.search.reading import find_cells
 from mavrl.search.record import StudyRecord, TrialRecord
+from mavrl.storage.files import read_json, write_json
 from mavrl.sweep.combinations import ComposedJob
-from mavrl.sweep.repetition import overrides_of
-from mavrl.tasks.configuration import config_hash
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Confirmation:
         config = read_json(path)
         if config is None:
             raise StorageError(f"{path}: missing or damaged; it says what trial {self.trial.number} was")
-        return overrides_of(config)
+        return repeating(config)
 
     def check(self, job: ComposedJob) -> None:
         """Refuse to confirm a trial that this version would run differently.

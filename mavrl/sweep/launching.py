@@ -8,7 +8,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, read_write
 
 from mavrl.sweep.combinations import ComposedJob
-from mavrl.sweep.local import LocalLauncher
+from mavrl.sweep.launchers.local import LocalLauncher
 
 
 @contextmanager

@@ -6,12 +6,12 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution
 
+from mavrl.configuration.identity import scientific
+from mavrl.configuration.plain import flatten
 from mavrl.errors import ConfigurationError
-from mavrl.results.leaves import leaves
 from mavrl.search.metric import direction_of
 from mavrl.search.space import SearchSpace
 from mavrl.search.study import Plan
-from mavrl.tasks.configuration import scientific
 
 
 def plan_of(
@@ -35,7 +35,7 @@ def plan_of(
     if unknown:
         raise ConfigurationError("search.space", unknown[0], "is not a key of the configuration")
     searched = {*settings, *(f"feedback.{kind}.n_samples" for kind in space.kinds)}
-    everything = leaves({**scientific(config), "feedback": OmegaConf.to_container(config.feedback, resolve=True)})
+    everything = flatten({**scientific(config), "feedback": OmegaConf.to_container(config.feedback, resolve=True)})
     kept = {f"feedback.{kind}." for kind in config.modality.active}
     return Plan(
         study,

@@ -10,16 +10,17 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from mavrl.configuration.identity import repeating
 from mavrl.errors import MavrlError
-from mavrl.results.files import read_json
-from mavrl.results.sweeps import Job, record_sweep
+from mavrl.storage.files import read_json
+from mavrl.storage.sweeps import Job, record_sweep
 from mavrl.sweep.cells import chosen, with_cells
 from mavrl.sweep.combinations import ComposedJob, combinations, compose_all
 from mavrl.sweep.composer import Composer
-from mavrl.sweep.jobs import failure_of
+from mavrl.sweep.launchers.jobs import failure_of
 from mavrl.sweep.launching import launch, prepared
 from mavrl.sweep.notices import Notices
-from mavrl.sweep.repetition import at, overrides_of, runs_to_retry
+from mavrl.sweep.repetition import directory_overrides, runs_to_retry
 
 Failure = tuple[ComposedJob, BaseException]
 _NAMED = 10  # failed runs in a notice
@@ -51,7 +52,7 @@ class RunsSweeper(Sweeper):
         given = [f"{key}={value}" for key, value in self._params.items()] + arguments
         if self._config.task.name == "retry":
             runs = runs_to_retry(self._config, given)
-            return self._run([[*overrides_of(run.config), *at(run.path)] for run in runs])
+            return self._run([[*repeating(run.config), *directory_overrides(run.path)] for run in runs])
         if self._config.task.name == "confirm":
             return self._confirm(given)
         return self._run(combinations(with_cells(self._config, given)), record=self._config.task.name == "train")

@@ -16,14 +16,14 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from mavrl.errors import ConfigurationError, MavrlError
-from mavrl.results.numbers import shown
+from mavrl.reports.numbers import shown
 from mavrl.sweep.cells import split_cells, with_cells
 from mavrl.sweep.combinations import ComposedJob, combinations, compose_all
 from mavrl.sweep.composer import Composer
-from mavrl.sweep.jobs import failure_of
+from mavrl.sweep.launchers.jobs import failure_of
 from mavrl.sweep.launching import launch
 from mavrl.sweep.notices import Notices
-from mavrl.sweep.workers import run_searches
+from mavrl.sweep.searches import run_searches
 
 _SAMPLERS = ("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*")
 _GIVE_UP_AFTER = 10  # trials of a cell, when none of them has succeeded

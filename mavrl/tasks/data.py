@@ -9,7 +9,7 @@ def data(config: DictConfig) -> None:
     """The task: simulate max(n_samples, gen_samples) of every active kind of feedback, for every replicate."""
     if config.paths.cache is None:
         raise ConfigurationError("paths.cache", "null", "must be a directory; there is no cache to fill")
-    from mavrl.tasks.building import build_feedback, build_setting
+    from mavrl.training.building import build_feedback, build_setting
     from mavrl.workers import workers
 
     with workers(config.processes) as pool:

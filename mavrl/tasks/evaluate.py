@@ -7,8 +7,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl.errors import ConfigurationError
-from mavrl.results.files import read_json
-from mavrl.results.report import print_metrics
+from mavrl.reports.run_report import print_metrics
+from mavrl.storage.files import read_json
 
 
 def evaluate(config: DictConfig) -> float:
@@ -20,7 +20,7 @@ def evaluate(config: DictConfig) -> float:
     trained = OmegaConf.load(directory / ".hydra" / "config.yaml")
     if stored is None or not isinstance(trained, DictConfig):
         raise ConfigurationError("run_dir", directory, "has no metrics.json; the run is not finished")
-    from mavrl.tasks.building import build_setting
+    from mavrl.training.building import build_setting
     from mavrl.workers import workers
 
     with workers(config.processes) as pool:

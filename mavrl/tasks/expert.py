@@ -22,8 +22,8 @@ def expert(config: DictConfig) -> float:
 
     import torch
 
-    from mavrl.tasks.control import build_environment
-    from mavrl.tasks.experts import make_expert, nominal
+    from mavrl.families.control.expert_library import make_expert, nominal
+    from mavrl.families.control.family import build_environment
 
     torch.set_num_threads(1)  # its tensors are small
     environment = build_environment(config)

@@ -24,7 +24,7 @@ def normalize(config: DictConfig) -> None:
 
 def _of_grid(config: DictConfig) -> dict[str, Any]:
     from mavrl.evaluation.returns import ReferenceValues
-    from mavrl.tasks.finite import build_problem
+    from mavrl.families.grid.family import build_problem
 
     reference = ReferenceValues.of(build_problem(config))
     constants = {"optimal": float(reference.optimal[0]), "uniform": float(reference.uniform[0])}
@@ -38,9 +38,9 @@ def _of_control(config: DictConfig) -> dict[str, Any]:
     import numpy as np
 
     from mavrl.agents.training import PolicyJob
-    from mavrl.behaviour.network import NetworkPolicy
-    from mavrl.tasks.configuration import seeds
-    from mavrl.tasks.control import ControlSetting, ppo_settings
+    from mavrl.configuration.identity import seeds
+    from mavrl.families.control.family import ControlSetting, ppo_settings
+    from mavrl.policies.network import NetworkPolicy
     from mavrl.workers import workers
 
     with workers(config.processes) as pool, tempfile.TemporaryDirectory() as scratch:

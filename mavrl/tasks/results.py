@@ -9,14 +9,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl.errors import ConfigurationError
-from mavrl.results.filters import Filter, matching, matching_jobs, read_filters, told
-from mavrl.results.index import Run, find_runs, read_run
-from mavrl.results.sweeps import Job, recorded_sweeps
+from mavrl.storage.filters import Filter, matching, matching_jobs, read_filters, told
+from mavrl.storage.index import Run, find_runs, read_run
+from mavrl.storage.sweeps import Job, recorded_sweeps
 
 
 def status(config: DictConfig) -> None:
     """Print how far the runs of paths.runs, or those of one sweep, have come."""
-    from mavrl.results.overview import print_overview
+    from mavrl.reports.overview import print_overview
 
     root, filters = _root(config), _filters()
     runs, sweeps = find_runs(root), recorded_sweeps(root)
@@ -40,7 +40,7 @@ def status(config: DictConfig) -> None:
 
 def list_runs(config: DictConfig) -> None:
     """Print one row for each run."""
-    from mavrl.results.listing import print_runs, sort_runs
+    from mavrl.reports.listing import print_runs, sort_runs
 
     root, filters = _root(config), _filters()
     runs = _in_state(matching(find_runs(root), filters), config)
@@ -52,7 +52,7 @@ def list_runs(config: DictConfig) -> None:
 
 def show(config: DictConfig) -> None:
     """Print all about the run in run_dir."""
-    from mavrl.results.listing import print_run
+    from mavrl.reports.listing import print_run
 
     run = read_run(Path(config.run_dir)) if config.run_dir else None
     if run is None:
@@ -62,8 +62,8 @@ def show(config: DictConfig) -> None:
 
 def export(config: DictConfig) -> None:
     """Write one row for each run to task.output."""
-    from mavrl.results.export import export_runs
-    from mavrl.results.overview import number_of_runs
+    from mavrl.reports.export import export_runs
+    from mavrl.reports.overview import number_of_runs
 
     root, filters = _root(config), _filters()
     runs = matching(find_runs(root), filters)
@@ -76,8 +76,8 @@ def export(config: DictConfig) -> None:
 
 def select_best(config: DictConfig) -> float:
     """Print the completed run with the best mean of task.metric, its directory as the last line. Returns that mean."""
-    from mavrl.results.directions import METRIC_DIRECTIONS
-    from mavrl.results.overview import number_of_runs
+    from mavrl.metrics import METRIC_DIRECTIONS
+    from mavrl.reports.overview import number_of_runs
 
     root, filters, metric = _root(config), _filters(), config.task.metric
     runs = [run for run in matching(find_runs(root), filters) if run.state == "completed"]
@@ -96,9 +96,9 @@ def select_best(config: DictConfig) -> float:
 
 def purge(config: DictConfig) -> None:
     """Say which runs match and how large they are; delete them when task.confirm is true."""
-    from mavrl.results.deletion import delete_run, size_of
-    from mavrl.results.listing import size
-    from mavrl.results.overview import number_of_runs
+    from mavrl.reports.listing import size
+    from mavrl.reports.overview import number_of_runs
+    from mavrl.storage.deletion import delete_run, size_of
 
     root, filters = _root(config), _filters()
     runs = _in_state(matching(find_runs(root), filters), config)

@@ -18,7 +18,7 @@ def study(config: DictConfig) -> None:
     Raises:
         ConfigurationError: there is no such study or cell, or figures are wanted of several cells.
     """
-    from mavrl.results.studies import print_cell, print_cells
+    from mavrl.reports.studies import print_cell, print_cells
 
     cells = cells_of(config)
     if len(cells) > 1:
@@ -31,8 +31,8 @@ def study(config: DictConfig) -> None:
     found = importances(cells[0].study)
     print_cell(cells[0], found)
     if config.task.figures:
-        from mavrl.figures.save import save_figure
-        from mavrl.figures.study import study_figures
+        from mavrl.reports.figures.save import save_figure
+        from mavrl.reports.figures.study import study_figures
 
         for name, figure in study_figures(cells[0].record, found).items():
             path = cells[0].folder / "figures" / f"{name}.png"
@@ -42,7 +42,7 @@ def study(config: DictConfig) -> None:
 
 def cells_of(config: DictConfig) -> "list[StudyCell]":
     """The cells of `study` that the command line asks for; the defaults of env and modality are no choice."""
-    from mavrl.results.table import cell_order
+    from mavrl.reports.table import cell_order
     from mavrl.search.reading import find_cells
 
     chosen = {axis: config[axis].name if is_chosen(axis) else None for axis in ("env", "modality")}

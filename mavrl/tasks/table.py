@@ -13,7 +13,7 @@ from mavrl.errors import ConfigurationError
 from mavrl.tasks.study import cells_of, is_chosen
 
 if TYPE_CHECKING:
-    from mavrl.results.table import CellResult, ResultTable
+    from mavrl.reports.table import CellResult, ResultTable
     from mavrl.search.reading import StudyCell
 
 
@@ -23,8 +23,8 @@ def table(config: DictConfig) -> None:
     Raises:
         ConfigurationError: there is no such study, no completed run, or no place for several formats.
     """
-    from mavrl.results.files import write_text
-    from mavrl.results.rendering import FORMATS, terminal
+    from mavrl.reports.rendering import FORMATS, terminal
+    from mavrl.storage.files import write_text
 
     wanted, output = config.task.format, config.task.output
     if wanted == "all" and output is None:
@@ -41,7 +41,7 @@ def table(config: DictConfig) -> None:
 
 
 def _of_study(config: DictConfig) -> "ResultTable":
-    from mavrl.results.caption import study_caption
+    from mavrl.reports.caption import study_caption
 
     cells = cells_of(config)
     confirmed = {c.record.name: c.confirmation.seeds for c in cells if c.is_confirmed and c.confirmation is not None}
@@ -54,8 +54,8 @@ def _of_study(config: DictConfig) -> "ResultTable":
 
 
 def _result(cell: "StudyCell") -> "CellResult | None":
-    from mavrl.results.pooling import is_published_environment
-    from mavrl.results.table import CellResult
+    from mavrl.configuration.identity import changes_environment
+    from mavrl.reports.table import CellResult
 
     record, best, confirmation = cell.record, cell.record.best, cell.confirmation
     if best is None:
@@ -68,15 +68,15 @@ def _result(cell: "StudyCell") -> "CellResult | None":
         values,
         not cell.is_confirmed,
         best.n_samples,
-        is_published_environment(record.command),
+        not changes_environment(record.command),
     )
 
 
 def _of_runs(config: DictConfig) -> "ResultTable":
-    from mavrl.results.caption import runs_caption, seeds_in_words
-    from mavrl.results.filters import matching, read_filters
-    from mavrl.results.index import find_runs
-    from mavrl.results.pooling import pool_runs
+    from mavrl.reports.caption import runs_caption, seeds_in_words
+    from mavrl.reports.pooling import pool_runs
+    from mavrl.storage.filters import matching, read_filters
+    from mavrl.storage.index import find_runs
 
     root, hydra = Path(config.paths.runs), HydraConfig.get()
     runs = matching(find_runs(root), read_filters(hydra.overrides.task, set(hydra.runtime.choices)))
@@ -96,8 +96,8 @@ def _of_runs(config: DictConfig) -> "ResultTable":
 
 def _with_legend(results: "list[CellResult]", with_published: bool, caption: list[str]) -> "ResultTable":
     """The table, whose caption explains what is in it."""
-    from mavrl.results.caption import INTERQUARTILE, MEASURES, PUBLISHED
-    from mavrl.results.table import result_table
+    from mavrl.reports.caption import INTERQUARTILE, MEASURES, PUBLISHED
+    from mavrl.reports.table import result_table
 
     found = result_table(results, with_published)
     kinds = {line.kind for section in found.sections for line in section.lines}

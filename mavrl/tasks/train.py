@@ -9,14 +9,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl import __version__
+from mavrl.configuration.identity import active_kinds, config_hash, recorded
 from mavrl.errors import ConfigurationError
-from mavrl.results.checkpoints import Checkpoints
-from mavrl.results.files import read_json
-from mavrl.results.report import print_metrics
-from mavrl.results.run_directory import RunDirectory, acquire
-from mavrl.tasks.configuration import active_kinds, config_hash, scientific
-
-_NO_CHOICE = ("hydra/", "task", "logger", "search")  # groups without a part in the result
+from mavrl.reports.run_report import print_metrics
+from mavrl.storage.checkpoints import Checkpoints
+from mavrl.storage.files import read_json
+from mavrl.storage.run_directory import RunDirectory, acquire
 
 
 def train(config: DictConfig) -> float:
@@ -32,7 +30,8 @@ def train(config: DictConfig) -> float:
     try:
         if not config.rerun and (finished := directory.metrics) is not None:
             return _report(finished, directory.path, "another process has finished this run")
-        directory.begin(name, _recorded(config))
+        hydra = HydraConfig.get()
+        directory.begin(name, recorded(config, hydra.runtime.choices, hydra.overrides.task))
         try:
             metrics = {**_work(config, directory), "config_hash": name, "version": __version__}
             directory.complete(metrics)
@@ -66,10 +65,10 @@ def _work(config: DictConfig, directory: RunDirectory) -> dict[str, Any]:
     begun = time.monotonic()
     import torch
 
-    from mavrl.figures.save import save_figure
-    from mavrl.tasks.building import build_feedback, build_setting
+    from mavrl.reports.figures.save import save_figure
     from mavrl.tasks.evaluate import evaluate_run
-    from mavrl.tasks.fitting import fit, store
+    from mavrl.training.building import build_feedback, build_setting
+    from mavrl.training.fitting import fit, store
     from mavrl.workers import cores, workers
 
     torch.set_num_threads(config.threads or cores())
@@ -105,17 +104,6 @@ def _work(config: DictConfig, directory: RunDirectory) -> dict[str, Any]:
             "total": evaluated - begun,
         },
     }
-
-
-def _recorded(config: DictConfig) -> dict[str, Any]:
-    """The scientific configuration, by the keys of the command line, and what the command chose; for config.json."""
-    plain, hydra = scientific(config), HydraConfig.get()
-    if "evaluation_episodes" in plain:
-        plain["evaluation"] = {"episodes": plain.pop("evaluation_episodes")}
-    for kind in config.feedback:
-        plain["feedback"].setdefault(kind, {"n_samples": 0})
-    chosen = {group: name for group, name in hydra.runtime.choices.items() if not group.startswith(_NO_CHOICE)}
-    return {**plain, "choices": chosen, "overrides": list(hydra.overrides.task)}
 
 
 def _save_configuration(config: DictConfig, directory: RunDirectory) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl.errors import ConfigurationError
-from mavrl.results.files import write_json
+from mavrl.storage.files import write_json
 
 
 def transfer(config: DictConfig) -> float:
@@ -50,8 +50,8 @@ def _changed_dynamics(trained: DictConfig, config: DictConfig) -> dict[str, Any]
 
 
 def _of_grid(config: DictConfig, directory: Path) -> dict[str, Any]:
+    from mavrl.families.grid.family import FiniteSetting
     from mavrl.tasks.evaluate import one_thread, summarised
-    from mavrl.tasks.finite import FiniteSetting
 
     with one_thread():
         values = FiniteSetting(config).judge(directory)
@@ -63,10 +63,10 @@ def _of_control(config: DictConfig, directory: Path, changed: dict[str, Any]) ->
 
     import torch
 
-    from mavrl.behaviour.network import NetworkPolicy
+    from mavrl.families.control.family import ControlSetting
     from mavrl.model.reward_model import load_reward_model
     from mavrl.model.step_reward import StepRewardModel
-    from mavrl.tasks.control import ControlSetting
+    from mavrl.policies.network import NetworkPolicy
     from mavrl.tasks.evaluate import summarised
     from mavrl.workers import workers
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mavrl.agents.imitation import DemonstratedPolicy
-from mavrl.behaviour.network import Policy
+from mavrl.policies.network import Policy
 
 Q = [[[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]], [[3.0, 0.0], [0.0, 0.0], [1.0, 0.0]]]
 STATES = torch.tensor([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0]])

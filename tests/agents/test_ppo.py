@@ -12,9 +12,9 @@ import torch
 from mavrl.agents import ppo
 from mavrl.agents.ppo import PPOSettings, PPOTraining, schedule
 from mavrl.agents.rewards import ConstantReward, LearnedStepReward, StepReward, TrueReward
-from mavrl.behaviour.network import NetworkPolicy
 from mavrl.envs.control import ControlEnvironment
-from mavrl.results.checkpoints import Checkpoints
+from mavrl.policies.network import NetworkPolicy
+from mavrl.storage.checkpoints import Checkpoints
 
 CART_POLE = ControlEnvironment("CartPole-v1")
 OBSERVATIONS = torch.randn(50, 4, generator=torch.Generator().manual_seed(1))

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from mavrl.agents import training
-from mavrl.agents.experts import true_returns
+from mavrl.agents.expert_training import true_returns
 from mavrl.agents.ppo import PPOTraining
 from mavrl.agents.training import PolicyJob, train_policy
-from mavrl.behaviour.network import NetworkPolicy
 from mavrl.envs.control import ControlEnvironment
 from mavrl.model.reward_model import save_reward_model
-from mavrl.results.checkpoints import Checkpoints
+from mavrl.policies.network import NetworkPolicy
+from mavrl.storage.checkpoints import Checkpoints
 from mavrl.workers import Workers
 
 CART_POLE = ControlEnvironment("CartPole-v1", max_steps=60)

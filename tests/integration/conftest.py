@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from mavrl.behaviour.network import NetworkPolicy
+from mavrl.policies.network import NetworkPolicy
 
 ROOT = Path(__file__).parents[2]
 TINY = ("env.size=4", "env.max_steps=50", "replicates=2", "trainer.max_epochs=3", "trainer.passes_per_epoch=2")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import mavrl
-from mavrl.behaviour.network import NetworkPolicy
-from mavrl.results.files import read_json
+from mavrl.policies.network import NetworkPolicy
+from mavrl.storage.files import read_json
 
 pytestmark = pytest.mark.integration
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mavrl
-from mavrl.results.files import read_json
+from mavrl.storage.files import read_json
 
 pytestmark = pytest.mark.integration
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from mavrl.behaviour.network import NetworkPolicy
-from mavrl.results.files import read_json
+from mavrl.policies.network import NetworkPolicy
+from mavrl.storage.files import read_json
 
 pytestmark = pytest.mark.integration
 

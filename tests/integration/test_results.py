@@ -7,8 +7,8 @@ from typing import Any
 import polars
 import pytest
 
-from mavrl.results.files import read_json
-from mavrl.results.sweeps import Job, record_sweep
+from mavrl.storage.files import read_json
+from mavrl.storage.sweeps import Job, record_sweep
 
 pytestmark = pytest.mark.integration
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mavrl.results.files import read_json
+from mavrl.storage.files import read_json
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

@@ -8,23 +8,23 @@ import pytest
 import torch
 from lightning import Trainer
 
-from mavrl.data.base import FeedbackData
-from mavrl.data.cache import DatasetCache
-from mavrl.data.combined import CombinedFeedback
-from mavrl.data.demonstration import DemonstrationData
-from mavrl.data.preference import PreferenceData
-from mavrl.data.rating import RatingData
-from mavrl.data.stop import StopData
-from mavrl.data.tabular import TabularSimulator
 from mavrl.envs import GridEnv
 from mavrl.envs.problem import TabularProblem
 from mavrl.feedback import DemonstrationLikelihood, PreferenceLikelihood, RatingLikelihood, StopLikelihood
+from mavrl.feedback.combined import CombinedFeedback
+from mavrl.feedback.data import FeedbackData
+from mavrl.feedback.demonstration_data import DemonstrationData
+from mavrl.feedback.preference_data import PreferenceData
+from mavrl.feedback.rating_data import RatingData
+from mavrl.feedback.stop_data import StopData
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.learner import RewardLearner
 from mavrl.model.objective import EvidenceLowerBound, RewardInference, WeightedAverages
 from mavrl.model.posterior import RewardPrior, StatePosterior, StepPosterior
 from mavrl.model.support import StepSupport
 from mavrl.model.values import LearnedStateValues, LearnedStepValues, PlannedValues
+from mavrl.simulation.tabular import TabularSimulator
+from mavrl.storage.answers import DatasetCache
 from mavrl.streams import model_streams
 from mavrl.types import DemonstrationBatch, FeedbackBatch, PreferenceBatch, RatingBatch, StopBatch, Transitions
 

@@ -16,7 +16,7 @@ from mavrl.model.posterior import StatePosterior, StepPosterior
 from mavrl.model.reward_model import RewardModel, load_reward_model, save_reward_model
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.model.tabular_reward import TabularRewardModel
-from mavrl.results import files
+from mavrl.storage import files
 
 KINDS = ["tabular", "steps"]
 COMMON = {"hidden_sizes": [5, 4], "replicates": 3, "members": 2, "modality": "pdrs"}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mavrl.data.base import at_steps
+from mavrl.feedback.data import at_steps
 from mavrl.model.support import StateSupport, StepSupport, step_weights
 from mavrl.types import DemonstrationBatch, RatingBatch, Transitions
 

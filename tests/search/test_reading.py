@@ -10,10 +10,10 @@ import pytest
 from optuna.trial import TrialState
 
 from mavrl.errors import ConfigurationError
-from mavrl.results.files import write_json
 from mavrl.search.reading import find_cells, study_names
 from mavrl.search.record import ASKED, IDENTITY
 from mavrl.search.storage import open_storage
+from mavrl.storage.files import write_json
 
 ABOUT = {
     "metric": "regret", "direction": "minimize", "command": [], "space": {"parameters": {"x": "0 to 1"}},

@@ -11,11 +11,11 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers import BaseSampler, TPESampler
 
 from mavrl.errors import ConfigurationError
-from mavrl.results.files import write_json
 from mavrl.search.record import read_studies
 from mavrl.search.space import SearchSpace
 from mavrl.search.storage import open_storage
 from mavrl.search.study import Assignment, Plan, Search
+from mavrl.storage.files import write_json
 
 SPACE = SearchSpace({"optim.lr": FloatDistribution(0.0, 1.0)}, ("preference", "rating"), 10)
 PLAN = Plan(

@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from mavrl.errors import ConfigurationError
-from mavrl.results.files import write_json
+from mavrl.storage.files import write_json
 from mavrl.sweep.cells import chosen, split_cells, with_cells
 from mavrl.sweep.combinations import ComposedJob, combinations, skipping_rule
 

@@ -9,8 +9,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from mavrl.configuration.check import register_resolvers
 from mavrl.sweep.composer import Composer
-from mavrl.tasks.configuration import register_resolvers
 
 CONF = Path(__file__).parents[2] / "conf"
 JOBS = [

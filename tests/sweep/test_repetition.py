@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from mavrl.configuration.identity import config_hash, scientific
+from mavrl.configuration.plain import plain
 from mavrl.sweep.repetition import overrides_of
-from mavrl.tasks.configuration import config_hash, plain, scientific
 
 CASES = [
     ("env=grid_trap",),

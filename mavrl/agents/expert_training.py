@@ -1,0 +1,135 @@
+"""Experts: policies trained with Stable-Baselines3 on the true reward, which then act and demonstrate."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from stable_baselines3 import DQN
+from stable_baselines3.common.callbacks import BaseCallback
+
+from mavrl.agents.ppo import PPOSettings, PPOTraining, schedule
+from mavrl.agents.rewards import TrueReward
+from mavrl.agents.vector_env import RewardedVecEnv
+from mavrl.envs.control import ControlEnvironment
+from mavrl.errors import ConfigurationError
+from mavrl.policies.network import NetworkPolicy, Policy
+from mavrl.simulation.base import Behaviour
+from mavrl.simulation.episodes import simulate
+from mavrl.streams import numpy_stream
+from mavrl.workers import Workers
+
+Algorithm = Literal["dqn", "ppo"]
+GREEDY = Behaviour(rationality=math.inf)
+Progress = Callable[[int, float], None]  # told the steps so far and the mean return then
+
+_CHUNKS = 20  # evaluations during training, of which the best policy is kept
+_EPISODES = 50  # of each
+_PPO_DEFAULTS: dict[str, Any] = {"vf_coef": 0.5, "max_grad_norm": 0.5, "normalize_reward": False, "ent_coef": 0.0}
+
+
+@dataclass
+class _Best:
+    """The policy of the highest mean return so far."""
+
+    environment: ControlEnvironment
+    seed: int
+    progress: Progress
+    policy: NetworkPolicy | None = None
+    mean_return: float = -math.inf
+
+    def consider(self, steps: int, policy: NetworkPolicy) -> bool:
+        returns = true_returns(self.environment, policy, (self.seed, "expert", "selection"), _EPISODES, Workers(1))
+        if returns.mean() > self.mean_return:
+            self.policy, self.mean_return = policy, float(returns.mean())
+        self.progress(steps, float(returns.mean()))
+        return True
+
+
+def true_returns(
+    environment: ControlEnvironment,
+    policy: Policy,
+    address: tuple[int | str, ...],
+    n_episodes: int,
+    workers: Workers,
+    behaviour: Behaviour = GREEDY,
+) -> np.ndarray:
+    """Undiscounted true returns of seeded episodes, greedy ones unless another behaviour is given; shape (N,).
+
+    Args:
+        address: of the episodes' randomness, the seed first. The same address gives the same first states to all
+            policies, so their returns can be compared in pairs.
+    """
+    addresses = [(*address, k) for k in range(n_episodes)]
+    episodes = simulate(environment, policy, behaviour, addresses, workers)
+    return np.array([episode.true_return for episode in episodes])
+
+
+def train_expert(
+    environment: ControlEnvironment,
+    algorithm: Algorithm,
+    settings: dict[str, Any],
+    seed: int,
+    progress: Progress = lambda steps, mean_return: None,
+) -> NetworkPolicy:
+    """The best policy of one training on the true reward, judged on 50 greedy episodes at 20 moments of it.
+
+    Args:
+        settings: hyperparameters of Stable-Baselines3, with total_steps and hidden_sizes.
+
+    Raises:
+        ConfigurationError: the settings are not those of the algorithm.
+    """
+    best = _Best(environment, seed, progress)
+    try:
+        if algorithm == "dqn":
+            _train_dqn(environment, dict(settings), seed, best)
+        else:
+            _train_ppo(environment, settings, seed, best)
+    except (TypeError, KeyError, ValueError) as error:
+        text = " ".join(str(error).split())
+        raise ConfigurationError(f"env.experts.{algorithm}", settings, f"does not fit the algorithm: {text}") from error
+    assert best.policy is not None
+    return best.policy
+
+
+def _train_ppo(environment: ControlEnvironment, settings: dict[str, Any], seed: int, best: _Best) -> None:
+    ppo = PPOSettings(**{**_PPO_DEFAULTS, **settings})
+    PPOTraining(environment.training_vector(ppo.n_envs), TrueReward(), ppo, seed, _CHUNKS).run(best.consider)
+
+
+def _train_dqn(environment: ControlEnvironment, settings: dict[str, Any], seed: int, best: _Best) -> None:
+    total_steps, hidden_sizes = settings.pop("total_steps"), list(settings.pop("hidden_sizes"))
+    learning_rate = schedule(settings.pop("learning_rate"))
+    env = RewardedVecEnv(environment.training_vector(1), TrueReward())
+    key = int(numpy_stream(seed, "dqn").integers(2**31 - 1))
+    model = DQN(
+        "MlpPolicy",
+        env,
+        learning_rate=learning_rate,
+        policy_kwargs={"net_arch": hidden_sizes},
+        seed=key,
+        device="cpu",
+        **settings,
+    )
+    model.learn(total_steps, callback=_EveryShare(best, -(-total_steps // _CHUNKS)))
+    env.close()
+
+
+class _EveryShare(BaseCallback):
+    """Considers the policy of a DQN every so many steps."""
+
+    def __init__(self, best: _Best, interval: int) -> None:
+        super().__init__()
+        self._best = best
+        self._interval = interval
+
+    def _on_step(self) -> bool:
+        if self.num_timesteps % self._interval == 0:
+            q_net = self.model.q_net  # type: ignore[attr-defined]
+            linear = [module for module in q_net.q_net if isinstance(module, torch.nn.Linear)]
+            layers = [(module.weight.detach().clone(), module.bias.detach().clone()) for module in linear]
+            self._best.consider(self.num_timesteps, NetworkPolicy.from_layers(layers, "relu", "q"))
+        return True

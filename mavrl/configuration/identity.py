@@ -1,0 +1,129 @@
+"""What of a configuration makes a result: the identity of a run, its hash, and the command that repeats it.
+
+Every top-level key of the configuration is in one of the tables below, and so is every key of `env` that is no part of
+the environment itself. Nothing here imports torch.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig
+
+from mavrl.configuration.plain import flatten, plain, quoted
+from mavrl.configuration.registry import FAMILIES
+
+RESULTS_VERSION = 3  # part of every run's hash; raised when the same configuration gives another result
+
+SEEDS = ("seed", "replicates")  # what runs may differ in and still be repetitions of one another
+_VALUES = (*SEEDS, "members", "selection")
+_MAPPINGS = ("model", "optim", "trainer")
+_GROUPS = ("env", "modality", "model", "optim", "trainer", "policy")  # whose options make a result
+_RESULT = {*_VALUES, *_MAPPINGS, *_GROUPS, "feedback", "evaluation"}
+_EXECUTION = {  # how a command runs, where things are, and what -m does
+    "hydra", "task", "logger", "paths", "study", "dry_run", "cells", "skip", "search", "notify", "progress", "threads",
+    "processes", "checkpoint_seconds", "rerun", "run_dir",
+}  # fmt: skip
+_DEFAULTS = {"counts"}  # that other keys take
+
+# Keys of env.
+_ENV_DEFAULTS = {"feedback", "members", "replicates", "threads", "policy_steps", "reference_epochs", "samples"}
+_ENV_BESIDE = {*_ENV_DEFAULTS, "experts", "baselines", "demonstration_cap"}
+_ENV_OF_LEARNER = {"termination"}  # what is known about the environment, not what it is
+
+_UNTOLD = ("choices", "overrides")  # of config.json, which no setting is
+
+
+def active_kinds(config: DictConfig) -> list[str]:
+    """The kinds of feedback that are on: chosen by `modality`, with a count above 0."""
+    return [kind for kind in config.modality.active if config.feedback[kind].n_samples > 0]
+
+
+def seeds(config: DictConfig) -> list[int]:
+    """The seed of each replicate."""
+    return [config.seed + k for k in range(config.replicates)]
+
+
+def environment(config: DictConfig) -> dict[str, Any]:
+    """The environment's settings, without the defaults of other groups and the reports that are kept beside them."""
+    return {key: value for key, value in plain(config.env).items() if key not in _ENV_BESIDE}
+
+
+def scientific(config: DictConfig) -> dict[str, Any]:
+    """The part of the configuration that makes the result; where it is stored and how it is watched are left out."""
+    keys = (*_MAPPINGS, *FAMILIES[config.env.family].result_keys)
+    groups = {key: plain(config[key]) for key in keys}
+    groups.get("policy", {}).pop("minibatches", None)  # batch_size says it
+    feedback = {kind: plain(config.feedback[kind]) for kind in active_kinds(config)}
+    for settings in feedback.values():
+        del settings["gen_samples"]
+    values = {key: config[key] for key in _VALUES}
+    return {**groups, **values, "env": environment(config), "feedback": feedback}
+
+
+def config_hash(config: DictConfig) -> str:
+    """Short hash of the scientific configuration: the name of its run directory."""
+    content = {"version": RESULTS_VERSION, **scientific(config)}
+    text = json.dumps(_canonical(content), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def recorded(config: DictConfig, choices: Mapping[str, str], overrides: Iterable[str]) -> dict[str, Any]:
+    """The content of a run's config.json: the scientific configuration by the keys of the command line.
+
+    Args:
+        choices: option of each group.
+        overrides: of the command line.
+    """
+    content = scientific(config)
+    for kind in config.feedback:
+        content["feedback"].setdefault(str(kind), {"n_samples": 0})
+    chosen = {group: option for group, option in choices.items() if _makes_result(group)}
+    return {**content, "choices": chosen, "overrides": list(overrides)}
+
+
+def repeating(content: Mapping[str, Any]) -> list[str]:
+    """The command line of a run from the content of its config.json: its groups, and every value explicitly.
+
+    The experiment that chose them is not needed, so this also repeats what a search has drawn.
+    """
+    groups = [f"{name}={content['choices'][name]}" for name in _GROUPS]
+    settings = flatten({key: value for key, value in content.items() if key not in _UNTOLD})
+    return groups + [f"++{key}={quoted(value)}" for key, value in settings.items() if not key.endswith("._target_")]
+
+
+def settings_but_seeds(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in a run's config.json that its repetitions share."""
+    return {key: value for key, value in content.items() if key not in (*SEEDS, *_UNTOLD)}
+
+
+def is_execution(override: str) -> bool:
+    """Whether an override of the command line says how something is run, and nothing that a result depends on."""
+    first = override.partition("=")[0].lstrip("+~").partition(".")[0]
+    return first.partition("/")[0].partition("@")[0] in _EXECUTION
+
+
+def changes_environment(overrides: Iterable[str]) -> bool:
+    """Whether an override of the command line changes what the environment is, not only what is known about it."""
+    keys = [override.partition("=")[0].lstrip("+~").split(".") for override in overrides]
+    return any(len(key) > 1 and key[0] == "env" and key[1] not in _ENV_BESIDE | _ENV_OF_LEARNER for key in keys)
+
+
+def unclassified(keys: Collection[str]) -> list[str]:
+    """Top-level keys of a configuration that are in none of the tables."""
+    return sorted(set(keys) - _RESULT - _EXECUTION - _DEFAULTS)
+
+
+def _makes_result(group: str) -> bool:
+    first = group.partition("/")[0].partition("@")[0]
+    return first in _RESULT or first == "experiment"
+
+
+def _canonical(value: Any) -> Any:
+    """1 and 1.0 are the same setting."""
+    if isinstance(value, Mapping):
+        return {key: _canonical(v) for key, v in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_canonical(v) for v in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -1,0 +1,44 @@
+"""Parts of a configuration as plain values, and plain values as text."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+
+def plain(node: DictConfig) -> dict[str, Any]:
+    """A part of the configuration as a dict, with everything resolved."""
+    values = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Values of nested mappings by their dotted keys, such as optim.lr; an empty mapping is a value."""
+    if not isinstance(value, Mapping) or not value:
+        return {prefix: value} if prefix else {}
+    nested = (flatten(child, f"{prefix}.{key}".lstrip(".")) for key, child in value.items())
+    return {path: leaf for found in nested for path, leaf in found.items()}
+
+
+def written(value: Any) -> str:
+    """A value as a command line has it, which Hydra reads as the same value."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{written(child)}" for key, child in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(map(written, value)) + "]"
+    return str(value)
+
+
+def quoted(value: Any) -> str:
+    """The same, with text in quotes, so that it is text whatever it looks like."""
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{quoted(child)}" for key, child in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(map(quoted, value)) + "]"
+    return json.dumps(value) if isinstance(value, str) else written(value)

@@ -1,0 +1,25 @@
+"""What the keys of a grid may be."""
+
+from omegaconf import DictConfig
+
+from mavrl.configuration.rule import Rule, number, one_of, whole
+
+_RULES = {
+    "env.size": whole(3, 1000),
+    "env.p_rand": number(0, 1),
+    "model.q": one_of("planned", "learned"),
+    "model.reward_domain": one_of("s"),
+    "policy.name": one_of("exact"),
+    "feedback.demonstration.minimum_return": Rule(
+        lambda value: value is None, "must be null where the dynamics are known: the demonstrator acts on the optimal Q"
+    ),
+}
+
+
+def rules(config: DictConfig) -> dict[str, Rule]:
+    """The rules of keys that only grids have, or that are narrower for them."""
+    return _RULES
+
+
+def check(config: DictConfig) -> None:
+    """Nothing of a grid has to fit together that its rules do not say."""

@@ -1,0 +1,121 @@
+"""What task=status prints."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mavrl.reports.progress import cells, modality_order, runs_per_hour
+from mavrl.storage.index import Run
+from mavrl.storage.sweeps import Sweep
+
+_COLOURS = {"pending": "", "running": "cyan", "interrupted": "yellow", "completed": "green", "failed": "red"}
+_MOST_SWEEPS = 5
+
+
+def print_overview(
+    root: Path, runs: Sequence[Run], pending: Sequence[tuple[str, str]], sweeps: Sequence[Sweep], title: str
+) -> None:
+    """Counts, progress, throughput and time left; then the cells, what failed or was interrupted, and the sweeps.
+
+    Args:
+        root: the folder of runs; directories are shown relative to it.
+        runs: that have begun.
+        pending: environment and modality of the runs that have not.
+        sweeps: that were recorded in the folder.
+        title: of the progress bar.
+    """
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    counts = Counter(run.state for run in runs)
+    counts["pending"] = len(pending)
+    console.print(_bar(title, counts["completed"], counts.total(), console.width))
+    console.print(Text("   ").join(Text(f"{state} {counts[state]}", _COLOURS[state]) for state in _COLOURS))
+    if speed := _speed(runs, counts):
+        console.print(speed)
+    begun = [(run.choice("env") or "?", run.choice("modality") or "?", run.state) for run in runs]
+    counted = cells([*begun, *((env, modality, "pending") for env, modality in pending)])
+    if len(counted) > 1:
+        console.print()
+        _print_cells(counted)
+    for state, remark in (("failed", ""), ("interrupted", " (the same commands go on with them)")):
+        found = [run for run in runs if run.state == state]
+        if found:
+            console.print(f"\n{state}{remark}:")
+        for run in found:
+            console.print(_cropped(f"  {relative(run.path, root)}  {run.status.get('error', '')}", console.width))
+    if sweeps:
+        console.print("\nsweeps (task.sweep=<id> shows one):")
+    for sweep in sweeps[-_MOST_SWEEPS:]:
+        console.print(_cropped(f"  {sweep.id}  {number_of_runs(len(sweep.jobs))}  {sweep.command}", console.width))
+
+
+def relative(path: Path, root: Path) -> str:
+    """A run's directory as it is shown: relative to the folder of runs."""
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def number_of_runs(number: int, kind: str = "") -> str:
+    """Such as "1 run" or "3 completed runs"."""
+    return f"{number} {kind} run{'' if number == 1 else 's'}".replace("  ", " ")
+
+
+def duration(seconds: float) -> str:
+    """A time in words, to two units."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute"
+    hours, days = minutes // 60, minutes // 1440
+    if days:
+        return f"about {days} d {hours % 24} h"
+    return f"about {hours} h {minutes % 60} min" if hours else f"about {minutes} min"
+
+
+def _bar(title: str, completed: int, total: int, width: int) -> Text:
+    share = completed / total if total else 0.0
+    words = f" {completed} of {total} completed ({100 * share:.0f} %)"
+    length = max(10, min(40, width - len(title) - len(words) - 1))
+    full = round(share * length)
+    return Text.assemble(f"{title} ", ("━" * full, "green"), ("─" * (length - full), "dim"), words)
+
+
+def _speed(runs: Sequence[Run], counts: Counter[str]) -> str:
+    speed, left = runs_per_hour(runs), counts["pending"] + counts["running"]
+    if speed is None:
+        return f"no run has ended yet; {left} to go" if left else ""
+    rate = f"{speed:.0f}" if speed >= 10 else f"{speed:.1f}"
+    hurry = f"; {duration(left / speed * 3600)} left for {left} pending or running" if left else ""
+    return f"{rate} runs an hour{hurry}"
+
+
+def _print_cells(counted: dict[tuple[str, str], Counter[str]]) -> None:
+    print("completed of all (! where some failed):")
+    modalities = sorted({modality for _, modality in counted}, key=modality_order)
+    table = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
+    table.add_column("")
+    for modality in modalities:
+        table.add_column(modality, justify="right", no_wrap=True)
+    for env in dict.fromkeys(env for env, _ in counted):
+        table.add_row(env, *(_cell(counted.get((env, modality))) for modality in modalities))
+    print_wide(table)
+
+
+def _cell(states: Counter[str] | None) -> str:
+    if states is None:
+        return ""
+    return f"{states['completed']}/{states.total()}{'!' if states['failed'] else ''}"
+
+
+def print_wide(table: Table) -> None:
+    """A table in its natural width, however narrow the terminal: a path or a number that is cut is of no use."""
+    table.header_style = "bold"
+    console = Console(highlight=False, markup=False)
+    console.width = max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum)
+    console.print(table)
+
+
+def _cropped(text: str, width: int) -> str:
+    line = " ".join(text.splitlines()).rstrip()
+    return line if len(line) <= width else line[: width - 1] + "…"

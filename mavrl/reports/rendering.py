@@ -1,0 +1,190 @@
+"""A table of results for the terminal, for LaTeX, as Markdown and as CSV."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from tabulate import tabulate
+
+from mavrl.reports.table import Entry, Line, ResultTable, Section, marks
+
+_DAGGER = "†"
+_STYLES = {"best": "bold", "second": "underline"}
+_SIGNS = {"best": "*", "second": "+"}  # where nothing can be bold
+_LEGEND = "Bold: best of a row; underlined: second best."
+_LATEX = {char: rf"\{char}" for char in "_%&#${}"} | {"±": r"$\pm$", _DAGGER: r"$^{\dagger}$", "≤": r"$\le$"}
+_INDENT = "  "
+_BELOW = ("published", "interval")  # rows that belong to the one before
+
+
+def terminal(table: ResultTable, width: int, styled: bool = True) -> str:
+    """Columns in as many blocks as the width needs; those without any entry are left out.
+
+    Args:
+        table: what to show.
+        width: in characters.
+        styled: whether the terminal can show bold and underlined text.
+    """
+    text = io.StringIO()
+    console = Console(width=width, file=text, force_terminal=styled, highlight=False, markup=False)
+    present = [c for c in table.columns if any(c in line.entries for s in table.sections for line in s.lines)]
+    label = max((len(line.label) + 4 for section in table.sections for line in section.lines), default=0)
+    for block in _blocks(present, table, width - label):
+        shown = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
+        shown.add_column("", no_wrap=True, min_width=label - 2)
+        for column in block:
+            shown.add_column(column, justify="right", no_wrap=True)
+        for section in table.sections:
+            shown.add_row(Text(section.title, "italic"))
+            for line in section.lines:
+                indent = _INDENT * (2 if line.kind in _BELOW else 1)
+                shown.add_row(indent + line.label, *_row_of(line, section, block, _terminal_entry, Text("-", "dim")))
+        console.print(shown)
+        console.print()
+    absent = [column for column in table.columns if column not in present]
+    left_out = [f"Subsets without a result are left out: {', '.join(absent)}."] if absent else []
+    for sentence in (*table.caption, *left_out, "* best of a row, + second best."):
+        console.print(sentence)
+    return text.getvalue().rstrip("\n")
+
+
+def latex(table: ResultTable) -> str:
+    """A table environment; needs the packages booktabs and graphicx."""
+    n = len(table.columns)
+    rows = [r"\toprule", _row(["", *table.columns]), r"\midrule"]
+    for number, section in enumerate(table.sections):
+        rows += [r"\addlinespace"] * (number > 0) + [rf"\multicolumn{{{n + 1}}}{{l}}{{\emph{{{section.title}}}}} \\"]
+        for line in section.lines:
+            cells = _row_of(line, section, table.columns, _latex_entry, "--")
+            indent = r"\quad " if line.kind in _BELOW else ""
+            rows.append(_row([indent + _escaped(line.label), *cells]))
+    lines = [
+        r"% \usepackage{booktabs,graphicx}",
+        r"\begin{table*}",
+        r"\centering",
+        rf"\caption{{{_escaped(' '.join((*table.caption, _LEGEND)))}}}",
+        r"\medskip",
+        r"\resizebox{\textwidth}{!}{%",
+        rf"\begin{{tabular}}{{l{'r' * n}}}",
+        *rows,
+        r"\bottomrule",
+        r"\end{tabular}}",
+        r"\end{table*}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def markdown(table: ResultTable) -> str:
+    """A pipe table for each metric, and the caption."""
+    parts = []
+    for section in table.sections:
+        rows = []
+        for line in section.lines:
+            cells = _row_of(line, section, table.columns, _markdown_entry, "-")
+            rows.append([f"*{line.label}*" if line.kind in _BELOW else line.label, *cells])
+        align = ("left", *("right" for _ in table.columns))
+        parts.append(
+            tabulate(rows, [section.title, *table.columns], tablefmt="github", colalign=align, disable_numparse=True)
+        )
+    return "\n\n".join([*parts, " ".join((*table.caption, _LEGEND))]) + "\n"
+
+
+def comma_separated(table: ResultTable) -> str:
+    """A row for each entry; the caption in comment lines at the top."""
+    text = io.StringIO()
+    text.writelines(f"# {sentence}\n" for sentence in table.caption)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["metric", "row", "kind", "modality", "mean", "stderr", "low", "high", "searched", "mark"])
+    for section in table.sections:
+        env = ""
+        for line in (line for line in section.lines if line.kind != "interval"):
+            env = line.label if line.kind == "ours" else env
+            marked = marks(line, section)
+            for column in table.columns:
+                if (entry := line.entries.get(column)) is not None:
+                    low, high = entry.interval or ("", "")
+                    row = env if line.kind == "published" else line.label
+                    error = "" if entry.stderr is None else entry.stderr
+                    writer.writerow([
+                        section.metric, row, line.kind, column, entry.mean, error, low, high,
+                        str(entry.searched).lower(), marked.get(column, ""),
+                    ])  # fmt: skip
+    return text.getvalue()
+
+
+FORMATS: dict[str, tuple[str, Callable[[ResultTable], str]]] = {
+    "latex": (".tex", latex),
+    "markdown": (".md", markdown),
+    "csv": (".csv", comma_separated),
+    "terminal": (".txt", lambda table: terminal(table, 120, styled=False) + "\n"),
+}
+
+
+def _row_of(
+    line: Line, section: Section, columns: Sequence[str], show: Callable[[str, str], Any], missing: Any
+) -> list[Any]:
+    """The entries of a row, each shown with its mark."""
+    marked = marks(line, section)
+    return [
+        show(_plain(line.entries[column], section.digits, line.kind), marked.get(column, ""))
+        if column in line.entries
+        else missing
+        for column in columns
+    ]
+
+
+def _blocks(columns: list[str], table: ResultTable, room: int) -> list[list[str]]:
+    """Columns that fit side by side."""
+    blocks: list[list[str]] = []
+    taken = room
+    for column in columns:
+        texts = [
+            _plain(line.entries[column], section.digits, line.kind)
+            for section in table.sections
+            for line in section.lines
+            if column in line.entries
+        ]
+        width = max(len(column), *(len(text) + 1 for text in texts)) + 2
+        if not blocks or taken + width > room + 2:  # the last column has no gap after it
+            blocks.append([])
+            taken = 0
+        blocks[-1].append(column)
+        taken += width
+    return blocks
+
+
+def _plain(entry: Entry, digits: int, kind: str) -> str:
+    if kind == "interval" and entry.interval is not None:
+        return " to ".join(_rounded(end, digits) for end in entry.interval)
+    error = "" if entry.stderr is None else f" ± {entry.stderr:.{digits}f}"
+    return _rounded(entry.mean, digits) + error + (_DAGGER if entry.searched else "")
+
+
+def _rounded(value: float, digits: int) -> str:
+    """Without the sign of a zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def _terminal_entry(text: str, mark: str) -> Text:
+    return Text(_SIGNS.get(mark, "") + text, _STYLES.get(mark, ""))
+
+
+def _latex_entry(text: str, mark: str) -> str:
+    text = _escaped(text).replace("-", "$-$")
+    return {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(mark, text)
+
+
+def _markdown_entry(text: str, mark: str) -> str:
+    return {"best": f"**{text}**", "second": f"<u>{text}</u>"}.get(mark, text)
+
+
+def _escaped(text: str) -> str:
+    return "".join(_LATEX.get(char, char) for char in text)
+
+
+def _row(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"

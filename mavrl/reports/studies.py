@@ -1,0 +1,165 @@
+"""What task=study prints."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from mavrl.reports.aggregate import mean_and_stderr
+from mavrl.reports.caption import division_in_words, seeds_in_words, seeds_of
+from mavrl.reports.numbers import shown
+from mavrl.reports.overview import print_wide
+from mavrl.search.reading import ConfirmedTrial, StudyCell
+from mavrl.search.record import StudyRecord, TrialRecord
+
+_BEST, _LAST_FAILED = 5, 3
+_NOT_CONFIRMED = "not confirmed: searched on the seeds it reports"
+
+
+def print_cell(cell: StudyCell, importances: Mapping[str, float] | str) -> None:
+    """All about one cell; the directory of the best trial is the last line.
+
+    Args:
+        cell: to print.
+        importances: shares of the parameters, or why there are none.
+    """
+    record, best = cell.record, cell.record.best
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    facts = {
+        "study": record.name,
+        "metric": f"{record.metric}, to {record.direction}",
+        "feedback": _kinds(record),
+        "trials": trials_in_words(record),
+        **(_of_best(cell, best) if best is not None else {"best": "no completed trial yet"}),
+    }
+    length = max(map(len, facts))
+    for name, value in facts.items():
+        console.print(f"{name:<{length}}  {value}")
+    if best is not None:
+        print()
+        print_wide(_best_trials(cell))
+    _print_importances(importances, console)
+    _print_failed(record, console)
+    if best is not None:
+        print(cell.directory(best))
+
+
+def print_cells(study: str, cells: Sequence[StudyCell]) -> None:
+    """One row for each cell."""
+    first = cells[0].record
+    same = len({(cell.record.metric, cell.record.direction) for cell in cells}) == 1
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("env", "modality"):
+        table.add_column(name, no_wrap=True)
+    for name in ("completed", "running", "failed", first.metric if same else "value", "normalized return"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("allocation of the best", no_wrap=True)
+    for cell in cells:
+        record, best = cell.record, cell.record.best
+        asked = f"/{record.asked}" if record.asked is not None else ""
+        counts = [f"{record.count('completed')}{asked}", str(record.count("running")), str(record.count("failed"))]
+        if best is None:
+            table.add_row(record.env, record.modality, *counts, "-", "-", "", "")
+            continue
+        confirmation = cell.confirmation if cell.is_confirmed else None
+        values = confirmation.final if confirmation is not None else cell.values(best)
+        value = confirmation.value if confirmation is not None else best.value
+        state = "confirmed" if confirmation is not None else "searched"
+        table.add_row(
+            record.env, record.modality, *counts, shown(value), _score(values), state, allocation_in_words(best)
+        )
+    print(f"study {study}: {len(cells)} cells" + (f", {first.metric} to {first.direction}" if same else ""))
+    print_wide(table)
+    print("searched: on the seeds that the trial was chosen on; env=... modality=... shows one cell")
+
+
+def trials_in_words(record: StudyRecord) -> str:
+    """How many trials are in each state."""
+    states = ", ".join(f"{record.count(state)} {state}" for state in ("completed", "running", "failed"))
+    ended = record.count("completed") + record.count("failed")
+    return states if record.asked is None else f"{states}; {ended} of {record.asked} asked for have ended"
+
+
+def allocation_in_words(trial: TrialRecord) -> str:
+    return ", ".join(f"{n} {kind}" for kind, n in trial.n_samples.items() if n)
+
+
+def _kinds(record: StudyRecord) -> str:
+    kinds = record.space.get("kinds")
+    division = division_in_words(record.space)
+    return f"{division}, over {', '.join(kinds)}" if kinds else division
+
+
+def _of_best(cell: StudyCell, best: TrialRecord) -> dict[str, str]:
+    record, values = cell.record, cell.values(best)
+    seeds = seeds_of(record.fixed)
+    facts = {
+        "best": f"{record.metric} {shown(best.value)}, trial {best.number}",
+        "confirmed": _confirmed(cell.confirmation, cell.is_confirmed, record),
+        "score": f"normalized return {_score(values)} over {seeds_in_words(seeds)}",
+        "allocation": allocation_in_words(best),
+        "settings": _settings(best.params) or "none searched",
+        f"{record.metric} of each seed": " ".join(map(shown, values.get(record.metric, []))),
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _confirmed(confirmation: ConfirmedTrial | None, is_current: bool, record: StudyRecord) -> str:
+    if confirmation is None:
+        return _NOT_CONFIRMED
+    error = "" if confirmation.stderr is None else f" ± {shown(confirmation.stderr)}"
+    score = f", normalized return {_score(confirmation.final)}" if "normalized_return" in confirmation.final else ""
+    found = f"{record.metric} {shown(confirmation.value)}{error}{score} over {seeds_in_words(confirmation.seeds)}"
+    if is_current:
+        return found
+    return f"{_NOT_CONFIRMED}; trial {confirmation.trial}, the best before, was: {found}"
+
+
+def _score(values: Mapping[str, list[float]]) -> str:
+    if not values.get("normalized_return"):
+        return "-"
+    mean, error = mean_and_stderr(values["normalized_return"])
+    return f"{mean + 0.0:.1f}" + ("" if error is None else f" ± {error:.1f}")
+
+
+def _settings(params: Mapping[str, Any]) -> str:
+    return " ".join(f"{key}={_short(value)}" for key, value in params.items() if not key.startswith("share."))
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _best_trials(cell: StudyCell) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), title="best trials", title_justify="left")
+    table.add_column("trial", justify="right", no_wrap=True)
+    table.add_column(cell.record.metric, justify="right", no_wrap=True)
+    table.add_column("normalized return", justify="right", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column("allocation", no_wrap=True)
+    for trial in cell.record.ranked()[:_BEST]:
+        seconds = "" if trial.seconds is None else f"{trial.seconds:.1f}"
+        score = _score(cell.values(trial))
+        table.add_row(str(trial.number), shown(trial.value), score, seconds, allocation_in_words(trial))
+    return table
+
+
+def _print_importances(importances: Mapping[str, float] | str, console: Console) -> None:
+    if isinstance(importances, str):
+        console.print(f"\nimportances: {importances}")
+        return
+    console.print("\nimportances (PED-ANOVA: what sets the best tenth of the trials apart; share.* is the allocation)")
+    length = max(map(len, importances))
+    for name, share in importances.items():
+        console.print(f"  {name:<{length}}  {100 * share:3.0f} %  {'━' * round(30 * share)}")
+
+
+def _print_failed(record: StudyRecord, console: Console) -> None:
+    failed = [trial for trial in record.trials if trial.state == "failed"]
+    if failed:
+        last = f", the last {_LAST_FAILED}" if len(failed) > _LAST_FAILED else ""
+        console.print(f"\n{len(failed)} trials failed{last}:" if len(failed) > 1 else "\n1 trial failed:")
+        for trial in failed[-_LAST_FAILED:]:
+            console.print(f"  trial {trial.number}: {' '.join((trial.error or 'no error is known').split())}")

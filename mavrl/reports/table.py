@@ -1,0 +1,177 @@
+"""The table of a study or of plain runs: a row for each environment, a column for each subset of feedback."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mavrl.metrics import METRIC_DIRECTIONS
+from mavrl.reports.aggregate import interquartile_mean, mean_and_stderr
+from mavrl.reports.progress import modality_order
+from mavrl.reports.published import published_cells
+
+REFERENCE_SUBSETS = ("p", "d", "r", "s", "pd", "pr", "ps", "dr", "ds", "rs", "pdrs")
+_PUBLISHED_ORDER = ("grid_trap", "grid_cliff", "grid_sparse", "cartpole_v1", "acrobot_v1", "lunar_lander_v3")
+_METRICS = {"normalized_return": ("normalized return", 1), "epic_distance": ("EPIC distance", 3)}
+_FAMILIES = {"grid": "grids", "control": "control envs"}
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What one environment with one subset of feedback came to.
+
+    Args:
+        env, family, modality: the cell.
+        values: numbers per seed, by metric.
+        searched: whether they are of the best trial of a search, on the seeds that it was chosen on.
+        n_samples: of each kind of feedback.
+        comparable: whether the environment is the published one.
+    """
+
+    env: str
+    family: str
+    modality: str
+    values: dict[str, list[float]]
+    searched: bool
+    n_samples: dict[str, int]
+    comparable: bool
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One number of a table.
+
+    Args:
+        mean: of a cell, or the interquartile mean of several.
+        stderr: None where there is none.
+        interval: of an interquartile mean.
+        searched: as in `CellResult`.
+    """
+
+    mean: float
+    stderr: float | None = None
+    interval: tuple[float, float] | None = None
+    searched: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row.
+
+    Args:
+        label: what stands before it.
+        kind: ours, published, aggregate, or interval, whose entries show their intervals.
+        entries: by column.
+    """
+
+    label: str
+    kind: str
+    entries: dict[str, Entry]
+
+
+@dataclass(frozen=True)
+class Section:
+    """The rows of one metric.
+
+    Args:
+        title: the metric in words.
+        metric: its name.
+        digits: after the point.
+        lines: rows.
+    """
+
+    title: str
+    metric: str
+    digits: int
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """All that is rendered: columns, sections, and the sentences of the caption."""
+
+    columns: tuple[str, ...]
+    sections: tuple[Section, ...]
+    caption: tuple[str, ...] = field(default=())
+
+
+def result_table(cells: Sequence[CellResult], with_published: bool, caption: Iterable[str] = ()) -> ResultTable:
+    """The table of these cells.
+
+    Args:
+        cells: at most one of each environment and subset.
+        with_published: put the published figures below ours, where environment and counts are the published ones.
+        caption: sentences.
+    """
+    others = {cell.modality for cell in cells} - set(REFERENCE_SUBSETS)
+    columns = tuple(sorted({*REFERENCE_SUBSETS, *others}, key=modality_order))
+    sections = []
+    for metric, (title, digits) in _METRICS.items():
+        having = [cell for cell in cells if metric in cell.values]
+        lines = [line for env in _ordered(having) for line in _lines(env, having, metric, with_published)]
+        if metric == "normalized_return":
+            lines += _aggregates(having)
+        if lines:
+            sections.append(Section(title, metric, digits, tuple(lines)))
+    return ResultTable(columns, tuple(sections), tuple(caption))
+
+
+def cell_order(env: str, modality: str) -> tuple:
+    """Sorts cells: published environments in their order, then others by name; then subsets."""
+    known = env in _PUBLISHED_ORDER
+    return not known, _PUBLISHED_ORDER.index(env) if known else 0, env, modality_order(modality)
+
+
+def marks(line: Line, section: Section) -> dict[str, str]:
+    """Which entries of a row are best and second, by what is printed of them: equal ones share a mark."""
+    sign = -1.0 if METRIC_DIRECTIONS[section.metric] == "maximize" else 1.0
+    printed = {column: sign * round(entry.mean, section.digits) for column, entry in line.entries.items()}
+    ranks = sorted(set(printed.values()))
+    if len(printed) < 2 or line.kind == "interval":
+        return {}
+    names = dict(zip(ranks[:2], ("best", "second"), strict=False))
+    return {column: names[value] for column, value in printed.items() if value in names}
+
+
+def published_entry(cell: CellResult, metric: str) -> Entry | None:
+    """The published figure of a cell, if there is one of this environment with these counts."""
+    published: dict[str, Any] = published_cells().get((cell.env, cell.modality), {})
+    if not cell.comparable or published.get(metric) is None:
+        return None
+    counts = {kind: n for kind, n in cell.n_samples.items() if n}
+    if counts != {kind: n for kind, n in published["n_samples"].items() if n}:
+        return None
+    error = published["stderr"] if metric == "normalized_return" else None
+    return Entry(published[metric], error, searched=True)
+
+
+def _ordered(cells: Iterable[CellResult]) -> list[str]:
+    return sorted({cell.env for cell in cells}, key=lambda env: cell_order(env, ""))
+
+
+def _lines(env: str, cells: Sequence[CellResult], metric: str, with_published: bool) -> list[Line]:
+    of_env = [cell for cell in cells if cell.env == env]
+    ours = {cell.modality: Entry(*mean_and_stderr(cell.values[metric]), searched=cell.searched) for cell in of_env}
+    lines = [Line(env, "ours", ours)]
+    published = {cell.modality: entry for cell in of_env if (entry := published_entry(cell, metric)) is not None}
+    if with_published and published:
+        lines.append(Line("published", "published", published))
+    return lines
+
+
+def _aggregates(cells: Sequence[CellResult]) -> list[Line]:
+    """Interquartile means over the environments of a family, of the columns that have a result in each of them."""
+    lines = []
+    for family, name in _FAMILIES.items():
+        members = [cell for cell in cells if cell.family == family]
+        envs = {cell.env for cell in members}
+        entries = {}
+        for modality in {cell.modality for cell in members}:
+            column = [cell for cell in members if cell.modality == modality]
+            if len(envs) > 1 and len(column) == len(envs):
+                mean, interval = interquartile_mean([cell.values["normalized_return"] for cell in column])
+                searched = any(cell.searched for cell in column)
+                entries[modality] = Entry(mean, interval=interval, searched=searched)
+        if entries:
+            lines.append(Line(f"IQM of {len(envs)} {name}", "aggregate", entries))
+            lines.append(Line("95 % interval", "interval", entries))
+    return lines

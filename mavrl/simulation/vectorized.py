@@ -1,0 +1,122 @@
+"""The simulator of control environments: experts act in vector environments, and only where their steps are needed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count as numbers
+
+import numpy as np
+import torch
+
+from mavrl.envs.control import ControlEnvironment
+from mavrl.errors import ConfigurationError
+from mavrl.policies.network import NetworkPolicy
+from mavrl.simulation.base import Behaviour, EpisodesTooShort, Simulated, Simulator, Stream
+from mavrl.simulation.episodes import Episode, simulate, simulate_accepted
+from mavrl.streams import numpy_stream
+from mavrl.types import Transitions
+from mavrl.workers import Workers
+
+_TRIES = 50  # episodes tried for each demonstration that must reach a return
+
+
+@dataclass(frozen=True)
+class ControlSimulator(Simulator):
+    """Segments and episodes of a Gymnasium environment.
+
+    Args:
+        environment: where.
+        behaviour: Q-values that behaviour policies act on, and that tell the true regret.
+        demonstrator: who demonstrates.
+        workers: processes that share the work.
+    """
+
+    environment: ControlEnvironment
+    behaviour: NetworkPolicy
+    demonstrator: NetworkPolicy
+    workers: Workers
+
+    def segments(
+        self, streams: list[Stream], behaviour: Behaviour, n_episodes: int, count: int, length: int, distinct: int
+    ) -> Simulated:
+        draws = np.stack([numpy_stream(*stream, "segments").random((count, 2)) for stream in streams])
+        number = (draws[..., 0] * n_episodes).astype(np.int64)
+        drawn = {(r, int(e)) for r, row in enumerate(number) for e in row}
+        episodes = self._simulated(streams, behaviour, drawn)
+        longest, places = _room(episodes)
+        if length > longest or distinct > places:  # perhaps not among all episodes
+            everything = {(r, e) for r in range(len(streams)) for e in range(n_episodes)}
+            episodes |= self._simulated(streams, behaviour, everything - drawn)
+            longest, places = _room(episodes)
+            if length > longest or distinct > places:
+                raise EpisodesTooShort(longest, places)
+        rows = []
+        for r in range(len(streams)):
+            chosen = [episodes[r, int(e)] for e in number[r]]
+            starts = [int(u * episode.length) for u, episode in zip(draws[r, :, 1], chosen, strict=True)]
+            rows.append(_cut(chosen, starts, length))
+        return self._with_regret(rows)
+
+    def episodes(self, streams: list[Stream], behaviour: Behaviour, count: int) -> Simulated:
+        rows = []
+        for stream in streams:
+            addresses = ((*stream, "episode", k) for k in numbers())
+            shown = simulate_accepted(
+                self.environment, self.demonstrator, behaviour, addresses, count, _TRIES * (count + 1)
+            )
+            if len(shown) < count:
+                allowed = (
+                    f"only {len(shown)} of {_TRIES * (count + 1)} episodes of the demonstrator reach it, and "
+                    f"{count} are needed"
+                )
+                raise ConfigurationError("feedback.demonstration.minimum_return", behaviour.minimum_return, allowed)
+            rows.append(shown)
+        longest = max(episode.length for shown in rows for episode in shown)
+        return self._with_regret([_cut(shown, [0] * count, longest) for shown in rows])
+
+    def _simulated(
+        self, streams: list[Stream], behaviour: Behaviour, wanted: set[tuple[int, int]]
+    ) -> dict[tuple[int, int], Episode]:
+        """Episodes by replicate and number."""
+        order = sorted(wanted)
+        addresses = [(*streams[r], "episode", e) for r, e in order]
+        found = simulate(self.environment, self.behaviour, behaviour, addresses, self.workers)
+        return dict(zip(order, found, strict=True))
+
+    def _with_regret(self, rows: list[dict[str, np.ndarray]]) -> Simulated:
+        columns = {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
+        reward = columns.pop("reward")
+        steps = Transitions(**columns)
+        q = torch.stack([self.behaviour(state) for state in steps.state])  # one replicate at a time needs less memory
+        regret = q.amax(-1) - q.gather(-1, steps.action[..., None]).squeeze(-1)
+        return Simulated(steps, reward, torch.where(steps.valid, regret, torch.zeros_like(regret)))
+
+
+def _room(episodes: dict[tuple[int, int], Episode]) -> tuple[int, int]:
+    """Steps of the longest episode, and of all episodes of the replicate that has the fewest."""
+    steps: dict[int, int] = {}
+    for (r, _), episode in episodes.items():
+        steps[r] = steps.get(r, 0) + episode.length
+    return max(episode.length for episode in episodes.values()), min(steps.values())
+
+
+def _cut(episodes: Sequence[Episode], starts: Sequence[int], length: int) -> dict[str, np.ndarray]:
+    """`length` steps of each episode from its start, padded where it ends: arrays of shape (B, T, ...)."""
+
+    def stacked(pieces: list[np.ndarray]) -> np.ndarray:
+        column = np.zeros((len(pieces), length, *pieces[0].shape[1:]), pieces[0].dtype)
+        for row, piece in zip(column, pieces, strict=True):
+            row[: len(piece)] = piece[:length]
+        return column
+
+    placed = list(zip(episodes, starts, strict=True))
+    last = [np.arange(e.length) == e.length - 1 for e in episodes]
+    ends = [mask & e.terminated for mask, e in zip(last, episodes, strict=True)]
+    return {
+        "state": stacked([e.observations[s:-1] for e, s in placed]),
+        "action": stacked([e.actions[s:-1] for e, s in placed]),
+        "next_state": stacked([e.observations[s + 1 :] for e, s in placed]),
+        "next_action": stacked([np.where(end, 0, e.actions[1:])[s:] for (e, s), end in zip(placed, ends, strict=True)]),
+        "terminal": stacked([end[s:] for (_, s), end in zip(placed, ends, strict=True)]),
+        "valid": stacked([np.ones(e.length - s, dtype=bool) for e, s in placed]),
+        "reward": stacked([e.rewards[s:] for e, s in placed]),
+    }

@@ -1,0 +1,71 @@
+"""The data-set cache: one file per kind of feedback, settings and seed, checked when it is read.
+
+An entry is named by the hash of everything that its samples depend on, apart from how many there are. The first n
+samples do not depend on the count, so an entry that holds more serves a smaller request by its prefix. Writers of the
+same entry write the same content, and replace the file in one step: readers see a whole entry or none.
+"""
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from mavrl.storage.files import replacing
+
+log = logging.getLogger(__name__)
+
+Arrays = dict[str, np.ndarray]
+
+
+class DatasetCache:
+    """Feedback data sets on disk.
+
+    Args:
+        directory: where the entries are; None switches the cache off.
+    """
+
+    def __init__(self, directory: Path | str | None) -> None:
+        self.directory = None if directory is None else Path(directory)
+
+    def path(self, key: dict[str, Any]) -> Path | None:
+        """The file of the entry with this key; None when the cache is off."""
+        if self.directory is None:
+            return None
+        text = json.dumps(key, sort_keys=True, default=str)
+        return self.directory / key["kind"] / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}.safetensors"
+
+    def read(self, key: dict[str, Any], n_samples: int) -> Arrays | None:
+        """The entry's arrays, when it is whole and holds at least `n_samples` samples (their first axis)."""
+        path = self.path(key)
+        if path is None or not path.exists():
+            return None
+        try:
+            arrays = _unpack(path.read_bytes())
+        except (OSError, ValueError, SafetensorError) as error:
+            log.warning("cache entry %s is damaged (%s); simulating its data again", path, error)
+            return None
+        return arrays if arrays["size"].item() >= n_samples else None
+
+    def write(self, key: dict[str, Any], arrays: Arrays, n_samples: int) -> None:
+        """Store an entry, replacing a smaller or damaged one."""
+        path = self.path(key)
+        if path is not None:
+            with replacing(path) as temporary:
+                temporary.write_bytes(_pack({**arrays, "size": np.array(n_samples)}))
+
+
+def _pack(arrays: Arrays) -> bytes:
+    content = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
+    return hashlib.sha256(content).digest() + content
+
+
+def _unpack(content: bytes) -> Arrays:
+    digest, content = content[:32], content[32:]
+    if hashlib.sha256(content).digest() != digest:
+        raise ValueError("its checksum does not match")
+    return load(content)

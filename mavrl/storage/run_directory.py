@@ -1,0 +1,94 @@
+"""A run's directory: its state, its lock, its results. Safe when several processes meet in it."""
+
+import datetime
+import os
+import socket
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from mavrl.storage.files import read_json, storage_error, write_json, write_text
+
+State = Literal["running", "interrupted", "completed", "failed"]
+_INTERRUPTIONS = (KeyboardInterrupt, SystemExit)  # Ctrl-C, a scheduler's preemption
+
+
+class RunDirectory:
+    """Files of one run: status.json, config.json, metrics.json, .hydra/, and what the task writes beside them.
+
+    Args:
+        path: the directory; made when missing.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    @property
+    def metrics(self) -> dict[str, Any] | None:
+        """The results of a completed run; None otherwise."""
+        status = read_json(self.path / "status.json") or {}
+        return read_json(self.path / "metrics.json") if status.get("state") == "completed" else None
+
+    def lock(self) -> FileLock:
+        """Held by the process that works in the directory. It is freed when that process ends, however it ends.
+
+        Raises:
+            StorageError: the directory cannot be made or written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / ".lock").touch()
+        except OSError as error:
+            raise storage_error(self.path, error) from error
+        return FileLock(self.path / ".lock")
+
+    def begin(self, config_hash: str, config: dict[str, Any] | None = None) -> None:
+        """Note that this process has started to work on the run.
+
+        Args:
+            config_hash: of the scientific configuration.
+            config: what index and filters read of the configuration, plain; goes to config.json.
+        """
+        # First the status: a directory with other files and without one is taken for a foreign directory.
+        self._status(state="running", config_hash=config_hash, started=_now())
+        if config is not None:
+            write_json(self.path / "config.json", config)
+
+    def complete(self, metrics: dict[str, Any]) -> None:
+        """Write the results, then that they are complete: in this order, a completed run has its results."""
+        write_json(self.path / "metrics.json", metrics)
+        self._status(state="completed", ended=_now(), seconds=metrics["seconds"]["total"])
+
+    def fail(self, error: BaseException) -> None:
+        """Note why the run failed, or that it was interrupted. Never raises: the error that it reports matters more."""
+        try:
+            if isinstance(error, _INTERRUPTIONS):
+                self._status(state="interrupted", ended=_now())
+            else:
+                self._status(state="failed", ended=_now(), error=f"{type(error).__name__}: {error}")
+        except Exception:  # the disk may be what failed
+            return
+
+    def save_configuration(self, files: dict[str, str]) -> None:
+        """Write the configuration to .hydra/, as Hydra does."""
+        for name, text in files.items():
+            write_text(self.path / ".hydra" / name, text)
+
+    def _status(self, state: State, **facts: Any) -> None:
+        previous = {} if state == "running" else read_json(self.path / "status.json") or {}
+        identity = {"host": socket.gethostname(), "pid": os.getpid()}
+        write_json(self.path / "status.json", {**previous, **identity, "state": state, **facts})
+
+
+def acquire(lock: FileLock) -> bool:
+    """Take the lock if it is free."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    return True
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,180 @@
+"""The groups of conf/: every choice composes with the others, and every target exists."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.utils import get_class, get_method
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from mavrl.configuration.check import check
+from mavrl.configuration.identity import active_kinds, config_hash
+from mavrl.reports.published import published_cells, published_overrides
+
+CONF = Path(__file__).parents[2] / "conf"
+ENVS, MODALITIES, EXPERIMENTS = (
+    sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("env", "modality", "experiment")
+)
+STUDIES = ["equal_budget", "fixed_allocation"]  # experiments of many searches, which change no run
+CONTROL = ["acrobot_v1", "cartpole_v1", "lunar_lander_v3"]
+KINDS = {"p": "preference", "d": "demonstration", "r": "rating", "s": "stop"}
+PUBLISHED = sorted(cell for cell in published_cells() if cell[0] in CONTROL)
+
+
+def test_there_are_fifteen_modalities_six_grids_three_control_environments_and_three_experiments() -> None:
+    letters = {"".join(c) for n in range(1, 5) for c in itertools.combinations("pdrs", n)}
+    assert set(MODALITIES) == letters
+    assert [env for env in ENVS if not env.startswith("grid_")] == CONTROL
+    assert len(ENVS) == 9
+    assert {"paper", "small", "reference"} <= set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize(("number", "modality"), list(enumerate(MODALITIES)))
+def test_every_modality_composes(number: int, modality: str, composed: Any) -> None:
+    env, experiment = ENVS[number % len(ENVS)], EXPERIMENTS[number % len(EXPERIMENTS)]
+    check(composed(f"env={env}", f"modality={modality}", f"experiment={experiment}"))
+
+
+@pytest.mark.parametrize("env", ENVS)
+def test_every_environment_composes(env: str, composed: Any) -> None:
+    for experiment in EXPERIMENTS:
+        config = composed(f"env={env}", f"experiment={experiment}")
+        check(config)
+        assert config.env.name == env
+        assert config.env.family == ("grid" if env.startswith("grid_") else "control")
+        assert config.policy.name == ("exact" if env.startswith("grid_") else "ppo")
+        assert config.model.q == ("learned" if env in CONTROL or experiment == "reference" else "planned")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_every_modality_composes_with_every_environment_and_experiment(modality: str, composed: Any) -> None:
+    hashes = set()
+    for env, experiment in itertools.product(ENVS, EXPERIMENTS):
+        config = composed(f"env={env}", f"modality={modality}", f"experiment={experiment}")
+        check(config)
+        assert active_kinds(config) == [KINDS[letter] for letter in modality]
+        hashes.add(config_hash(config))
+    assert len(hashes) == len(ENVS) * len(set(EXPERIMENTS) - set(STUDIES))
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_study_is_of_the_published_cells_with_the_paper_s_runs(study: str, composed: Any) -> None:
+    config = composed(f"experiment={study}")
+    cells = {(env, modality) for env in config.cells.env for modality in config.cells.modality}
+    assert len(cells) == 66
+    assert cells - published_cells().keys() == {("lunar_lander_v3", "s")}  # was never published
+    assert config.study == study
+    assert config_hash(config) == config_hash(composed("experiment=paper"))
+
+
+@pytest.mark.parametrize(("env", "budget", "cap"), [("grid_trap", 64, 16), ("lunar_lander_v3", 256, 32)])
+def test_budgets_of_an_environment(env: str, budget: int, cap: int, composed: Any) -> None:
+    assert composed(f"env={env}").search.budget == budget
+    assert composed(f"env={env}").search.caps.demonstration == cap
+    assert composed(f"env={env}", f"search.budgets.{env}=7").search.budget == 7
+    assert composed("env=grid_path").search.budget == 64
+
+
+@pytest.mark.parametrize("experiment", ["paper", "reference"])
+@pytest.mark.parametrize("env", ["grid_trap", "cartpole_v1"])
+def test_every_key_of_a_search_space_is_one_of_the_configuration(env: str, experiment: str, composed: Any) -> None:
+    config = composed(f"env={env}", f"experiment={experiment}")
+    keys = [key for key, distribution in config.search.space.items() if distribution is not None]
+    assert len(keys) >= 3
+    for key in keys:
+        parent, _, name = key.rpartition(".")
+        assert name in OmegaConf.select(config, parent), key
+
+
+@pytest.mark.parametrize("env", CONTROL)
+@pytest.mark.parametrize("policy", ["imitation", "ppo"])
+def test_every_policy_composes_with_every_experiment(env: str, policy: str, composed: Any) -> None:
+    for experiment in EXPERIMENTS:
+        check(composed(f"env={env}", f"policy={policy}", f"experiment={experiment}"))
+
+
+@pytest.mark.parametrize("env", CONTROL)
+def test_settings_of_the_paper(env: str, composed: Any) -> None:
+    """SPEC 4 and 5."""
+    config, lander = composed(f"env={env}"), env == "lunar_lander_v3"
+    counts = {kind: settings.n_samples for kind, settings in config.feedback.items()}
+    demonstrations, stops = (32, 256) if lander else (4, 64)
+    assert counts == {"preference": 256, "demonstration": demonstrations, "rating": 256, "stop": stops}
+    for kind, rationality in (("preference", 5), ("rating", 5), ("stop", 1)):
+        settings = config.feedback[kind]
+        assert (settings.segment_len, settings.n_episodes) == (32, 1024)
+        assert settings.behaviour_rationality == rationality
+    assert config.feedback.preference.teacher_rationality == config.feedback.preference.model_rationality == 5
+    shown = config.feedback.demonstration
+    assert (shown.teacher_rationality, shown.model_rationality) == ((1, 1) if lander else (5, 1))
+    assert shown.minimum_return == (200 if lander else None)
+    assert config.env.demonstration_expert == ("ppo" if lander else "dqn")
+    stop = config.feedback.stop
+    assert (stop.percentile, stop.discount, stop.scale) == (50, 0.1, 1)
+    assert config.env.gamma == 0.999
+    steps = {"cartpole_v1": 100_000, "acrobot_v1": 200_000, "lunar_lander_v3": 500_000}
+    assert config.policy.total_steps == steps[env]
+    assert config.evaluation.episodes == 1000
+    normal = {"cartpole_v1": (500, 21.878), "acrobot_v1": (-82.44, -498.609), "lunar_lander_v3": (200, -183.2)}
+    assert (config.env.normalization.optimal, config.env.normalization.uniform) == normal[env]
+    small = composed(f"env={env}", "experiment=small")
+    counts = {kind: settings.n_samples for kind, settings in small.feedback.items()}
+    assert list(counts.values()) == ([92, 8, 92, 64] if lander else [23, 2, 23, 16])
+
+
+@pytest.mark.parametrize("env", CONTROL)
+def test_the_reference_protocol(env: str, composed: Any) -> None:
+    config = composed(f"env={env}", "experiment=reference")
+    assert config.policy.checkpoint == "true_reward"
+    assert (config.policy.reward, config.policy.n_envs, config.members) == ("sample", 4, 1)
+    assert (config.policy.reference_weight, config.policy.warm_start) == (0, False)
+    assert (config.model.objective, config.model.q, config.model.backup) == ("weighted", "learned", "behaviour")
+    assert config.env.termination == "neutral"
+    assert config.trainer.max_epochs == (100 if env == "cartpole_v1" else 250)
+
+
+class TestPublished:
+    def test_all_cells_but_one(self):
+        """The published figures have no LunarLander of stops alone."""
+        modalities = {modality for _, modality in PUBLISHED}
+        assert len(modalities) == 11
+        assert {(env, m) for env in CONTROL for m in modalities} - set(PUBLISHED) == {("lunar_lander_v3", "s")}
+
+    @pytest.mark.parametrize(("env", "modality"), PUBLISHED)
+    def test_every_cell_s_settings_compose(self, env: str, modality: str, composed: Any):
+        cell = published_cells()[env, modality]
+        config = composed(f"env={env}", f"modality={modality}", *published_overrides(env, modality))
+        check(config)
+        assert config.optim.lr == cell["tuned"]["lr"]
+        assert config.model.kl_weight == cell["tuned"]["kl_weight"]
+        assert list(config.model.hidden_sizes) == list(cell["tuned"]["hidden_sizes"])
+        policy, ppo = config.policy, cell["ppo"]
+        assert policy.total_steps == ppo["n_timesteps"]
+        assert policy.stop_below == ppo.get("reward_thresh")
+        for key in ("n_envs", "n_steps", "batch_size", "n_epochs", "gamma", "gae_lambda", "ent_coef"):
+            assert policy[key] == ppo[key], key
+        for key in ("learning_rate", "clip_range"):  # texts in the published file, which may name a schedule
+            assert policy[key] == float(ppo[key])
+
+
+def test_every_target_resolves() -> None:
+    targets = []
+    for path in CONF.rglob("*.yaml"):
+        targets += _targets(OmegaConf.load(path))
+    assert len(targets) >= 10
+    for target in targets:
+        assert target.startswith(("mavrl.", "optuna.samplers."))
+        found = get_class(target) if target.rpartition(".")[2][0].isupper() else get_method(target)
+        assert callable(found)
+
+
+def _targets(node: Any) -> list[str]:
+    if isinstance(node, DictConfig):
+        own = [node["_target_"]] if "_target_" in node else []
+        children = [node._get_node(key) for key in node]
+        return own + [target for child in children for target in _targets(child)]
+    if isinstance(node, ListConfig):
+        return [target for child in node for target in _targets(child)]
+    return []

@@ -1,0 +1,76 @@
+"""The figure of the true and the learned reward."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.collections import PatchCollection
+from matplotlib.figure import Figure
+
+from mavrl.errors import StorageError
+from mavrl.reports.figures.rewards import reward_figure
+from mavrl.reports.figures.save import save_figure
+
+SIZE = 4
+STD = np.linspace(0, 1, SIZE * SIZE)
+
+
+def _figure(std: np.ndarray = STD, size: int = SIZE) -> Figure:
+    n = size * size
+    true, mean = np.linspace(-4, 1, n), np.linspace(-1, 1, n)
+    actions = np.arange(n) % 5
+    return reward_figure(true, mean, std, actions, actions, [0, 1, size + 1], "a title")
+
+
+def _panels(figure: Figure) -> list:
+    return [axes for axes in figure.axes if axes.get_title()]
+
+
+def _cells(axes) -> PatchCollection:
+    return next(c for c in axes.collections if isinstance(c, PatchCollection))
+
+
+def _areas(axes) -> np.ndarray:
+    return np.array([np.prod(np.ptp(path.vertices, axis=0)) for path in _cells(axes).get_paths()])
+
+
+def test_two_panels_with_the_rewards_as_colours() -> None:
+    figure = _figure()
+    left, right = _panels(figure)
+    assert left.get_title() == "true reward"
+    assert right.get_title().startswith("learned reward")
+    assert np.allclose(_cells(left).get_array(), np.linspace(-4, 1, 16))
+    assert np.allclose(_cells(right).get_array(), np.linspace(-1, 1, 16))
+    assert figure.get_suptitle() == "a title"
+
+
+def test_cells_shrink_with_the_standard_deviation() -> None:
+    left, right = _panels(_figure())
+    assert np.allclose(_areas(left), 1)
+    assert np.allclose(_areas(right), 1 - 0.85 * STD, atol=1e-6)
+
+
+@pytest.mark.parametrize(("std", "area"), [(0.0, 1.0), (0.3, 0.15)])
+def test_equal_certainty_everywhere(std: float, area: float) -> None:
+    _, right = _panels(_figure(np.full(16, std)))
+    assert np.allclose(_areas(right), area)
+
+
+def test_cells_lie_row_by_row() -> None:
+    left, _ = _panels(_figure())
+    centres = [(p.vertices.min(0) + p.vertices.max(0)) / 2 for p in _cells(left).get_paths()]
+    assert np.allclose(centres, [(s % SIZE, s // SIZE) for s in range(16)])
+    assert left.yaxis_inverted()
+
+
+@pytest.mark.parametrize("size", [3, 31])
+def test_a_picture_is_written(size: int, tmp_path: Path) -> None:
+    path = tmp_path / "figures" / "rewards.png"
+    save_figure(_figure(np.zeros(size * size), size), path, dpi=40)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError):
+        save_figure(_figure(), tmp_path / "file" / "rewards.png")

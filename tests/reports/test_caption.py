@@ -1,0 +1,104 @@
+"""What captions say, from records made by hand."""
+
+from typing import Any
+
+import pytest
+
+from mavrl.reports.caption import division_in_words, grouped, runs_caption, seeds_in_words, study_caption
+from mavrl.search.record import StudyRecord, TrialRecord
+
+FIXED = {"seed": 0, "replicates": 20, "env.family": "grid"}
+SPACE = {
+    "parameters": {"optim.lr": "0 to 1", "share.rating": "0 to 1"},
+    "budget": 64,
+    "kinds": ["preference", "rating"],
+}
+
+
+def trial(number: int, state: str = "completed") -> TrialRecord:
+    value = 1.0 if state == "completed" else None
+    return TrialRecord(number, state, value, {}, {}, [], {}, None, None, None, None, None)
+
+
+def record(
+    env: str = "grid_trap", modality: str = "pr", n: int = 3, asked: int | None = 3, **changes: Any
+) -> StudyRecord:
+    about = {"metric": "regret", "direction": "minimize", "space": SPACE, "fixed": FIXED, **changes}
+    return StudyRecord(
+        f"x/{env}/{modality}", env, modality, command=[], trials=tuple(trial(k) for k in range(n)), asked=asked, **about
+    )
+
+
+def text(records: list[StudyRecord], *more: Any) -> str:
+    return " ".join(study_caption("x", records, *(more or ({},))))
+
+
+def test_equal_values_are_said_once_and_exceptions_are_named() -> None:
+    assert grouped({("a", "p"): "64", ("a", "d"): "64", ("b", "p"): "64"}) == "64"
+    assert grouped({("a", "p"): "64", ("b", "p"): "64", ("c", "p"): "256"}) == "64 (256 in c)"
+    assert grouped({("a", "p"): "20", ("b", "p"): "5"}) == "20 in a; 5 in b"
+    assert grouped({("a", "p"): "20", ("a", "d"): "5", ("b", "p"): "5"}) == "5 (20 in a p)"
+    assert grouped({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [([3], "seed 3"), ([2, 0, 1], "3 seeds, 0 to 2"), ([0, 1, 20, 21], "4 seeds from 0 to 21")],
+)
+def test_seeds(seeds: list[int], words: str) -> None:
+    assert seeds_in_words(seeds) == words
+
+
+def test_a_search_says_metric_budget_caps_settings_and_seeds() -> None:
+    space = {**SPACE, "caps": {"demonstration": 16}}
+    control = {**FIXED, "replicates": 5, "env.family": "control", "policy.checkpoint": "true_reward"}
+    lander = record("lunar_lander_v3", space={**SPACE, "budget": 256}, fixed=control)
+    said = text([record(), record("grid_cliff", space=space), lander])
+    assert "search for regret (lower is better)" in said
+    assert "kinds of feedback: 64 (256 in lunar_lander_v3), at most 16 demonstrations" in said
+    assert "Settings searched: optim.lr." in said
+    assert "Searched on 20 seeds, 0 to 19 (5 seeds, 0 to 4 in lunar_lander_v3)" in said
+    assert "policy.checkpoint=true_reward; true_reward: chosen on the true reward" in said
+    assert "published figures are not shown" in said
+    assert division_in_words(space) == "budget 64 (at most 16 demonstration)"
+
+
+def test_given_counts_are_said() -> None:
+    fixed = {**FIXED, "feedback.preference.n_samples": 64, "feedback.rating.n_samples": 32}
+    said = text([record(space={"parameters": {}}, fixed=fixed)])
+    assert "counts of feedback are given: 64 preference, 32 rating" in said
+    assert "not shown" not in said
+    assert "policy.checkpoint" not in said
+    assert "Settings searched: none." in said
+
+
+def test_trials_are_counted_while_a_search_goes_on() -> None:
+    assert "All trials are finished: 3 in its cell." in text([record()])
+    running = record("grid_cliff", n=1)
+    broken = record("grid_sparse", n=0)
+    broken = StudyRecord(**{**broken.__dict__, "trials": (trial(0), trial(1, "failed"), trial(2, "running"))})
+    said = text([record(), running, broken])
+    assert "Finished trials so far: 1 to 3 of 3 in each of 3 cells; complete cells: 1; 1 trial failed" in said
+    assert "Finished trials: 3 in its cell." in text([record(asked=None)])
+
+
+def test_searched_and_confirmed_cells_are_told_apart() -> None:
+    both = [record(), record("grid_cliff")]
+    assert "All cells are searched (†)" in text(both)
+    some = text(both, {"x/grid_trap/pr": (100, 101)}, ["x/grid_cliff/pr"])
+    assert "Confirmed: 1 of 2 cells, whose best trial was run again on 2 seeds, 100 to 101" in some
+    assert "The others are searched (†)" in some
+    assert "to be confirmed again: x/grid_cliff/pr" in some
+    all_of_them = text(both, {"x/grid_trap/pr": (100, 101), "x/grid_cliff/pr": (100, 101)})
+    assert "†" not in all_of_them
+
+
+def test_plain_runs() -> None:
+    protocol = {"objective": "elbo", "q": "planned", "checkpoint": "last"}
+    trained = {**protocol, "policy": "ppo", "q": "learned"}
+    cells = {("grid_trap", "p"): protocol, ("cartpole_v1", "p"): trained}
+    said = " ".join(runs_caption("runs", cells, {("grid_trap", "p"): "seed 0", ("cartpole_v1", "p"): "seed 0"}))
+    assert "objective elbo, q planned in grid_trap; objective elbo, q learned in cartpole_v1" in said
+    assert "Over seed 0." in said
+    assert "policy.checkpoint=last." in said
+    assert "checkpoint" not in " ".join(runs_caption("runs", {("grid_trap", "p"): protocol}, {}))

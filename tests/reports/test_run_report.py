@@ -1,0 +1,47 @@
+"""What a run prints."""
+
+from pathlib import Path
+
+import pytest
+
+from mavrl.reports.run_report import print_metrics
+
+METRICS = {
+    "env": "grid_trap",
+    "modality": "pr",
+    "replicates": 2,
+    "n_samples": {"preference": 3, "rating": 0},
+    "protocol": {"objective": "elbo", "selection": "last"},
+    "mean": {"normalized_return": 12.3456, "regret": 0.5},
+    "stderr": {"normalized_return": 1.5},
+    "seconds": {"total": 1.25},
+}
+
+
+def test_the_table_has_what_there_is_and_the_directory_comes_last(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = tmp_path / ("x" * 200)
+    print_metrics(METRICS, long, "a remark")
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1] == str(long)
+    for text in ("grid_trap pr, 2 replicates", "12.346", "1.500", "3 preference", "objective elbo", "a remark"):
+        assert text in out
+    assert "0 rating" not in out
+    assert "EPIC" not in out
+    assert "failed" not in out
+    assert "nan" not in out.lower()
+
+
+def test_what_the_returns_stand_beside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mean = {"normalized_return": 60.0, "mean_return": 312.0, "regret": 188.0}
+    comparison = {"expert": 100.0, "uniform": 0.0, "constant reward +1": 97.26}
+    print_metrics({**METRICS, "mean": mean, "comparison": comparison}, tmp_path)
+    out = capsys.readouterr().out
+    assert "normalized return of others: expert 100.0, uniform 0.0, constant reward +1 97.3" in out
+    assert "312.000" in out
+
+
+def test_failed_replicates_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    print_metrics({**METRICS, "failed_replicates": [1]}, tmp_path)
+    assert "failed replicates, left out of the means: [1]" in capsys.readouterr().out
