@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mavrl.reports.pooling import is_published_environment, pool_runs
+from mavrl.reports.pooling import pool_runs
 from mavrl.storage.index import find_runs
 
 
@@ -50,15 +50,3 @@ def test_cells_with_several_settings_are_counted_not_averaged(make: Callable, tm
 def test_only_completed_runs_count(make_run: Callable[..., Path], tmp_path: Path) -> None:
     make_run("grid_trap/pd/a", state="failed")
     assert pool_runs(find_runs(tmp_path / "runs")) == ([], {})
-
-
-@pytest.mark.parametrize(
-    ("overrides", "published"),
-    [
-        (["env=grid_trap", "optim.lr=1", "env.termination=neutral", "++env.replicates=3"], True),
-        (["env.size=4"], False),
-        (["+env.perturbation.gravity=3"], False),
-    ],
-)
-def test_what_changes_the_environment(overrides: list[str], published: bool) -> None:
-    assert is_published_environment(overrides) is published
