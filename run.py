@@ -7,10 +7,10 @@ import hydra
 from omegaconf import DictConfig
 
 from mavrl.cli import guarded, run_task
-from mavrl.configuration.check import register_resolvers
+from mavrl.configuration.check import register_with_hydra
 from mavrl.sweep import register_plugins
 
-register_resolvers()
+register_with_hydra()
 register_plugins()
 
 

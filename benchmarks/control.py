@@ -89,14 +89,14 @@ def policy_speed(env: str, overrides: list[str], directory: Path, steps: int) ->
 
     from mavrl.agents.ppo import PPOTraining
     from mavrl.agents.rewards import LearnedRewardSettings, LearnedStepReward, TrueReward
-    from mavrl.configuration.check import register_resolvers
+    from mavrl.configuration.check import register_with_hydra
     from mavrl.families.control.family import ControlSetting
     from mavrl.model.reward_model import load_reward_model
     from mavrl.model.step_reward import StepRewardModel
     from mavrl.workers import Workers
 
     torch.set_num_threads(1)
-    register_resolvers()
+    register_with_hydra()
     with initialize_config_dir(str(ROOT / "conf")):
         config = compose("config", [f"env={env}", "modality=pdrs", "replicates=1", *overrides])
     setting = ControlSetting(config, Workers(1))

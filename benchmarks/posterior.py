@@ -28,7 +28,7 @@ def compare(letter: str, replicates: int, samples: int, overrides: list[str]) ->
     import torch
     from hydra import compose, initialize_config_dir
 
-    from mavrl.configuration.check import register_resolvers
+    from mavrl.configuration.check import register_with_hydra
     from mavrl.evaluation.calibration import interval_coverage
     from mavrl.evaluation.exact_posterior import elliptical_slice_sampling, feedback_log_likelihood
     from mavrl.families.grid.family import FiniteSetting, build_problem
@@ -38,7 +38,7 @@ def compare(letter: str, replicates: int, samples: int, overrides: list[str]) ->
     from mavrl.training.fitting import fit
 
     torch.set_num_threads(1)
-    register_resolvers()
+    register_with_hydra()
     fixed = [f"modality={letter}", f"replicates={replicates}", "env.size=3", "env.termination=neutral"]
     fixed += ["env.max_steps=40"]  # a reward that pays for staying away from the goal makes demonstrations endless
     fixed += ["model.prior.scale=1", "paths.cache=null", "seed=900", "feedback.demonstration.n_samples=4"]

@@ -35,7 +35,7 @@ def run_cell(env: str, modality: str, overrides: list[str], published: bool) -> 
     import torch
     from hydra import compose, initialize_config_dir
 
-    from mavrl.configuration.check import check, register_resolvers
+    from mavrl.configuration.check import check, register_with_hydra
     from mavrl.reports.published import published_cells, published_overrides
     from mavrl.storage.checkpoints import Checkpoints
     from mavrl.tasks.evaluate import evaluate_run
@@ -44,7 +44,7 @@ def run_cell(env: str, modality: str, overrides: list[str], published: bool) -> 
     from mavrl.workers import Workers
 
     torch.set_num_threads(1)
-    register_resolvers()
+    register_with_hydra()
     tuned = published_overrides(env, modality) if published else []
     with initialize_config_dir(str(CONF)):
         config = compose("config", [f"env={env}", f"modality={modality}", *NO_CACHE.get(env, ()), *tuned, *overrides])

@@ -1,4 +1,4 @@
-"""Batches of transitions and of feedback: frozen, and checked when they are built.
+"""Transitions and what batches of tensors share: frozen, and checked when they are built.
 
 Axes: R replicate, B sample, P segment of a pair (2), T step in a segment. Steps that are not valid are padding.
 """
@@ -26,8 +26,12 @@ class Tensors:
 
     def take(self: Same, index: Int[Tensor, "R B"]) -> Same:
         """Samples chosen per replicate: sample index[r, b] of replicate r."""
-        rows = torch.arange(index.shape[0])[:, None]
+        rows = torch.arange(index.shape[0], device=index.device)[:, None]
         return self.map(lambda tensor: tensor[rows, index])
+
+    def first(self: Same, count: int) -> Same:
+        """The first `count` samples of every replicate."""
+        return self.map(lambda tensor: tensor[:, :count])
 
     def repeat_replicates(self: Same, times: int) -> Same:
         """Each replicate `times` times in a row, for several models on the same data."""
@@ -73,86 +77,15 @@ class Transitions(Tensors):
         return self.map(lambda tensor: tensor.flatten(1, steps - 1))
 
 
-class _Feedback(Tensors):
-    transitions: Transitions
-
-    @property
-    def valid_samples(self) -> Bool[Tensor, "R B"]:
-        """Which samples are real; the others fill up replicates that have fewer."""
-        valid = self.transitions.valid
-        return valid if valid.ndim == 2 else valid.flatten(2).any(-1)
-
-
-@dataclass(frozen=True)
-class PreferenceBatch(_Feedback):
-    """Pairs of segments and which one was preferred.
-
-    Args:
-        transitions: steps of shape (R, B, P=2, T).
-        first_preferred: whether the first segment of the pair was preferred.
-    """
-
-    transitions: Transitions
-    first_preferred: Bool[Tensor, "R B"]
-
-    def __post_init__(self) -> None:
-        _check_layout("PreferenceBatch", self.transitions, self.first_preferred, ndim=4)
-        if self.transitions.action.shape[2] != 2:
-            raise ValueError(f"a pair has 2 segments, got shape {tuple(self.transitions.action.shape)}")
-
-
-@dataclass(frozen=True)
-class DemonstrationBatch(_Feedback):
-    """Steps of demonstrated episodes, one sample a step: shape (R, B). The label is the action itself."""
-
-    transitions: Transitions
-
-    def __post_init__(self) -> None:
-        _check_layout("DemonstrationBatch", self.transitions, self.transitions.action, ndim=2)
-
-
-@dataclass(frozen=True)
-class RatingBatch(_Feedback):
-    """Rated segments.
-
-    Args:
-        transitions: steps of shape (R, B, T).
-        rating: category from 0 (worst) to K - 1.
-    """
-
-    transitions: Transitions
-    rating: Int[Tensor, "R B"]
-
-    def __post_init__(self) -> None:
-        _check_layout("RatingBatch", self.transitions, self.rating, ndim=3)
-
-
-@dataclass(frozen=True)
-class StopBatch(_Feedback):
-    """Segments that a teacher may have stopped.
-
-    Args:
-        transitions: steps of shape (R, B, T).
-        stop_step: step at which the teacher stopped, or T when it did not.
-    """
-
-    transitions: Transitions
-    stop_step: Int[Tensor, "R B"]
-
-    def __post_init__(self) -> None:
-        _check_layout("StopBatch", self.transitions, self.stop_step, ndim=3)
-
-
-FeedbackBatch = PreferenceBatch | DemonstrationBatch | RatingBatch | StopBatch
-
-
 def segment_mean(values: Float[Tensor, "*batch T"], valid: Bool[Tensor, "*batch T"]) -> Float[Tensor, "*batch"]:
     """Mean over the valid steps of each segment; 0 for a segment without any."""
     kept = torch.where(valid, values, torch.zeros_like(values))
     return kept.sum(-1) / valid.sum(-1).clamp(min=1).to(values.dtype)
 
 
-def _check_layout(name: str, transitions: Transitions, label: Tensor, ndim: int) -> None:
-    shape = tuple(transitions.action.shape)
-    if len(shape) != ndim or tuple(label.shape) != shape[:2]:
-        raise ValueError(f"{name}: transitions {shape} and labels {tuple(label.shape)} do not fit")
+def at_steps(table: Float[Tensor, "r S A"], transitions: Transitions) -> Float[Tensor, "R B *steps"]:
+    """Entries of a table at each step's state and action; a table of one row serves all replicates."""
+    n_actions = table.shape[-1]
+    flat = table.flatten(1).expand(len(transitions.state), -1)
+    index = transitions.state if n_actions == 1 else transitions.state * n_actions + transitions.action
+    return flat.gather(1, index.flatten(1)).view(index.shape)

@@ -78,10 +78,10 @@ def _seeded_and_contained() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def composed() -> Callable[..., DictConfig]:
     """The configuration that run.py would compose of overrides; one object for all tests, which change copies."""
-    from mavrl.configuration.check import register_resolvers
+    from mavrl.configuration.check import register_with_hydra
 
     known: dict[tuple[str, ...], DictConfig] = {}
-    register_resolvers()
+    register_with_hydra()
 
     def get(*overrides: str) -> DictConfig:
         if overrides not in known:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
-from mavrl.configuration.check import register_resolvers
+from mavrl.configuration.check import register_with_hydra
 from mavrl.training.building import build_feedback, build_learner, build_setting
 from mavrl.training.fitting import store
 from mavrl.workers import Workers
@@ -33,7 +33,7 @@ PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if "<!-- test -->
 @pytest.fixture
 def example_run(tmp_path: Path) -> None:
     """runs/example as `run.py env.size=4 replicates=2` leaves it, with an untrained reward model."""
-    register_resolvers()
+    register_with_hydra()
     with initialize_config_dir(str(ROOT / "conf")):
         config: Any = compose("config", ["env.size=4", "replicates=2", "modality=d", "paths.cache=null"])
     setting = build_setting(config, Workers(1))

@@ -6,14 +6,11 @@ import jaxtyping
 import pytest
 import torch
 
-from mavrl.types import (
-    DemonstrationBatch,
-    PreferenceBatch,
-    RatingBatch,
-    StopBatch,
-    Transitions,
-    segment_mean,
-)
+from mavrl.feedback.demonstration import DemonstrationBatch
+from mavrl.feedback.preference import PreferenceBatch
+from mavrl.feedback.rating import RatingBatch
+from mavrl.feedback.stop import StopBatch
+from mavrl.types import Transitions, segment_mean
 
 
 def numbered(*shape: int, valid: torch.Tensor | None = None) -> Transitions:

@@ -6,11 +6,12 @@ Nothing here imports torch: a wrong key or a finished run must not wait for it.
 import importlib
 from collections.abc import Callable
 
+from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl.configuration.identity import active_kinds, config_hash
 from mavrl.configuration.plain import written
-from mavrl.configuration.registry import FAMILIES, KINDS
+from mavrl.configuration.registry import FAMILIES, KINDS, subsets
 from mavrl.configuration.rules import RESULTS_RULES, rules_of
 from mavrl.errors import ConfigurationError
 
@@ -75,8 +76,10 @@ def run_directory(config: DictConfig) -> str:
     return f"{config.paths.runs}/{config.env.name}/{config.modality.name}/{config_hash(config)}"
 
 
-def register_resolvers() -> None:
-    """Make ${config_hash:}, ${run_directory:} and ${minibatch:} known to OmegaConf."""
+def register_with_hydra() -> None:
+    """Make known to Hydra what no file of conf/ says: the resolvers, and an option of `modality` for every subset."""
+    for name, kinds in subsets():
+        ConfigStore.instance().store(name, {"name": name, "active": kinds}, group="modality")
     OmegaConf.register_resolver("config_hash", _resolver(config_hash), replace=True)
     OmegaConf.register_resolver("run_directory", _resolver(run_directory), replace=True)
     OmegaConf.register_resolver("minibatch", _minibatch, replace=True)

@@ -18,12 +18,12 @@ RESULTS_VERSION = 3  # part of every run's hash; raised when the same configurat
 
 SEEDS = ("seed", "replicates")  # what runs may differ in and still be repetitions of one another
 _VALUES = (*SEEDS, "members", "selection")
-_MAPPINGS = ("model", "optim", "trainer")
-_GROUPS = ("env", "modality", "model", "optim", "trainer", "policy")  # whose options make a result
+_MAPPINGS = ("model", "optim", "trainer", "query", "teacher")
+_GROUPS = ("env", "modality", "query", "teacher", "model", "optim", "trainer", "policy")  # whose options make a result
 _RESULT = {*_VALUES, *_MAPPINGS, *_GROUPS, "feedback", "evaluation"}
 _EXECUTION = {  # how a command runs, where things are, and what -m does
     "hydra", "task", "logger", "paths", "study", "dry_run", "cells", "skip", "search", "notify", "progress", "threads",
-    "processes", "checkpoint_seconds", "rerun", "run_dir",
+    "processes", "checkpoint_seconds", "rerun", "run_dir", "device",
 }  # fmt: skip
 _DEFAULTS = {"counts"}  # that other keys take
 

@@ -26,6 +26,8 @@ RULES: dict[str, Rule] = {
     "rerun": one_of(True, False),
     "progress": one_of("auto", True, False),
     "threads": optional(whole(1, 1024)),
+    "device": one_of("cpu", "cuda", "auto"),
+    "query.candidates": whole(1, 1000),
     "checkpoint_seconds": number(0),
     "run_dir": optional(TEXT),
     "paths.runs": TEXT,

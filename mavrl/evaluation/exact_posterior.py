@@ -8,10 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mavrl.envs.problem import TabularProblem
-from mavrl.feedback.base import FeedbackLikelihood
-from mavrl.feedback.data import at_steps
+from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood
 from mavrl.planning import plan
-from mavrl.types import FeedbackBatch
+from mavrl.types import at_steps
 
 LogLikelihood = Callable[[Float[Tensor, "C S"]], Float[Tensor, "C"]]
 

@@ -1,73 +1,140 @@
-"""What each family of environments does in its own way: simulate, learn, act and be judged."""
+"""What a family of environments is: how one simulates in them, learns about them, acts in them and is judged there.
+
+All that differs between families ends here. A family has its own files and an entry in
+`mavrl.configuration.registry`; nothing else knows which families there are.
+"""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 from matplotlib.figure import Figure
-from omegaconf import DictConfig
 from torch import Tensor
 
-from mavrl.feedback.base import FeedbackLikelihood
-from mavrl.feedback.combined import CombinedFeedback
-from mavrl.model.learner import RewardLearner
+from mavrl.configuration.registry import FAMILIES, resolve
+from mavrl.configuration.settings import RunSettings
+from mavrl.errors import ConfigurationError
+from mavrl.feedback.combined import CombinedDataModule
 from mavrl.model.objective import RewardInference
 from mavrl.simulation.base import Simulator
+from mavrl.workers import Workers
 
 PRIOR_MEAN_AT_TERMINATION = {"success": 1.0, "neutral": 0.0, "failure": -1.0}
-Models = list[tuple[int, int]]  # seed of the replicate and number of the member, of each model
 
 
-class Setting(ABC):
-    """One environment with the settings of a run.
+class Family(ABC):
+    """One environment of a family, with the settings of a run.
 
     Args:
-        config: of the run, checked.
+        settings: of the run.
+        workers: processes that share simulation, training of policies and evaluation.
+
+    Raises:
+        ConfigurationError: the environment cannot be made.
     """
 
-    trains_policies: ClassVar[bool]
+    trains_policies: ClassVar[bool] = False  # whether acting takes training
     picture: ClassVar[str]  # name of the figure
 
-    def __init__(self, config: DictConfig) -> None:
-        self.config = config
+    def __init__(self, settings: RunSettings, workers: Workers) -> None:
+        self.settings = settings
+        self.workers = workers
+
+    # Simulating ------------------------------------------------------------------------------------------------------
 
     @cached_property
     @abstractmethod
     def simulator(self) -> Simulator:
-        """Where simulated feedback comes from."""
+        """The simulator of the environment."""
 
     @property
     @abstractmethod
     def simulation(self) -> dict[str, Any]:
-        """What simulated feedback depends on besides its own settings, for the cache's keys."""
+        """What simulated behaviour depends on besides its own settings: the environment's identity in the store."""
+
+    # Learning --------------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def inference(
-        self, feedback: CombinedFeedback, likelihoods: dict[str, FeedbackLikelihood], models: Models
-    ) -> RewardInference:
-        """What is learned from this feedback."""
+    def inference(self, data: CombinedDataModule) -> RewardInference:
+        """What is learned from feedback that has been set up."""
 
     @abstractmethod
-    def saved(self, learner: RewardLearner, feedback: CombinedFeedback) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """A learned reward's weights, and what is needed to build it again."""
+    def stored(self, inference: Any, data: CombinedDataModule) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Weights of a learned reward, and what is needed to build it again.
 
-    def act(self, directory: Path, feedback: CombinedFeedback) -> None:
-        """Train what acts on the saved reward model of a run, where that takes training."""
+        Args:
+            inference: what `inference` returned, trained.
+        """
+
+    # Acting and judging ----------------------------------------------------------------------------------------------
+
+    def act(self, directory: Path, data: CombinedDataModule) -> None:
+        """Train what acts on the stored reward model of a run, where that takes training."""
         return None
 
     @abstractmethod
     def judge(self, directory: Path) -> dict[str, Tensor]:
-        """Metrics of the saved reward model and of what acts on it, each of shape (R,)."""
+        """Metrics of the stored reward model of a run and of what acts on it, each of shape (R,)."""
 
     def comparison(self) -> dict[str, float]:
         """Normalized returns to see a learned reward's beside, by name."""
         return {}
 
     @abstractmethod
-    def figure(self, directory: Path, result: dict[str, Any]) -> Figure:
-        """What a run's picture shows."""
-
-    @abstractmethod
     def protocol(self) -> dict[str, Any]:
         """How the policy was found, for metrics.json."""
+
+    @abstractmethod
+    def figure(self, directory: Path, result: Mapping[str, Any]) -> Figure:
+        """The picture of a run.
+
+        Args:
+            result: of metrics.json.
+        """
+
+    # Tasks of their own ----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def normalization(self) -> dict[str, Any]:
+        """What normalized returns are made of, measured; for task=normalize."""
+
+    @classmethod
+    @abstractmethod
+    def changed_dynamics(cls, trained: RunSettings, wanted: RunSettings) -> dict[str, Any]:
+        """The settings of `env` in which the dynamics of two runs differ.
+
+        Raises:
+            ConfigurationError: they do not differ.
+        """
+
+    @abstractmethod
+    def transfer(self, directory: Path, place: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Act on the reward model of a run under this environment's dynamics.
+
+        Args:
+            directory: of the run.
+            place: folder for what has to be trained.
+
+        Returns:
+            Metrics of shape (R,), and what else is to be said about them.
+        """
+
+    def train_expert(self, directory: Path) -> dict[str, Any]:
+        """Train an expert with the algorithm of `policy`, and write it; returns its card.
+
+        Raises:
+            ConfigurationError: there is nothing to train.
+        """
+        raise ConfigurationError("env", self.settings.env["name"], "needs no trained expert: its policies are planned")
+
+
+def family_of(settings: RunSettings, workers: Workers) -> Family:
+    """The environment of a run."""
+    return family_class(settings)(settings, workers)
+
+
+def family_class(settings: RunSettings) -> type[Family]:
+    """The family that the environment of a run belongs to."""
+    return resolve(FAMILIES[settings.env["family"]].target)

@@ -1,19 +1,55 @@
-"""What every kind of feedback is: a likelihood that scores labels and samples them.
+"""What every kind of feedback is: a batch of labelled behaviour, and a likelihood that scores labels and samples them.
 
 A likelihood reads one number at each step: the reward, or something that it derives from the action values of the
 step's state, such as the regret of the action taken. With a model's values it scores labels for learning; with the
 true values and its own parameters it is the simulated teacher. There is one implementation of each formula, used both
-ways. Each class has a `sample` beside its `log_prob`; what it draws is the kind's own label.
+ways. `mavrl.feedback.datamodule` asks for feedback and serves it.
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Generic, Literal, TypeVar
+from dataclasses import fields
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mavrl.types import FeedbackBatch
+from mavrl.types import Tensors, Transitions
+
+
+class FeedbackBatch(Tensors):
+    """Labelled behaviour of one kind. A kind's own class is a frozen dataclass: transitions first, then its labels.
+
+    Args:
+        transitions: steps of shape (R, B, ...), arranged as the kind's labels need them.
+    """
+
+    kind: ClassVar[str]  # name of the kind
+    transitions: Transitions
+
+    @property
+    def valid_samples(self) -> Bool[Tensor, "R B"]:
+        """Which samples are real; the others fill up replicates that have fewer."""
+        valid = self.transitions.valid
+        return valid if valid.ndim == 2 else valid.flatten(2).any(-1)
+
+    @property
+    def labels(self) -> dict[str, Tensor]:
+        """The labels by their names, each of shape (R, B)."""
+        names = [field.name for field in fields(self) if field.name != "transitions"]  # type: ignore[arg-type]
+        return {name: getattr(self, name) for name in names}
+
+    def check_layout(self, ndim: int) -> None:
+        """Refuse transitions that have not so many axes, and labels that are not of shape (R, B).
+
+        Raises:
+            ValueError: the shapes do not fit.
+        """
+        shape = tuple(self.transitions.action.shape)
+        labels = {name: tuple(label.shape) for name, label in self.labels.items()}
+        if len(shape) != ndim or any(label != shape[:2] for label in labels.values()):
+            raise ValueError(f"{type(self).__name__}: transitions {shape} and labels {labels} do not fit")
+
 
 Batch = TypeVar("Batch", bound=FeedbackBatch)
 
@@ -34,6 +70,18 @@ class FeedbackLikelihood(nn.Module, ABC, Generic[Batch]):
         Args:
             values: `of_actions` at the action taken in each step.
         """
+
+    @abstractmethod
+    def sample(self, values: Any, transitions: Transitions, generators: list[torch.Generator]) -> Batch:
+        """Labels drawn from the likelihood, each replicate's from its own generator.
+
+        Args:
+            values: what `log_prob` reads, under the truth; a kind that labels states takes Q of all actions.
+        """
+
+    def known_to_model(self) -> dict[str, Tensor]:
+        """What a model is told of this teacher, by name, shape (R, ...); nothing unless a kind says otherwise."""
+        return {}
 
 
 def uniforms(generators: list[torch.Generator], *shape: int) -> Float[Tensor, "R *shape"]:

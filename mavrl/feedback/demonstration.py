@@ -1,11 +1,44 @@
-"""Demonstrated actions: the Boltzmann model."""
+"""Demonstrated episodes: the Boltzmann model of each action."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from mavrl.feedback.base import FeedbackLikelihood, uniforms
-from mavrl.types import DemonstrationBatch
+from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood, uniforms
+from mavrl.feedback.datamodule import FeedbackDataModule
+from mavrl.simulation.base import Behaviour, Simulated, Simulator, Stream
+from mavrl.types import Transitions
+
+
+@dataclass(frozen=True)
+class DemonstratedEpisodes(FeedbackBatch):
+    """Whole episodes of a demonstrator, padded to the longest: shape (R, B, T). The label is the behaviour itself."""
+
+    kind = "demonstration"
+    transitions: Transitions
+
+    def __post_init__(self) -> None:
+        self.check_layout(ndim=3)
+
+    def steps(self) -> "DemonstrationBatch":
+        """Their steps end to end, with the padding after them, as much of it as the longest replicate needs."""
+        steps = self.transitions.flatten()
+        order = torch.argsort(steps.valid.int(), dim=1, descending=True, stable=True)
+        return DemonstrationBatch(steps.take(order[:, : int(steps.valid.sum(1).max())]))
+
+
+@dataclass(frozen=True)
+class DemonstrationBatch(FeedbackBatch):
+    """Steps of demonstrated episodes, one sample a step: shape (R, B). The label is the action itself."""
+
+    kind = "demonstration"
+    transitions: Transitions
+
+    def __post_init__(self) -> None:
+        self.check_layout(ndim=2)
 
 
 class DemonstrationLikelihood(FeedbackLikelihood[DemonstrationBatch]):
@@ -32,8 +65,54 @@ class DemonstrationLikelihood(FeedbackLikelihood[DemonstrationBatch]):
         """Probability of every action: the policy that a demonstrator rolls out, in float64."""
         return self.of_actions(q.double()).exp()
 
-    def sample(self, q: Float[Tensor, "R B A"], generators: list[torch.Generator]) -> Int[Tensor, "R B"]:
-        """An action in each state."""
-        cumulative = self.policy(q).cumsum(-1)
+    def sample(
+        self, values: Float[Tensor, "R B A"], transitions: Transitions, generators: list[torch.Generator]
+    ) -> DemonstrationBatch:
+        """Steps with an action drawn in each state.
+
+        Args:
+            values: Q of every action in the steps' states.
+        """
+        cumulative = self.policy(values).cumsum(-1)
         draw = uniforms(generators, cumulative.shape[1])[..., None]
-        return (draw >= cumulative[..., :-1]).sum(-1)
+        return DemonstrationBatch(replace(transitions, action=(draw >= cumulative[..., :-1]).sum(-1)))
+
+
+class DemonstrationDataModule(FeedbackDataModule[DemonstrationBatch]):
+    """Episodes of a demonstrator. One sample is one episode; batches are made of single steps.
+
+    Args:
+        teacher_rationality: beta of the demonstrator.
+        model_rationality: beta that the model assumes.
+        minimum_return: the demonstrator shows no episode of a lower true return; None for no such limit.
+        shared: those of every DataModule.
+    """
+
+    kind = "demonstration"
+    answered = DemonstratedEpisodes
+    labelled = False
+
+    def __init__(
+        self,
+        *,
+        teacher_rationality: float,
+        model_rationality: float,
+        minimum_return: float | None = None,
+        **shared: Any,
+    ) -> None:
+        super().__init__(**shared)
+        self.behaviour = Behaviour(teacher_rationality, minimum_return=minimum_return)
+        self.model_rationality = model_rationality
+
+    def candidates(self, simulator: Simulator, streams: list[Stream]) -> tuple[Simulated, Simulated]:
+        shown = simulator.episodes(streams, self.behaviour, self.asking.query.candidates * self.gen_samples)
+        return shown, shown
+
+    def settings(self) -> dict[str, Any]:
+        return {"behaviour": asdict(self.behaviour)}
+
+    def batch_of(self, answered: DemonstratedEpisodes) -> DemonstrationBatch:
+        return answered.steps()
+
+    def likelihood_of_models(self, known_to_model: dict[str, Tensor], n_models: int) -> DemonstrationLikelihood:
+        return DemonstrationLikelihood(self.model_rationality)

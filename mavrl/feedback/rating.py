@@ -1,13 +1,34 @@
 """Ratings of segments on an ordered scale: the cumulative logit model."""
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from mavrl.feedback.base import FeedbackLikelihood, log1mexp, uniforms
-from mavrl.types import RatingBatch, Transitions, segment_mean
+from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood, log1mexp, uniforms
+from mavrl.feedback.datamodule import SegmentDataModule
+from mavrl.simulation.base import Simulated
+from mavrl.types import Transitions, segment_mean
+
+
+@dataclass(frozen=True)
+class RatingBatch(FeedbackBatch):
+    """Rated segments.
+
+    Args:
+        transitions: steps of shape (R, B, T).
+        rating: category from 0 (worst) to K - 1.
+    """
+
+    kind = "rating"
+    transitions: Transitions
+    rating: Int[Tensor, "R B"]
+
+    def __post_init__(self) -> None:
+        self.check_layout(ndim=3)
 
 
 def category_log_probs(
@@ -78,3 +99,29 @@ class RatingLikelihood(FeedbackLikelihood[RatingBatch]):
         draw = uniforms(generators, cumulative.shape[1])[..., None]
         rating: Int[Tensor, "R B"] = (draw >= cumulative[..., :-1]).sum(-1)
         return RatingBatch(transitions, rating)
+
+
+class RatingDataModule(SegmentDataModule[RatingBatch]):
+    """Segments rated by a cumulative logit teacher whose categories are equally frequent.
+
+    Args:
+        n_categories: K.
+        shared: those of every DataModule about segments.
+    """
+
+    kind = "rating"
+    answered = RatingBatch
+    calibrated = True
+
+    def __init__(self, *, n_categories: int, **shared: Any) -> None:
+        super().__init__(**shared)
+        self.n_categories = n_categories
+
+    def teacher(self, known: Simulated) -> RatingLikelihood:
+        return RatingLikelihood.from_quantiles(segment_mean(known.reward, known.transitions.valid), self.n_categories)
+
+    def teacher_settings(self) -> dict[str, Any]:
+        return {"n_categories": self.n_categories}
+
+    def likelihood_of_models(self, known_to_model: dict[str, Tensor], n_models: int) -> RatingLikelihood:
+        return RatingLikelihood.uninformed(n_models, self.n_categories)

@@ -1,11 +1,33 @@
 """Stops: a teacher watches a segment and interrupts once enough regret has built up. A discrete-time hazard model."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mavrl.feedback.base import FeedbackLikelihood, log1mexp, uniforms
-from mavrl.types import StopBatch, Transitions
+from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood, log1mexp, uniforms
+from mavrl.feedback.datamodule import SegmentDataModule
+from mavrl.simulation.base import Simulated
+from mavrl.types import Transitions
+
+
+@dataclass(frozen=True)
+class StopBatch(FeedbackBatch):
+    """Segments that a teacher may have stopped.
+
+    Args:
+        transitions: steps of shape (R, B, T).
+        stop_step: step at which the teacher stopped, or T when it did not.
+    """
+
+    kind = "stop"
+    transitions: Transitions
+    stop_step: Int[Tensor, "R B"]
+
+    def __post_init__(self) -> None:
+        self.check_layout(ndim=3)
 
 
 def discounted_regret(
@@ -57,6 +79,10 @@ class StopLikelihood(FeedbackLikelihood[StopBatch]):
         typical = largest.double().quantile(percentile / 100, dim=-1)
         return cls(torch.where(typical > 1e-8, scale / typical.clamp(min=1e-8), scale), discount, lapse)
 
+    def known_to_model(self) -> dict[str, Tensor]:
+        """The rate: like a rationality, it fixes the unit in which the reward is measured."""
+        return {"rate": self.rate}
+
     def of_actions(self, table: Float[Tensor, "*batch A"]) -> Float[Tensor, "*batch A"]:
         """Instantaneous regret of every action, max_a' Q(s, a') - Q(s, a)."""
         return table.amax(-1, keepdim=True) - table
@@ -82,3 +108,35 @@ class StopLikelihood(FeedbackLikelihood[StopBatch]):
         survived = (-self.cumulative_hazard(values.double(), transitions).cumsum(-1)).exp()
         draw = uniforms(generators, survived.shape[1])[..., None]
         return StopBatch(transitions, (draw < survived).sum(-1))
+
+
+class StopDataModule(SegmentDataModule[StopBatch]):
+    """Segments that a teacher watches and stops when enough regret has built up.
+
+    Args:
+        discount: how much of the regret so far the teacher remembers at the next step.
+        percentile, scale: the rate is scale / (this percentile of the segments' largest discounted regret).
+        lapse: rate of stops for no reason that the model assumes.
+        shared: those of every DataModule about segments.
+    """
+
+    kind = "stop"
+    answered = StopBatch
+    calibrated = True
+
+    def __init__(self, *, discount: float, percentile: float, scale: float, lapse: float, **shared: Any) -> None:
+        super().__init__(**shared)
+        self.discount = discount
+        self.percentile = percentile
+        self.scale = scale
+        self.lapse = lapse
+
+    def teacher(self, known: Simulated) -> StopLikelihood:
+        return StopLikelihood.calibrated(known.regret, known.transitions, self.discount, self.percentile, self.scale)
+
+    def teacher_settings(self) -> dict[str, Any]:
+        return {"discount": self.discount, "percentile": self.percentile, "scale": self.scale}
+
+    def likelihood_of_models(self, known_to_model: dict[str, Tensor], n_models: int) -> StopLikelihood:
+        rate = known_to_model["rate"]
+        return StopLikelihood(rate.repeat_interleave(n_models // len(rate)).float(), self.discount, self.lapse)

@@ -8,9 +8,9 @@ from lightning import LightningModule
 from torch import Tensor
 
 from mavrl.errors import TrainingError
+from mavrl.feedback.base import FeedbackBatch
 from mavrl.model.objective import Loss, Objective, RewardInference
 from mavrl.streams import StepNoise
-from mavrl.types import FeedbackBatch
 
 
 class RewardLearner(LightningModule):

@@ -8,12 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mavrl.feedback.base import FeedbackLikelihood
+from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood
 from mavrl.model.posterior import RewardPosterior, RewardPrior
 from mavrl.model.support import Scales, StateSupport, Support
 from mavrl.model.terms import masked_mean
 from mavrl.model.values import ValueSource
-from mavrl.types import FeedbackBatch
 
 Noise = Callable[[int], Float[Tensor, "R N"]]
 

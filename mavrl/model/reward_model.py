@@ -31,6 +31,13 @@ class RewardModel(ABC):
         self.description = description
         self._number = replicate
 
+    @classmethod
+    def load(cls: type[Model], path: Path | str) -> Model:
+        model = load_reward_model(path)
+        if not isinstance(model, cls):
+            raise StorageError(f"{path}: holds another sort of reward model")
+        return model
+
     @abstractmethod
     def __len__(self) -> int:
         """Replicates R."""

@@ -1,9 +1,9 @@
-"""What every kind of feedback is simulated from: steps of an environment, with what its teachers know of them."""
+"""What acting in an environment yields: segments and episodes, with what simulated teachers know of each step."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mavrl.errors import MavrlError
@@ -13,22 +13,35 @@ Stream = tuple[int, str, str]  # seed of the replicate, kind of feedback, split:
 
 
 @dataclass(frozen=True)
+class Segments(Tensors):
+    """Names of segments: steps `start` to `stop` - 1 of an episode.
+
+    Args:
+        episode: number among those of its replicate.
+        start: first step.
+        stop: step after the last one.
+    """
+
+    episode: Int[Tensor, "R B *pair"]
+    start: Int[Tensor, "R B *pair"]
+    stop: Int[Tensor, "R B *pair"]
+
+
+@dataclass(frozen=True)
 class Simulated(Tensors):
     """Steps with their true rewards and regrets.
 
     Args:
+        segments: which part of which episode each sample is.
         transitions: the steps.
         reward: true reward of each step.
         regret: max_a Q(s, a) - Q(s, a_t) under the true optimal Q, or an expert's; in units of return.
     """
 
+    segments: Segments
     transitions: Transitions
     reward: Float[Tensor, "R B *steps"]
     regret: Float[Tensor, "R B *steps"]
-
-    def first(self, count: int) -> "Simulated":
-        """The first `count` samples of every replicate."""
-        return self.map(lambda tensor: tensor[:, :count])
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,6 @@ class Simulator(ABC):
     def episodes(self, streams: list[Stream], behaviour: Behaviour, count: int) -> Simulated:
         """`count` whole episodes of the demonstrator a replicate, padded to the longest: shape (R, count, T)."""
 
-    def only(self, replicates: list[int]) -> "Simulator":
-        """The same for some of the replicates, where they differ in more than their streams."""
+    def subset(self, replicates: list[int]) -> "Simulator":
+        """The simulator of some of the replicates, where they differ in more than their streams."""
         return self

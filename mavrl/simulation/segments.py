@@ -4,11 +4,14 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
+from mavrl.simulation.base import Segments
 from mavrl.simulation.rollouts import Episodes
 from mavrl.types import Transitions
 
 
-def sample_segments(episodes: Episodes, count: int, length: int, generators: list[np.random.Generator]) -> Transitions:
+def sample_segments(
+    episodes: Episodes, count: int, length: int, generators: list[np.random.Generator]
+) -> tuple[Segments, Transitions]:
     """Segments with a uniform episode and a uniform start in it, cut or padded to `length`: shape (R, count, T).
 
     Args:
@@ -20,7 +23,9 @@ def sample_segments(episodes: Episodes, count: int, length: int, generators: lis
     return cut(episodes, episode, start, length)
 
 
-def cut(episodes: Episodes, episode: Int[np.ndarray, "R B"], start: Int[np.ndarray, "R B"], length: int) -> Transitions:
+def cut(
+    episodes: Episodes, episode: Int[np.ndarray, "R B"], start: Int[np.ndarray, "R B"], length: int
+) -> tuple[Segments, Transitions]:
     """`length` steps of the given episodes from the given starts, padded where an episode ends."""
     n_replicates, n_episodes = episodes.length.shape
     end = np.take_along_axis(episodes.length, episode, axis=1)[..., None]
@@ -42,4 +47,6 @@ def cut(episodes: Episodes, episode: Int[np.ndarray, "R B"], start: Int[np.ndarr
     }
     for name in ("state", "action", "next_state", "next_action"):
         columns[name] = np.where(valid, columns[name], 0).astype(np.int64)
-    return Transitions(**{name: torch.from_numpy(column) for name, column in columns.items()})
+    stop = np.minimum(start + length, end[..., 0])
+    names = Segments(*(torch.from_numpy(np.ascontiguousarray(part)) for part in (episode, start, stop)))
+    return names, Transitions(**{name: torch.from_numpy(column) for name, column in columns.items()})

@@ -1,19 +1,22 @@
 """The simulator of finite environments: all episodes of all replicates at once, on transition tables."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from mavrl.envs.problem import TabularProblem
 from mavrl.errors import ConfigurationError
-from mavrl.feedback.data import at_steps
-from mavrl.policies import boltzmann_policy
-from mavrl.simulation.base import Behaviour, EpisodesTooShort, Simulated, Simulator, Stream
+from mavrl.policies.boltzmann import boltzmann_policy
+from mavrl.simulation.base import Behaviour, EpisodesTooShort, Segments, Simulated, Simulator, Stream
 from mavrl.simulation.rollouts import simulate_episodes
 from mavrl.simulation.segments import cut, sample_segments
 from mavrl.streams import numpy_stream
-from mavrl.types import Transitions
+from mavrl.types import Transitions, at_steps
+
+Batch = TypeVar("Batch", Segments, Transitions)
 
 _GROUP = 16  # demonstrated episodes that share a stream: the first n do not depend on how many follow
 
@@ -28,7 +31,7 @@ class TabularSimulator(Simulator):
     def __init__(self, problem: TabularProblem) -> None:
         self.problem = problem
 
-    def only(self, replicates: list[int]) -> "TabularSimulator":
+    def subset(self, replicates: list[int]) -> "TabularSimulator":
         if len(self.problem.reward) == 1:
             return self
         return TabularSimulator(dataclasses.replace(self.problem, reward=self.problem.reward[replicates]))
@@ -43,7 +46,7 @@ class TabularSimulator(Simulator):
         if length > longest or distinct > places:
             raise EpisodesTooShort(longest, places)
         starts = [numpy_stream(*stream, "segments") for stream in streams]
-        return self._with_truth(sample_segments(episodes, count, length, starts))
+        return self._with_truth(*sample_segments(episodes, count, length, starts))
 
     def episodes(self, streams: list[Stream], behaviour: Behaviour, count: int) -> Simulated:
         if behaviour.minimum_return is not None:
@@ -55,26 +58,29 @@ class TabularSimulator(Simulator):
             generators = [numpy_stream(*stream, f"episodes {group}") for stream in streams]
             episodes = simulate_episodes(self.problem, policy, _GROUP, generators)
             number = np.broadcast_to(np.arange(_GROUP), episodes.length.shape)
-            groups.append(cut(episodes, number, np.zeros_like(number), int(episodes.length.max())))
-        return self._with_truth(_joined(groups).map(lambda tensor: tensor[:, :count]))
+            names, steps = cut(episodes, number, np.zeros_like(number), int(episodes.length.max()))
+            groups.append((dataclasses.replace(names, episode=names.episode + group * _GROUP), steps))
+        names, steps = (_joined(parts) for parts in zip(*groups, strict=True))
+        return self._with_truth(names, steps).first(count)
 
-    def _with_truth(self, steps: Transitions) -> Simulated:
+    def _with_truth(self, segments: Segments, steps: Transitions) -> Simulated:
         q = self.problem.q
         return Simulated(
+            segments=segments,
             transitions=steps,
             reward=at_steps(self.problem.reward[..., None], steps),
             regret=at_steps(q.amax(-1, keepdim=True) - q, steps),
         )
 
 
-def _joined(groups: list[Transitions]) -> Transitions:
+def _joined(groups: Sequence[Batch]) -> Batch:
     """Groups of episodes one after the other, padded to the longest of all."""
-    longest = max(group.action.shape[-1] for group in groups)
-    columns = {
-        field.name: torch.cat([
-            torch.nn.functional.pad(tensor, (0, longest - tensor.shape[-1]))
-            for tensor in (getattr(group, field.name) for group in groups)
-        ], dim=1)
-        for field in dataclasses.fields(Transitions)
-    }  # fmt: skip
-    return Transitions(**columns)
+    columns = {}
+    for field in dataclasses.fields(groups[0]):
+        tensors = [getattr(group, field.name) for group in groups]
+        longest = max(tensor.shape[-1] for tensor in tensors)
+        padding = [longest - tensor.shape[-1] if tensor.ndim > 2 else 0 for tensor in tensors]
+        columns[field.name] = torch.cat(
+            [torch.nn.functional.pad(tensor, (0, more)) for tensor, more in zip(tensors, padding, strict=True)], dim=1
+        )
+    return type(groups[0])(**columns)

@@ -10,7 +10,7 @@ import torch
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError
 from mavrl.policies.network import NetworkPolicy
-from mavrl.simulation.base import Behaviour, EpisodesTooShort, Simulated, Simulator, Stream
+from mavrl.simulation.base import Behaviour, EpisodesTooShort, Segments, Simulated, Simulator, Stream
 from mavrl.simulation.episodes import Episode, simulate, simulate_accepted
 from mavrl.streams import numpy_stream
 from mavrl.types import Transitions
@@ -53,7 +53,7 @@ class ControlSimulator(Simulator):
         for r in range(len(streams)):
             chosen = [episodes[r, int(e)] for e in number[r]]
             starts = [int(u * episode.length) for u, episode in zip(draws[r, :, 1], chosen, strict=True)]
-            rows.append(_cut(chosen, starts, length))
+            rows.append({"episode": number[r], **_cut(chosen, starts, length)})
         return self._with_regret(rows)
 
     def episodes(self, streams: list[Stream], behaviour: Behaviour, count: int) -> Simulated:
@@ -71,7 +71,8 @@ class ControlSimulator(Simulator):
                 raise ConfigurationError("feedback.demonstration.minimum_return", behaviour.minimum_return, allowed)
             rows.append(shown)
         longest = max(episode.length for shown in rows for episode in shown)
-        return self._with_regret([_cut(shown, [0] * count, longest) for shown in rows])
+        number = np.arange(count)
+        return self._with_regret([{"episode": number, **_cut(shown, [0] * count, longest)} for shown in rows])
 
     def _simulated(
         self, streams: list[Stream], behaviour: Behaviour, wanted: set[tuple[int, int]]
@@ -85,10 +86,11 @@ class ControlSimulator(Simulator):
     def _with_regret(self, rows: list[dict[str, np.ndarray]]) -> Simulated:
         columns = {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
         reward = columns.pop("reward")
+        segments = Segments(*(columns.pop(name) for name in ("episode", "start", "stop")))
         steps = Transitions(**columns)
         q = torch.stack([self.behaviour(state) for state in steps.state])  # one replicate at a time needs less memory
         regret = q.amax(-1) - q.gather(-1, steps.action[..., None]).squeeze(-1)
-        return Simulated(steps, reward, torch.where(steps.valid, regret, torch.zeros_like(regret)))
+        return Simulated(segments, steps, reward, torch.where(steps.valid, regret, torch.zeros_like(regret)))
 
 
 def _room(episodes: dict[tuple[int, int], Episode]) -> tuple[int, int]:
@@ -100,7 +102,7 @@ def _room(episodes: dict[tuple[int, int], Episode]) -> tuple[int, int]:
 
 
 def _cut(episodes: Sequence[Episode], starts: Sequence[int], length: int) -> dict[str, np.ndarray]:
-    """`length` steps of each episode from its start, padded where it ends: arrays of shape (B, T, ...)."""
+    """`length` steps of each episode from its start, padded where it ends, with their places: arrays of (B, ...)."""
 
     def stacked(pieces: list[np.ndarray]) -> np.ndarray:
         column = np.zeros((len(pieces), length, *pieces[0].shape[1:]), pieces[0].dtype)
@@ -112,6 +114,8 @@ def _cut(episodes: Sequence[Episode], starts: Sequence[int], length: int) -> dic
     last = [np.arange(e.length) == e.length - 1 for e in episodes]
     ends = [mask & e.terminated for mask, e in zip(last, episodes, strict=True)]
     return {
+        "start": np.array(starts),
+        "stop": np.array([min(s + length, e.length) for e, s in placed]),
         "state": stacked([e.observations[s:-1] for e, s in placed]),
         "action": stacked([e.actions[s:-1] for e, s in placed]),
         "next_state": stacked([e.observations[s + 1 :] for e, s in placed]),

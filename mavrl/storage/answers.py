@@ -1,4 +1,4 @@
-"""The data-set cache: one file per kind of feedback, settings and seed, checked when it is read.
+"""The store of answered questions: one file per kind of feedback, settings and seed, checked when it is read.
 
 An entry is named by the hash of everything that its samples depend on, apart from how many there are. The first n
 samples do not depend on the count, so an entry that holds more serves a smaller request by its prefix. Writers of the
@@ -22,18 +22,18 @@ log = logging.getLogger(__name__)
 Arrays = dict[str, np.ndarray]
 
 
-class DatasetCache:
-    """Feedback data sets on disk.
+class AnswerStore:
+    """Answered questions on disk.
 
     Args:
-        directory: where the entries are; None switches the cache off.
+        directory: where the entries are; None keeps nothing.
     """
 
     def __init__(self, directory: Path | str | None) -> None:
         self.directory = None if directory is None else Path(directory)
 
     def path(self, key: dict[str, Any]) -> Path | None:
-        """The file of the entry with this key; None when the cache is off."""
+        """The file of the entry with this key; None when nothing is kept."""
         if self.directory is None:
             return None
         text = json.dumps(key, sort_keys=True, default=str)
@@ -47,7 +47,7 @@ class DatasetCache:
         try:
             arrays = _unpack(path.read_bytes())
         except (OSError, ValueError, SafetensorError) as error:
-            log.warning("cache entry %s is damaged (%s); simulating its data again", path, error)
+            log.warning("cache entry %s is damaged (%s); asking its questions again", path, error)
             return None
         return arrays if arrays["size"].item() >= n_samples else None
 

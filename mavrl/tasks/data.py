@@ -1,23 +1,28 @@
-"""Filling the data-set cache ahead of time."""
+"""The task that fills the store of answered questions ahead of time."""
+
+from dataclasses import replace
 
 from omegaconf import DictConfig
 
+from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
 
 
 def data(config: DictConfig) -> None:
-    """The task: simulate max(n_samples, gen_samples) of every active kind of feedback, for every replicate."""
+    """Ask max(n_samples, gen_samples) questions of every active kind, for every replicate, and keep the answers."""
     if config.paths.cache is None:
         raise ConfigurationError("paths.cache", "null", "must be a directory; there is no cache to fill")
-    from mavrl.training.building import build_feedback, build_setting
+    from mavrl.families.base import family_of
+    from mavrl.training.building import build_data
     from mavrl.workers import workers
 
+    settings = RunSettings.from_config(config)
+    counts = {kind: max(one["n_samples"], one["gen_samples"]) for kind, one in settings.feedback.items()}
+    asked = {kind: {**one, "n_samples": counts[kind]} for kind, one in settings.feedback.items()}
     with workers(config.processes) as pool:
-        feedback = build_feedback(config, build_setting(config, pool))
-        for source in feedback.sources.values():
-            source.n_samples = source.gen_samples
-        feedback.prepare()
-    for split, sets in feedback.sets.items():
-        for kind in sets:
-            print(f"{split} {kind}: {feedback.sources[kind].gen_samples} samples for each of {config.replicates} seeds")
+        modules = build_data(replace(settings, feedback=asked), family_of(settings, pool))
+        modules.prepare_data()
+    for split in ("train", "validation") if settings.trainer.validation else ("train",):
+        for kind, count in counts.items():
+            print(f"{split} {kind}: {count} samples for each of {settings.replicates} seeds")
     print(config.paths.cache)

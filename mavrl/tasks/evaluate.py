@@ -1,81 +1,26 @@
-"""Evaluation of a run's reward model: at the end of training, and again at any time."""
+"""The task that evaluates the reward model of a run again."""
 
-import contextlib
-from pathlib import Path
-from typing import Any
-
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from mavrl.errors import ConfigurationError
 from mavrl.reports.run_report import print_metrics
 from mavrl.storage.files import read_json
+from mavrl.tasks.trained import run_directory, trained_settings
 
 
 def evaluate(config: DictConfig) -> float:
-    """The task: evaluate the reward model in `run_dir` again, compare with what is stored, and print both."""
-    directory = Path(config.run_dir) if config.run_dir else None
-    if directory is None or not (directory / "reward_model").is_dir():
-        raise ConfigurationError("run_dir", config.run_dir, "must be the directory of a finished run")
+    """Evaluate the reward model in `run_dir`, compare with what is stored, and print both. Returns the objective."""
+    directory = run_directory(config)
     stored = read_json(directory / "metrics.json")
-    trained = OmegaConf.load(directory / ".hydra" / "config.yaml")
-    if stored is None or not isinstance(trained, DictConfig):
+    if stored is None:
         raise ConfigurationError("run_dir", directory, "has no metrics.json; the run is not finished")
-    from mavrl.training.building import build_setting
+    from mavrl.families.base import family_of
+    from mavrl.training.evaluation import evaluate as evaluated
     from mavrl.workers import workers
 
     with workers(config.processes) as pool:
-        setting = build_setting(trained, pool)
-        metrics = {**stored, **evaluate_run(trained, setting, directory, stored.get("failed_replicates", []))}
+        family = family_of(trained_settings(config), pool)
+        metrics = {**stored, **evaluated(family, directory, stored.get("failed_replicates", []))}
     same = metrics == stored
     print_metrics(metrics, directory, "as stored" if same else "differs from what is stored")
     return metrics["objective"]
-
-
-def evaluate_run(config: DictConfig, setting: Any, directory: Path, failed: list[int]) -> dict[str, Any]:
-    """The result part of metrics.json, computed from what a run has saved.
-
-    Args:
-        failed: replicates whose training failed; they are left out of means.
-    """
-    with one_thread():
-        result = summarised({**setting.judge(directory), **_bound(directory)}, failed)
-        comparison = setting.comparison()
-    with_comparison = {**result, "comparison": comparison} if comparison else result
-    return {**with_comparison, "objective": result["mean"]["normalized_return"]}
-
-
-def _bound(directory: Path) -> dict[str, Any]:
-    """The evidence lower bound that the training ended with, where that is what was trained."""
-    import torch
-
-    description = read_json(directory / "reward_model" / "description.json") or {}
-    return {"bound": torch.tensor(description["bound"])} if "bound" in description else {}
-
-
-def summarised(values: dict[str, Any], failed: list[int]) -> dict[str, Any]:
-    """Metrics of shape (R,) as numbers, with their means and standard errors over the replicates that did not fail."""
-    import torch
-
-    from mavrl.evaluation.summary import mean_and_stderr, to_numbers
-
-    keep = torch.ones(len(next(iter(values.values()))), dtype=torch.bool)
-    keep[failed] = False
-    summary = {name: mean_and_stderr(value, keep) for name, value in values.items()}
-    return {
-        "final": {name: to_numbers(value) for name, value in values.items()},
-        "mean": {name: mean for name, (mean, _) in summary.items()},
-        "stderr": {name: error for name, (_, error) in summary.items() if error is not None},
-    }
-
-
-@contextlib.contextmanager
-def one_thread():
-    """Run torch on one thread: the same sums in the same order, whatever the run was told."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

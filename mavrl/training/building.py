@@ -1,67 +1,65 @@
-"""The objects of a run that do not depend on the family of its environment, built from its configuration."""
+"""The parts of a run that do not depend on the family of its environment."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig
 
-from mavrl.configuration.identity import active_kinds, seeds
-from mavrl.families.base import Setting
-from mavrl.feedback.combined import CombinedFeedback
+from mavrl.configuration.registry import KINDS, trusted_targets
+from mavrl.configuration.settings import ModelSettings, RunSettings
+from mavrl.families.base import Family
+from mavrl.feedback.combined import CombinedDataModule
+from mavrl.feedback.datamodule import Asking, FeedbackDataModule, Serving
 from mavrl.model.learner import RewardLearner
 from mavrl.model.objective import EvidenceLowerBound, Objective, WeightedAverages
-from mavrl.storage.answers import DatasetCache
-from mavrl.workers import Workers
+from mavrl.storage.answers import AnswerStore
 
 
-def build_setting(config: DictConfig, workers: Workers) -> Setting:
-    """The environment of a run, with what its family does in its own way."""
-    if config.env.family == "grid":
-        from mavrl.families.grid.family import FiniteSetting
-
-        return FiniteSetting(config)
-    from mavrl.families.control.family import ControlSetting
-
-    return ControlSetting(config, workers)
-
-
-def build_feedback(config: DictConfig, setting: Setting) -> CombinedFeedback:
-    return CombinedFeedback(
-        sources={
-            kind: instantiate(config.feedback[kind], _execution_whitelist_=["mavrl.feedback.*"])
-            for kind in active_kinds(config)
-        },
-        simulator=setting.simulator,
-        seeds=seeds(config),
-        cache=DatasetCache(config.paths.cache),
-        environment=setting.simulation,
-        batch_size=config.optim.batch_size,
-        demonstration_batch_size=config.optim.demonstration_batch_size,
-        least_steps=config.trainer.least_steps,
-        passes_per_epoch=config.trainer.passes_per_epoch,
-        validation=config.trainer.validation,
-        members=config.members,
+def build_data(settings: RunSettings, family: Family) -> CombinedDataModule:
+    """The DataModules of all active kinds of feedback, and what serves them together."""
+    asking = Asking(
+        family.simulator,
+        settings.seeds,
+        family.simulation,
+        AnswerStore(settings.execution.cache),
+        _made(settings.query),
+        _made(settings.teacher),
+        settings.trainer.validation,
     )
+    modules = {kind: _data_module(kind, settings, asking) for kind in settings.feedback}
+    return CombinedDataModule(modules, settings.trainer.least_steps, settings.trainer.passes_per_epoch)
 
 
-def build_learner(config: DictConfig, setting: Setting, feedback: CombinedFeedback) -> RewardLearner:
-    """The learner of prepared feedback."""
-    models = [(seed, member) for seed in seeds(config) for member in range(config.members)]
+def _data_module(kind: str, settings: RunSettings, asking: Asking) -> FeedbackDataModule:
+    optim = settings.optim
+    size = optim.batch_size if KINDS[kind].segments else optim.demonstration_batch_size
+    serving = Serving(size, settings.trainer.passes_per_epoch, settings.members)
+    return _made({**settings.feedback[kind], "_partial_": True})(asking=asking, serving=serving)
+
+
+def _made(node: Mapping[str, Any]) -> Any:
+    """What the `_target_` of a part of the configuration names, made with the other values as arguments."""
+    return instantiate(dict(node), _execution_whitelist_=trusted_targets())
+
+
+def build_learner(settings: RunSettings, family: Family, data: CombinedDataModule) -> RewardLearner:
+    """The learner of feedback that has been set up."""
+    optim, trainer = settings.optim, settings.trainer
     return RewardLearner(
-        setting.inference(feedback, feedback.likelihoods(), models),
-        _build_objective(config, feedback),
-        models,
-        total_steps=config.trainer.max_epochs * feedback.steps_per_epoch,
-        selection=config.selection,
-        patience=config.trainer.patience,
-        **{key: config.optim[key] for key in ("lr", "schedule", "weight_decay", "gradient_clip")},
+        family.inference(data),
+        _objective(settings.model, data),
+        settings.models,
+        total_steps=trainer.max_epochs * data.steps_per_epoch,
+        selection=settings.selection,
+        patience=trainer.patience,
+        lr=optim.lr,
+        schedule=optim.schedule,
+        weight_decay=optim.weight_decay,
+        gradient_clip=optim.gradient_clip,
     )
 
 
-def _build_objective(config: DictConfig, feedback: CombinedFeedback) -> Objective:
-    sizes = {
-        name: batch.valid_samples.sum(-1).float().repeat_interleave(config.members)
-        for name, batch in feedback.sets["train"].items()
-    }
-    model = config.model
+def _objective(model: ModelSettings, data: CombinedDataModule) -> Objective:
     if model.objective == "elbo":
-        return EvidenceLowerBound(sizes, model.bellman_weight)
-    return WeightedAverages(sizes, model.bellman_weight, model.kl_weight, model.importance_weights)
+        return EvidenceLowerBound(data.sizes(), model.bellman_weight)
+    return WeightedAverages(data.sizes(), model.bellman_weight, model.kl_weight, model.importance_weights)

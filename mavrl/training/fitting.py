@@ -6,44 +6,44 @@ from pathlib import Path
 
 from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from omegaconf import DictConfig, OmegaConf
 
 from mavrl.agents.progress import wants_bar
-from mavrl.configuration.identity import environment, seeds
-from mavrl.families.base import Setting
-from mavrl.feedback.combined import CombinedFeedback
+from mavrl.configuration.settings import RunSettings
+from mavrl.families.base import Family
+from mavrl.feedback.combined import CombinedDataModule
 from mavrl.model.learner import RewardLearner
 from mavrl.model.reward_model import save_reward_model
 from mavrl.storage.checkpoints import Checkpoints
-from mavrl.training.building import build_learner
 from mavrl.training.callbacks import TimedCheckpoint, TrainingCurves, TrainingProgress
 from mavrl.training.loggers import open_loggers
 
+_ACCELERATORS = {"cpu": "cpu", "cuda": "gpu", "auto": "auto"}  # Lightning's words
+
 
 def fit(
-    config: DictConfig,
-    setting: Setting,
-    feedback: CombinedFeedback,
-    checkpoints: Checkpoints,
-    directory: Path,
-) -> RewardLearner:
-    """Train to the end, from the newest checkpoint if there is one."""
-    learner = build_learner(config, setting, feedback)
+    settings: RunSettings, learner: RewardLearner, data: CombinedDataModule, checkpoints: Checkpoints, directory: Path
+) -> None:
+    """Train to the end, from the newest checkpoint if there is one.
+
+    Args:
+        directory: of the run, for curves and loggers.
+    """
+    execution = settings.execution
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     callbacks: list[Callback] = [
         TrainingCurves(directory / "metrics.csv"),
-        TimedCheckpoint(checkpoints, config.checkpoint_seconds),
+        TimedCheckpoint(checkpoints, execution.checkpoint_seconds),
     ]
-    if wants_bar(config):
+    if wants_bar(execution.progress):
         callbacks.append(TrainingProgress())
     newest = checkpoints.newest()
-    with open_loggers(config, directory) as loggers, warnings.catch_warnings():
+    with open_loggers(settings, directory) as loggers, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         trainer = Trainer(
-            max_epochs=config.trainer.max_epochs,
+            max_epochs=settings.trainer.max_epochs,
             logger=loggers,
             callbacks=callbacks,
-            accelerator="cpu",
+            accelerator=_ACCELERATORS[execution.device],
             devices=1,
             plugins=[LightningEnvironment()],  # one process, whatever a scheduler's variables say; it requeues, not we
             enable_model_summary=False,
@@ -51,26 +51,27 @@ def fit(
             num_sanity_val_steps=0,
             log_every_n_steps=1,
         )
-        trainer.fit(learner, datamodule=feedback, ckpt_path=newest, weights_only=True)
-    return learner
+        trainer.fit(learner, datamodule=data, ckpt_path=newest, weights_only=True)
+    learner.cpu()
 
 
 def store(
-    config: DictConfig, setting: Setting, feedback: CombinedFeedback, learner: RewardLearner, directory: Path
+    settings: RunSettings, family: Family, learner: RewardLearner, data: CombinedDataModule, directory: Path
 ) -> list[int]:
-    """Save the reward model; returns the replicates that failed."""
-    tensors, form = setting.saved(learner, feedback)
+    """Save the reward model into a run's directory; returns the replicates that failed."""
+    tensors, form = family.stored(learner.inference, data)
+    shape = (settings.replicates, settings.members)
     description = {
         **form,
-        "hidden_sizes": OmegaConf.to_container(config.model.hidden_sizes),
-        "replicates": config.replicates,
-        "members": config.members,
-        "seeds": seeds(config),
-        "env": environment(config),
-        "modality": config.modality.name,
+        "hidden_sizes": list(settings.model.hidden_sizes),
+        "replicates": settings.replicates,
+        "members": settings.members,
+        "seeds": settings.seeds,
+        "env": dict(settings.env),
+        "modality": settings.modality,
     }
-    bound = learner.bound.view(config.replicates, config.members).mean(-1)
+    bound = learner.bound.view(shape).mean(-1)
     if bound.isfinite().all():
         description["bound"] = bound.tolist()
     save_reward_model(directory / "reward_model", tensors, description)
-    return learner.failed.view(config.replicates, config.members).any(-1).nonzero().flatten().tolist()
+    return learner.failed.view(shape).any(-1).nonzero().flatten().tolist()

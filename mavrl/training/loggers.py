@@ -5,25 +5,25 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
-from omegaconf import DictConfig, OmegaConf
 
-from mavrl.configuration.identity import scientific
+from mavrl.configuration.settings import RunSettings
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
-def open_loggers(config: DictConfig, directory: Path) -> Iterator[list[Logger]]:
+def open_loggers(settings: RunSettings, directory: Path) -> Iterator[list[Logger]]:
     """The loggers of a run, closed when the block ends, however it ends."""
     loggers: list[Logger] = []
-    if config.logger.name == "tensorboard":
+    if settings.execution.logger["name"] == "tensorboard":
         loggers.append(TensorBoardLogger(directory, name="", version="tensorboard"))
-    if config.logger.name == "wandb":
-        loggers += _wandb(config, directory)
+    if settings.execution.logger["name"] == "wandb":
+        loggers += _wandb(settings, directory)
     try:
         yield loggers
     finally:
@@ -56,20 +56,20 @@ class ForgivingWandbLogger(WandbLogger):
             log.warning("wandb did not finish (%s)", error)
 
 
-def _wandb(config: DictConfig, directory: Path) -> list[Logger]:
+def _wandb(settings: RunSettings, directory: Path) -> list[Logger]:
     import wandb
 
-    settings = config.logger
+    logger = settings.execution.logger
     options = {
-        "project": settings.project,
-        "entity": settings.entity,
-        "group": settings.group,
-        "tags": OmegaConf.to_container(settings.tags),
-        "name": f"{config.env.name}-{config.modality.name}-{config.seed}",
+        "project": logger["project"],
+        "entity": logger["entity"],
+        "group": logger["group"],
+        "tags": list(logger["tags"]),
+        "name": f"{settings.env['name']}-{settings.modality}-{settings.seed}",
         "dir": str(directory),
         "id": _run_id(directory),
         "resume": "allow",
-        "config": scientific(config),
+        "config": {key: value for key, value in asdict(settings).items() if key != "execution"},
         "settings": wandb.Settings(console="off", silent=True, init_timeout=15),
     }
     wanted: Any = os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")

@@ -12,7 +12,7 @@ from mavrl.agents.imitation import DemonstratedPolicy
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError
 from mavrl.families.control.family import ControlSetting, build_environment, policy_directory, ppo_settings
-from mavrl.feedback.combined import CombinedFeedback
+from mavrl.feedback.combined import CombinedDataModule
 from mavrl.model.reward_model import load_reward_model
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.policies.network import NetworkPolicy
@@ -48,13 +48,13 @@ def make(composed: Any, changed: Any, tmp_path: Path) -> Callable[..., ControlSe
     return build
 
 
-def _feedback(setting: ControlSetting) -> CombinedFeedback:
+def _feedback(setting: ControlSetting) -> CombinedDataModule:
     feedback = build_feedback(setting.config, setting)
     feedback.prepare()
     return feedback
 
 
-def _stored(setting: ControlSetting, directory: Path) -> tuple[StepRewardModel, CombinedFeedback]:
+def _stored(setting: ControlSetting, directory: Path) -> tuple[StepRewardModel, CombinedDataModule]:
     """The reward model of an untrained learner."""
     feedback = _feedback(setting)
     learner = build_learner(setting.config, setting, feedback)

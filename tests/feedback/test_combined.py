@@ -5,22 +5,22 @@ from typing import Any
 
 import pytest
 
-from mavrl.feedback.combined import CombinedFeedback
+from mavrl.feedback.combined import CombinedDataModule
 from mavrl.simulation.tabular import TabularSimulator
-from mavrl.storage.answers import DatasetCache
+from mavrl.storage.answers import AnswerStore
 
 
 @pytest.fixture
 def combine(make_source: Any, make_problem: Any) -> Any:
-    def build(counts: dict[str, int], seeds: list[int], cache: Path | None = None, **settings: Any) -> CombinedFeedback:
+    def build(counts: dict[str, int], seeds: list[int], cache: Path | None = None, **settings: Any) -> CombinedDataModule:
         sources = {kind: make_source(kind, n) for kind, n in counts.items()}
         simulator = settings.pop("simulator", None) or TabularSimulator(make_problem())
-        return CombinedFeedback(sources, simulator, seeds, DatasetCache(cache), {"layout": "cliff"}, **settings)
+        return CombinedDataModule(sources, simulator, seeds, AnswerStore(cache), {"layout": "cliff"}, **settings)
 
     return build
 
 
-def _batches(feedback: CombinedFeedback, epoch: int = 0) -> list[dict[str, Any]]:
+def _batches(feedback: CombinedDataModule, epoch: int = 0) -> list[dict[str, Any]]:
     loader = feedback.train_dataloader()
     for part in loader.flattened:
         part.set_epoch(epoch)

@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from mavrl.errors import ConfigurationError
-from mavrl.feedback.data import ShuffledBatches, at_steps
-from mavrl.storage.answers import DatasetCache
-from mavrl.types import RatingBatch, Transitions
+from mavrl.feedback.loaders import ShuffledBatches
+from mavrl.types import at_steps
+from mavrl.storage.answers import AnswerStore
+from mavrl.feedback.rating import RatingBatch
+from mavrl.types import Transitions
 
 KINDS = ("preference", "demonstration", "rating", "stop")
 SEGMENTED = ("preference", "rating", "stop")
@@ -333,7 +335,7 @@ def test_every_setting_that_changes_the_data_changes_the_entry(
     }[kind]
     if kind != "demonstration":
         changes += [{"segment_len": 4}, {"n_episodes": 33}, {"behaviour_rationality": 1.0}, {"behaviour_epsilon": 0.1}]
-    cache = DatasetCache(tmp_path)
+    cache = AnswerStore(tmp_path)
 
     def path(seed: int = 0, split: str = "train", env: Any = "a", n: int = 3, **change: Any) -> Path | None:
         return cache.path(make_source(kind, n, **change)._key(seed, split, {"env": env}))

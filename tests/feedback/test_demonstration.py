@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 
 from mavrl.feedback.demonstration import DemonstrationLikelihood
-from mavrl.types import DemonstrationBatch
+from mavrl.feedback.demonstration import DemonstrationBatch
 
 
 def probabilities(q: list[float], rationality: float) -> list[float]:

@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 
 from mavrl.feedback.preference import PreferenceLikelihood, preference_logit
-from mavrl.types import PreferenceBatch
+from mavrl.feedback.preference import PreferenceBatch
 
 
 def probability_first(first: list[float], second: list[float], rationality: float) -> float:

@@ -9,7 +9,8 @@ from scipy import stats
 
 from mavrl.feedback.base import log1mexp
 from mavrl.feedback.rating import RatingLikelihood, category_log_probs
-from mavrl.types import RatingBatch, Transitions
+from mavrl.feedback.rating import RatingBatch
+from mavrl.types import Transitions
 
 
 def sigmoid(x: float) -> float:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mavrl.feedback.data import CALIBRATION_SEGMENTS, at_steps
+from mavrl.feedback.loaders import CALIBRATION_SEGMENTS
+from mavrl.types import at_steps
 from mavrl.simulation.tabular import TabularSimulator
 from mavrl.types import Transitions, segment_mean
 

@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 
 from mavrl.feedback.stop import StopLikelihood, discounted_regret
-from mavrl.types import StopBatch
+from mavrl.feedback.stop import StopBatch
 
 
 def stop_probabilities(

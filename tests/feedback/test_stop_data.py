@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mavrl.feedback.data import CALIBRATION_SEGMENTS
+from mavrl.feedback.loaders import CALIBRATION_SEGMENTS
 from mavrl.simulation.tabular import TabularSimulator
 from mavrl.types import Transitions
 

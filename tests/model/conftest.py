@@ -10,9 +10,12 @@ from lightning import Trainer
 
 from mavrl.envs import GridEnv
 from mavrl.envs.problem import TabularProblem
-from mavrl.feedback import DemonstrationLikelihood, PreferenceLikelihood, RatingLikelihood, StopLikelihood
-from mavrl.feedback.combined import CombinedFeedback
-from mavrl.feedback.data import FeedbackData
+from mavrl.feedback.demonstration import DemonstrationLikelihood
+from mavrl.feedback.preference import PreferenceLikelihood
+from mavrl.feedback.rating import RatingLikelihood
+from mavrl.feedback.stop import StopLikelihood
+from mavrl.feedback.combined import CombinedDataModule
+from mavrl.feedback.loaders import FeedbackData
 from mavrl.feedback.demonstration_data import DemonstrationData
 from mavrl.feedback.preference_data import PreferenceData
 from mavrl.feedback.rating_data import RatingData
@@ -24,9 +27,14 @@ from mavrl.model.posterior import RewardPrior, StatePosterior, StepPosterior
 from mavrl.model.support import StepSupport
 from mavrl.model.values import LearnedStateValues, LearnedStepValues, PlannedValues
 from mavrl.simulation.tabular import TabularSimulator
-from mavrl.storage.answers import DatasetCache
+from mavrl.storage.answers import AnswerStore
 from mavrl.streams import model_streams
-from mavrl.types import DemonstrationBatch, FeedbackBatch, PreferenceBatch, RatingBatch, StopBatch, Transitions
+from mavrl.feedback.demonstration import DemonstrationBatch
+from mavrl.feedback.base import FeedbackBatch
+from mavrl.feedback.preference import PreferenceBatch
+from mavrl.feedback.rating import RatingBatch
+from mavrl.feedback.stop import StopBatch
+from mavrl.types import Transitions
 
 GAMMA = 0.8
 N_FEATURES, N_ACTIONS, N_CATEGORIES = 3, 4, 4  # of the made-up control environment
@@ -50,11 +58,11 @@ def problem() -> TabularProblem:
 
 
 @pytest.fixture(scope="session")
-def make_feedback(problem: TabularProblem) -> Callable[..., CombinedFeedback]:
-    def make(counts: dict[str, int], seeds: list[int], **settings: Any) -> CombinedFeedback:
+def make_feedback(problem: TabularProblem) -> Callable[..., CombinedDataModule]:
+    def make(counts: dict[str, int], seeds: list[int], **settings: Any) -> CombinedDataModule:
         sources = {kind: _source(kind, n) for kind, n in counts.items()}
         simulator = TabularSimulator(problem)
-        feedback = CombinedFeedback(sources, simulator, seeds, DatasetCache(None), {}, **settings)
+        feedback = CombinedDataModule(sources, simulator, seeds, AnswerStore(None), {}, **settings)
         feedback.prepare()
         return feedback
 
@@ -64,7 +72,7 @@ def make_feedback(problem: TabularProblem) -> Callable[..., CombinedFeedback]:
 @pytest.fixture(scope="session")
 def make_inference(problem: TabularProblem) -> Callable[..., RewardInference]:
     def make(
-        feedback: CombinedFeedback,
+        feedback: CombinedDataModule,
         q: str = "planned",
         backup: Any = "optimal",
         scale: float | None = 1.0,
@@ -90,7 +98,7 @@ def make_inference(problem: TabularProblem) -> Callable[..., RewardInference]:
 @pytest.fixture(scope="session")
 def make_learner(make_inference: Callable[..., RewardInference]) -> Callable[..., RewardLearner]:
     def make(
-        feedback: CombinedFeedback, objective: Any = "elbo", settings: dict[str, Any] | None = None, **model: Any
+        feedback: CombinedDataModule, objective: Any = "elbo", settings: dict[str, Any] | None = None, **model: Any
     ) -> RewardLearner:
         sizes = {
             name: batch.valid_samples.sum(-1).float().repeat_interleave(feedback.members)
@@ -114,7 +122,7 @@ def make_learner(make_inference: Callable[..., RewardInference]) -> Callable[...
 @pytest.fixture(scope="session")
 def fit() -> Callable[..., None]:
     def run(
-        learner: RewardLearner, feedback: CombinedFeedback, epochs: int, callbacks: Any = None, checkpoint: Any = None
+        learner: RewardLearner, feedback: CombinedDataModule, epochs: int, callbacks: Any = None, checkpoint: Any = None
     ) -> Trainer:
         trainer = Trainer(
             max_epochs=epochs,

@@ -5,11 +5,14 @@ from typing import Any
 import pytest
 import torch
 
-from mavrl.feedback import DemonstrationLikelihood, PreferenceLikelihood, RatingLikelihood
+from mavrl.feedback.demonstration import DemonstrationLikelihood
+from mavrl.feedback.preference import PreferenceLikelihood
+from mavrl.feedback.rating import RatingLikelihood
 from mavrl.model.objective import EvidenceLowerBound, RewardInference
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.streams import StepNoise
-from mavrl.types import DemonstrationBatch, Transitions
+from mavrl.feedback.demonstration import DemonstrationBatch
+from mavrl.types import Transitions
 
 N_FEATURES, N_ACTIONS, N_CATEGORIES = 3, 4, 4  # of the fixtures
 

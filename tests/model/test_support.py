@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from mavrl.feedback.data import at_steps
+from mavrl.types import at_steps
 from mavrl.model.support import StateSupport, StepSupport, step_weights
-from mavrl.types import DemonstrationBatch, RatingBatch, Transitions
+from mavrl.feedback.demonstration import DemonstrationBatch
+from mavrl.feedback.rating import RatingBatch
+from mavrl.types import Transitions
 
 KINDS = ["preference", "demonstration", "rating", "stop"]
 N_POINTS = {"preference": 3 * 2 * 4, "demonstration": 6, "rating": 4 * 3, "stop": 4 * 5}  # of the fixture's batches

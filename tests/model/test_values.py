@@ -10,7 +10,10 @@ import torch
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.support import StateSupport, StepSupport
 from mavrl.model.values import LearnedStateValues, LearnedStepValues, PlannedValues
-from mavrl.types import DemonstrationBatch, PreferenceBatch, RatingBatch, Transitions
+from mavrl.feedback.demonstration import DemonstrationBatch
+from mavrl.feedback.preference import PreferenceBatch
+from mavrl.feedback.rating import RatingBatch
+from mavrl.types import Transitions
 
 GAMMA = 0.8
 N_FEATURES, N_ACTIONS = 3, 4  # of the fixture's control environment

@@ -10,7 +10,7 @@ import pytest
 
 from mavrl.errors import StorageError
 from mavrl.storage import files
-from mavrl.storage.answers import Arrays, DatasetCache
+from mavrl.storage.answers import Arrays, AnswerStore
 
 KEY = {"kind": "rating", "seed": 3, "environment": {"size": 4}}
 
@@ -19,14 +19,14 @@ def _arrays(n: int, scale: int = 1) -> Arrays:
     return {"state": scale * np.arange(3 * n, dtype=np.int32).reshape(n, 3), "valid": np.ones((n, 3), dtype=bool)}
 
 
-def _entry(cache: DatasetCache, key: dict[str, Any] = KEY) -> Path:
+def _entry(cache: AnswerStore, key: dict[str, Any] = KEY) -> Path:
     path = cache.path(key)
     assert path is not None
     return path
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    cache = DatasetCache(tmp_path)
+    cache = AnswerStore(tmp_path)
     cache.write(KEY, _arrays(5), 5)
     arrays = cache.read(KEY, 5)
     assert arrays is not None
@@ -36,7 +36,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 
 def test_observations_are_kept_to_the_last_bit(tmp_path: Path) -> None:
-    cache = DatasetCache(tmp_path)
+    cache = AnswerStore(tmp_path)
     rng = np.random.default_rng(0)
     observations = rng.standard_normal((5, 3, 4)).astype(np.float32)
     observations[0, 0] = [np.inf, -0.0, 1e-45, np.nextafter(np.float32(1), np.float32(2))]
@@ -51,7 +51,7 @@ def test_observations_are_kept_to_the_last_bit(tmp_path: Path) -> None:
 
 
 def test_an_entry_serves_smaller_requests_and_not_larger_ones(tmp_path: Path) -> None:
-    cache = DatasetCache(tmp_path)
+    cache = AnswerStore(tmp_path)
     cache.write(KEY, _arrays(5), 5)
     assert cache.read(KEY, 1) is not None
     assert cache.read(KEY, 6) is None
@@ -61,7 +61,7 @@ def test_an_entry_serves_smaller_requests_and_not_larger_ones(tmp_path: Path) ->
 
 
 def test_another_key_is_another_entry(tmp_path: Path) -> None:
-    cache = DatasetCache(tmp_path)
+    cache = AnswerStore(tmp_path)
     cache.write(KEY, _arrays(5), 5)
     assert cache.read({**KEY, "seed": 4}, 1) is None
     assert cache.read({**KEY, "environment": {"size": 5}}, 1) is None
@@ -70,7 +70,7 @@ def test_another_key_is_another_entry(tmp_path: Path) -> None:
 
 def test_without_a_directory_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    cache = DatasetCache(None)
+    cache = AnswerStore(None)
     cache.write(KEY, _arrays(5), 5)
     assert cache.read(KEY, 5) is None
     assert cache.path(KEY) is None
@@ -93,7 +93,7 @@ def _flip_header(content: bytes) -> bytes:
 def test_a_damaged_entry_is_warned_of_and_rebuilt(
     tmp_path: Path, damage: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cache = DatasetCache(tmp_path)
+    cache = AnswerStore(tmp_path)
     cache.write(KEY, _arrays(5), 5)
     path = _entry(cache)
     path.write_bytes(damage(path.read_bytes()))
@@ -107,11 +107,11 @@ def test_a_damaged_entry_is_warned_of_and_rebuilt(
 
 def _write_often(directory: Path, scale: int) -> None:
     for _ in range(30):
-        DatasetCache(directory).write(KEY, _arrays(2000, scale), 2000)
+        AnswerStore(directory).write(KEY, _arrays(2000, scale), 2000)
 
 
 def test_readers_see_whole_entries_while_processes_write(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    cache = DatasetCache(tmp_path)
+    cache = AnswerStore(tmp_path)
     cache.write(KEY, _arrays(2000, 1), 2000)
     context = multiprocessing.get_context("fork")
     writers = [context.Process(target=_write_often, args=(tmp_path, scale)) for scale in (1, 2, 3)]
@@ -136,13 +136,13 @@ def test_readers_see_whole_entries_while_processes_write(tmp_path: Path, caplog:
 def test_a_directory_that_cannot_be_made_gives_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="file"):
-        DatasetCache(tmp_path / "file" / "cache").write(KEY, _arrays(1), 1)
+        AnswerStore(tmp_path / "file" / "cache").write(KEY, _arrays(1), 1)
 
 
 def test_a_full_disk_gives_a_storage_error_and_keeps_the_old_entry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache = DatasetCache(tmp_path)
+    cache = AnswerStore(tmp_path)
     cache.write(KEY, _arrays(5), 5)
 
     def full(_: int) -> None:

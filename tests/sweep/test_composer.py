@@ -9,7 +9,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from mavrl.configuration.check import register_resolvers
+from mavrl.configuration.check import register_with_hydra
 from mavrl.sweep.composer import Composer
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -27,7 +27,7 @@ JOBS = [
 
 @pytest.fixture
 def loader(monkeypatch: pytest.MonkeyPatch) -> Any:
-    register_resolvers()
+    register_with_hydra()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF)):
         hydra = GlobalHydra.instance().hydra

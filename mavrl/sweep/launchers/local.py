@@ -18,7 +18,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from mavrl.configuration.check import register_resolvers
+from mavrl.configuration.check import register_with_hydra
 from mavrl.configuration.rule import optional, whole
 from mavrl.errors import ConfigurationError, JobError
 from mavrl.storage.files import storage_error
@@ -166,7 +166,7 @@ def _begin(shared: bytes) -> None:
     _shared = shared
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the launcher ends its workers
     end_with_parent()
-    register_resolvers()
+    register_with_hydra()
 
 
 def _import_libraries() -> None:

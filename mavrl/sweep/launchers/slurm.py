@@ -18,7 +18,7 @@ from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from omegaconf import OmegaConf
 
 import mavrl
-from mavrl.configuration.check import register_resolvers
+from mavrl.configuration.check import register_with_hydra
 from mavrl.errors import ConfigurationError, JobError
 from mavrl.sweep.launchers.jobs import JobLines, error_of, failed_job
 from mavrl.sweep.launchers.queue import Queue
@@ -48,7 +48,7 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
 
     def __call__(self, *arguments: Any, **named: Any) -> JobReturn:
         """Run one job, in a process of the cluster."""
-        register_resolvers()
+        register_with_hydra()
         return super().__call__(*arguments, **named)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:

@@ -10,7 +10,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
 import mavrl
-from mavrl.configuration.check import register_resolvers
+from mavrl.configuration.check import register_with_hydra
 from mavrl.errors import ConfigurationError, JobError
 from mavrl.sweep.launchers import slurm
 from mavrl.sweep.launchers.jobs import error_of, failed_job
@@ -21,7 +21,7 @@ JOBS = [["seed=0"], ["seed=1"]]
 
 
 def _params(*overrides: str) -> dict[str, Any]:
-    register_resolvers()
+    register_with_hydra()
     with initialize_config_dir(str(CONF)):
         config = compose("config", ["hydra/launcher=euler", *overrides], return_hydra_config=True)
         params: Any = OmegaConf.to_container(config.hydra.launcher, resolve=True)

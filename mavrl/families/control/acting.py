@@ -1,0 +1,100 @@
+"""Acting in control environments: a policy is trained on each replicate's learned reward."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mavrl.agents.imitation import DemonstratedPolicy
+from mavrl.agents.progress import policy_progress
+from mavrl.agents.training import PolicyJob, train_policy
+from mavrl.configuration.settings import RunSettings
+from mavrl.envs.control import ControlEnvironment
+from mavrl.families.control.learning import all_states
+from mavrl.families.control.settings import PolicySettings
+from mavrl.feedback.combined import CombinedDataModule
+from mavrl.model.step_reward import StepRewardModel
+from mavrl.policies.network import NetworkPolicy, Policy
+from mavrl.workers import Workers
+
+_MOST_WARM_STATES = 20_000
+
+
+@dataclass(frozen=True)
+class ControlActing:
+    """The policies of a run.
+
+    Args:
+        settings: of the run.
+        policy: of who acts.
+        environment: where.
+        workers: processes that share the training.
+    """
+
+    settings: RunSettings
+    policy: PolicySettings
+    environment: ControlEnvironment
+    workers: Workers
+
+    def train(self, trainings: list[PolicyJob]) -> None:
+        """Train policies in parallel, with a progress bar."""
+        directories, parts = [each.directory for each in trainings], sum(each.chunks for each in trainings)
+        with policy_progress(self.settings.execution.progress, directories, parts):
+            self.workers.map(train_policy, [(each,) for each in trainings])
+
+    def training(self, directory: Path, replicate: int, warm_states: np.ndarray | None = None) -> PolicyJob:
+        """The training of one replicate's policy on the reward that a run has learned.
+
+        Args:
+            directory: of the run.
+            warm_states: states in which it first imitates the demonstrators; None for no such start.
+        """
+        policy = self.policy
+        assert policy.ppo is not None
+        assert policy.paid is not None
+        return PolicyJob(
+            environment=self.environment,
+            ppo=policy.ppo,
+            reward=policy.paid,
+            seed=self.settings.seeds[replicate],
+            directory=policy_directory(directory, replicate),
+            chunks=policy.evaluations,
+            evaluation_episodes=policy.evaluation_episodes,
+            checkpoint=policy.checkpoint,
+            stop_below=policy.stop_below,
+            model=directory,
+            replicate=replicate,
+            warm_states=warm_states,
+        )
+
+    def constant_training(self, directory: Path, reward: float, seed: int) -> PolicyJob:
+        """The training of a policy that is paid the same reward at every step."""
+        assert self.policy.ppo is not None
+        return PolicyJob(
+            environment=self.environment,
+            ppo=self.policy.ppo,
+            reward=reward,
+            seed=seed,
+            directory=directory,
+            chunks=self.policy.evaluations,
+            evaluation_episodes=self.policy.evaluation_episodes,
+        )
+
+    def warm_states(self, data: CombinedDataModule, replicate: int) -> np.ndarray | None:
+        """States of the feedback, in which the policy begins by acting like the demonstrators."""
+        if not self.policy.warm_start or "demonstration" not in data.modules:
+            return None
+        states, valid = all_states(data)
+        found = states[replicate][valid[replicate]]
+        return found[:: -(-len(found) // _MOST_WARM_STATES)].numpy()
+
+    def acts(self, directory: Path, model: StepRewardModel, replicate: int) -> Policy:
+        """What a replicate of a finished run acts with."""
+        if self.policy.name == "imitation":
+            return DemonstratedPolicy(model[replicate])
+        return NetworkPolicy.load(policy_directory(directory, replicate))
+
+
+def policy_directory(directory: Path, replicate: int) -> Path:
+    """Where a run keeps the policy of a replicate."""
+    return directory / "policies" / str(replicate)

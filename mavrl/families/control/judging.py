@@ -1,0 +1,135 @@
+"""Judging in control environments: true returns of the same episodes for all policies, beside those of others."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mavrl.agents.expert_training import true_returns
+from mavrl.envs.control import ControlEnvironment
+from mavrl.evaluation.distance import spearman
+from mavrl.families.control.expert_library import nominal
+from mavrl.families.control.settings import NormalizationSettings
+from mavrl.model.step_reward import StepRewardModel
+from mavrl.policies.network import NetworkPolicy, Policy, UniformPolicy
+from mavrl.simulation.base import Behaviour, Simulator
+from mavrl.storage.answers import AnswerStore
+from mavrl.workers import Workers
+
+_HELD_OUT = (0, "held out", "evaluation")  # address of the transitions that rewards are compared on
+_HELD_OUT_EPISODES, _HELD_OUT_STEPS = 32, 4096
+
+
+@dataclass(frozen=True)
+class ControlJudging:
+    """The evaluation of policies in one environment.
+
+    Args:
+        environment: where.
+        demonstrator: whom regret is measured against.
+        normalization: returns that count as 100 and 0.
+        episodes: that judge a policy.
+        workers: processes that share the work.
+        store: that keeps the returns of expert and uniform policy.
+    """
+
+    environment: ControlEnvironment
+    demonstrator: NetworkPolicy
+    normalization: NormalizationSettings
+    episodes: int
+    workers: Workers
+    store: AnswerStore
+    _known_returns: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def returns(self, policy: Policy) -> Float[np.ndarray, "N"]:
+        """Undiscounted true returns in the evaluation's episodes, which are the same for all policies."""
+        return true_returns(self.environment, policy, (0, "evaluation"), self.episodes, self.workers)
+
+    def expert_returns(self) -> Float[np.ndarray, "N"]:
+        """True returns of the demonstrator in the same episodes; kept in the store."""
+        return self._stored(self.demonstrator, self.demonstrator.fingerprint)
+
+    def uniform_returns(self) -> Float[np.ndarray, "N"]:
+        """True returns of the uniform policy in the same episodes; kept in the store."""
+        return self._stored(UniformPolicy(self.environment.n_actions), "uniform")
+
+    def _stored(self, policy: Policy, who: str) -> np.ndarray:
+        if who in self._known_returns:
+            return self._known_returns[who]
+        key = {"kind": "evaluation", "who": who, "environment": described(self.environment), "version": 2}
+        entry = self.store.read(key, self.episodes)
+        if entry is None:
+            entry = {"returns": self.returns(policy)}
+            self.store.write(key, entry, self.episodes)
+        self._known_returns[who] = entry["returns"][: self.episodes]
+        return self._known_returns[who]
+
+    @property
+    def optimal(self) -> float:
+        """The return that counts as 100: the configured one, or what the demonstrator reaches."""
+        given = self.normalization.optimal
+        return float(self.expert_returns().mean() if given is None else given)
+
+    @property
+    def uniform(self) -> float:
+        """The return that counts as 0: the configured one, or what the uniform policy reaches."""
+        given = self.normalization.uniform
+        return float(self.uniform_returns().mean() if given is None else given)
+
+    def normalized(self, value: Float[Tensor, "N"]) -> Float[Tensor, "N"]:
+        """100 for the optimal return, 0 for the uniform one; 100 where the two are equally good."""
+        span = self.optimal - self.uniform
+        return 100 * (value - self.uniform) / span if abs(span) > 1e-12 else torch.full_like(value, 100.0)
+
+    def comparison(self, baselines: Mapping[str, float | None]) -> dict[str, float]:
+        """Normalized returns of others, by name.
+
+        Args:
+            baselines: returns of policies that are paid a constant, measured in the environment as it is.
+        """
+        known = baselines if nominal(self.environment) == self.environment else {}
+        found = {
+            "expert": float(self.expert_returns().mean()),
+            "uniform": self.uniform,
+            "constant reward +1": known.get("positive"),
+            "constant reward -1": known.get("negative"),
+        }
+        measured = {name: x for name, x in found.items() if x is not None}
+        normalized = self.normalized(torch.tensor(list(measured.values()), dtype=torch.float64))
+        return dict(zip(measured, normalized.tolist(), strict=True))
+
+    def metrics(self, returns: list[Float[np.ndarray, "N"]]) -> dict[str, Float[Tensor, "R"]]:
+        """Metrics of policies, given the true returns of each."""
+        mean = torch.tensor([row.mean() for row in returns], dtype=torch.float64)
+        expert = self.expert_returns()
+        return {
+            "normalized_return": self.normalized(mean),
+            "mean_return": mean,
+            "regret": torch.tensor([(expert - row).mean() for row in returns], dtype=torch.float64),
+        }
+
+
+def agreement(model: StepRewardModel, simulator: Simulator, rationality: float) -> dict[str, Float[Tensor, "R"]]:
+    """Rank correlation with the true reward on held-out transitions, where that is not constant.
+
+    Args:
+        rationality: of the policy that acts in the held-out episodes.
+    """
+    held_out = simulator.segments([_HELD_OUT], Behaviour(rationality), _HELD_OUT_EPISODES, _HELD_OUT_STEPS, 1, 1)
+    steps = held_out.transitions
+    valid = steps.valid[0]
+    truth = held_out.reward[0][valid].double()[None]
+    if float(truth.std()) < 1e-9:
+        return {}
+    transitions = steps.state[0][valid], steps.action[0][valid], steps.next_state[0][valid]
+    mean, std = model.mean(*transitions), model.std(*transitions)
+    return {"spearman": spearman(mean.double(), truth), "posterior_std": std.mean(-1).double()}
+
+
+def described(environment: ControlEnvironment) -> dict[str, Any]:
+    """What tells an environment from others, in plain values."""
+    return {each.name: getattr(environment, each.name) for each in fields(environment)}

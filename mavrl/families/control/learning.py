@@ -1,0 +1,124 @@
+"""Learning about control environments: a reward of every transition, and a Q that is learned beside it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mavrl.configuration.settings import RunSettings
+from mavrl.envs.control import ControlEnvironment
+from mavrl.families.base import PRIOR_MEAN_AT_TERMINATION
+from mavrl.feedback.combined import CombinedDataModule
+from mavrl.model.layers import BatchedMLP, Standardization
+from mavrl.model.objective import RewardInference
+from mavrl.model.posterior import RewardPrior, StepPosterior
+from mavrl.model.step_reward import StepRewardModel
+from mavrl.model.support import StepSupport
+from mavrl.model.values import LearnedStepValues
+from mavrl.streams import model_streams
+from mavrl.types import Transitions
+
+_LEAST_STD = 1e-3  # of an observation feature
+_PART = 4096  # transitions that are evaluated at once
+
+ControlInference = RewardInference
+
+
+def control_inference(
+    settings: RunSettings, environment: ControlEnvironment, gamma: float, termination: str, data: CombinedDataModule
+) -> ControlInference:
+    """What is learned from feedback about a control environment.
+
+    Args:
+        gamma: discount of the learned Q.
+        termination: what it means that an episode terminates.
+    """
+    model, models = settings.model, settings.models
+    at_termination = PRIOR_MEAN_AT_TERMINATION[termination]
+    n_features, n_actions = environment.observation_size, environment.n_actions
+    standardization = standardization_of(data, n_features, settings.members, model.standardize)
+    posterior = StepPosterior(
+        n_features,
+        n_actions,
+        model.reward_domain,
+        model.hidden_sizes,
+        model_streams(models, "encoder"),
+        standardization,
+        at_termination,
+    )
+    network = BatchedMLP(n_features, model.hidden_sizes, n_actions, model_streams(models, "q"))
+    prior, mean = model.prior, torch.full((1,), at_termination)
+    return RewardInference(
+        posterior,
+        RewardPrior(mean, prior.scale, len(models), prior.hyperprior_shape, prior.hyperprior_rate),
+        LearnedStepValues(network, gamma, model.backup, model.soft_temperature, standardization=standardization),
+        data.likelihoods(),
+        lambda batches, scales, valued: StepSupport(batches, scales, valued, model.kl_count),
+    )
+
+
+def standardization_of(data: CombinedDataModule, n_features: int, members: int, active: bool) -> Standardization:
+    """Standardization by mean and standard deviation of each replicate's observations, for all of its members."""
+    states, valid = all_states(data)
+    if not active:
+        return Standardization.none(len(states) * members, n_features)
+    count = valid.sum(1).clamp(min=1)[:, None]
+    mean = torch.where(valid[..., None], states, 0.0).sum(1) / count
+    variance = torch.where(valid[..., None], (states - mean[:, None]).square(), 0.0).sum(1) / count
+    std = variance.sqrt().clamp(min=_LEAST_STD)
+    return Standardization(*(x.repeat_interleave(members, dim=0) for x in (mean, std)))
+
+
+@torch.no_grad()
+def control_weights(
+    inference: ControlInference, data: CombinedDataModule, settings: RunSettings, environment: ControlEnvironment
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights of a learned reward and of its Q, and what is needed to build them again."""
+    posterior: Any = inference.posterior
+    likelihoods = inference.likelihoods
+    read = any(likelihood.reads == "q" for likelihood in likelihoods.values())
+    network: Any = inference.values.network if read else None
+    model = StepRewardModel(posterior, network, reward_on_feedback(posterior, data, settings.members), {})
+    demonstrated = settings.feedback.get("demonstration")
+    form = {
+        "kind": "steps",
+        "reward_domain": settings.model.reward_domain,
+        "n_features": environment.observation_size,
+        "n_actions": environment.n_actions,
+        "reward_at_termination": posterior.at_termination,
+        "demonstration_rationality": None if demonstrated is None else demonstrated["model_rationality"],
+    }
+    return {**model.tensors(), "prior.variance": inference.prior.variance}, form
+
+
+def reward_on_feedback(
+    posterior: StepPosterior, data: CombinedDataModule, members: int
+) -> tuple[Float[Tensor, "RM"], Float[Tensor, "RM"]]:
+    """Mean and standard deviation of each model's mean reward over the transitions of its feedback."""
+    rewards, valid = [], []
+    for steps in _parts(data):
+        part = steps.repeat_replicates(members)
+        nowhere = torch.zeros_like(part.terminal)
+        rewards.append(posterior.of_steps(part.state, part.action, part.next_state, nowhere)[0])
+        valid.append(part.valid)
+    reward, real = torch.cat(rewards, dim=1), torch.cat(valid, dim=1)
+    count = real.sum(1).clamp(min=1)
+    mean = torch.where(real, reward, 0.0).sum(1) / count
+    variance = torch.where(real, (reward - mean[:, None]).square(), 0.0).sum(1) / count
+    return mean, variance.sqrt().clamp(min=1e-6)
+
+
+def all_states(data: CombinedDataModule) -> tuple[Float[Tensor, "R N O"], Bool[Tensor, "R N"]]:
+    """The states of all feedback to learn from, and which of them are real."""
+    steps = [batch.transitions.flatten() for batch in data.train_sets.values()]
+    return torch.cat([part.state for part in steps], dim=1), torch.cat([part.valid for part in steps], dim=1)
+
+
+def _parts(data: CombinedDataModule) -> Iterator[Transitions]:
+    """All transitions of the feedback, a few at a time."""
+    for batch in data.train_sets.values():
+        steps = batch.transitions.flatten()
+        for k in range(0, steps.action.shape[1], _PART):
+            yield steps.map(lambda tensor, k=k: tensor[:, k : k + _PART])

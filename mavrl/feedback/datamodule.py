@@ -1,0 +1,291 @@
+"""What the DataModules of all kinds share: questions are asked and answered, answers are kept, batches are served."""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
+
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+
+from mavrl.errors import ConfigurationError
+from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood
+from mavrl.feedback.loaders import ShuffledBatches
+from mavrl.feedback.packing import pack, unpack
+from mavrl.feedback.queries import Query, UniformQuery
+from mavrl.feedback.teachers import Questions, SimulatedTeacher, Teacher
+from mavrl.simulation.base import Behaviour, EpisodesTooShort, Simulated, Simulator, Stream
+from mavrl.storage.answers import AnswerStore, Arrays
+from mavrl.streams import torch_stream
+
+Batch = TypeVar("Batch", bound=FeedbackBatch)
+
+CALIBRATION_SEGMENTS = 1024  # a teacher is calibrated on this many segments, however many of them it labels
+_VERSION = 4  # of what is simulated; a change of it makes every stored answer unknown
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Where questions come from, who answers them, and where answers are kept.
+
+    Args:
+        simulator: of the environment that is asked about.
+        seeds: one for each replicate.
+        environment: what tells the simulator from all others in the store.
+        store: of answered questions.
+        query: which candidates are asked about.
+        teacher: who answers.
+        validation: whether to ask for a second set of the same size, from an independent stream.
+    """
+
+    simulator: Simulator
+    seeds: Sequence[int]
+    environment: Mapping[str, Any]
+    store: AnswerStore = field(default_factory=lambda: AnswerStore(None))
+    query: Query = field(default_factory=UniformQuery)
+    teacher: Teacher = field(default_factory=SimulatedTeacher)
+    validation: bool = False
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The data sets: to learn from, and perhaps to validate on."""
+        return ("train", "validation") if self.validation else ("train",)
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How answers are served.
+
+    Args:
+        batch_size: samples a step; None for all of them.
+        passes_per_epoch: over the data.
+        members: models of each replicate, which see the same data.
+    """
+
+    batch_size: int | None = None
+    passes_per_epoch: int = 1
+    members: int = 1
+
+
+class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
+    """Feedback of one kind for all replicates.
+
+    `prepare_data` asks what has not been answered yet and keeps the answers, `setup` makes tensors of them, and the
+    loaders serve batches. It can be used alone with a plain Trainer, or with others in
+    `mavrl.feedback.combined.CombinedDataModule`.
+
+    Args:
+        asking: where questions come from, who answers, and where answers are kept.
+        n_samples: samples of feedback per replicate.
+        gen_samples: samples to ask for and keep when that is more.
+        serving: how batches are served.
+    """
+
+    kind: ClassVar[str]
+    answered: ClassVar[type[Any]]  # a FeedbackBatch: what is kept of answered questions
+    labelled: ClassVar[bool] = True  # an answer is a label of what is shown; otherwise what is shown is the answer
+
+    def __init__(self, asking: Asking, n_samples: int, gen_samples: int = 0, serving: Serving | None = None) -> None:
+        super().__init__()
+        self.asking = asking
+        self.serving = serving or Serving()
+        self.n_samples = n_samples
+        self.gen_samples = max(n_samples, gen_samples)
+        self.sets: dict[str, Batch] = {}  # by split
+        self._entries: dict[str, list[Arrays]] = {}
+        self._known_to_model: dict[str, Tensor] = {}
+
+    # What a kind says of itself --------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def candidates(self, simulator: Simulator, streams: list[Stream]) -> tuple[Simulated, Simulated]:
+        """What could be asked about, and segments to calibrate a teacher on, for each stream.
+
+        Returns:
+            Candidates of shape (R, C, ...), the first of which do not depend on how many there are; and segments of the
+            same behaviour, whose number does not depend on `n_samples`.
+        """
+
+    def teacher(self, known: Simulated) -> FeedbackLikelihood:
+        """The kind's own model of a teacher, calibrated on known segments; asked for only where answers are labels."""
+        raise ValueError(f"{self.kind}: what is shown is the answer, there is no model of a teacher")
+
+    @abstractmethod
+    def likelihood_of_models(self, known_to_model: dict[str, Tensor], n_models: int) -> FeedbackLikelihood:
+        """The likelihood that models score this feedback with.
+
+        Args:
+            known_to_model: what models are told of the teacher, by name, shape (R, ...).
+            n_models: replicates times members.
+        """
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Settings of behaviour and teacher that the answers depend on."""
+
+    def batch_of(self, answered: Any) -> Batch:
+        """What is learned from, given answered questions: the same, unless a kind says otherwise."""
+        return answered
+
+    # Asking and keeping ----------------------------------------------------------------------------------------------
+
+    def prepare_data(self) -> None:
+        """Ask what has not been answered yet, and keep the answers."""
+        for split in self.asking.splits:
+            if split not in self.sets and split not in self._entries:
+                self._entries[split] = self._answers(split)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Make tensors of the answers; a second call does nothing."""
+        self.prepare_data()
+        for split, entries in self._entries.items():
+            self.sets[split] = self.batch_of(
+                unpack(self.answered, [_part(e, "batch") for e in entries], self.n_samples)
+            )
+            if not self._known_to_model:
+                names = _part(entries[0], "known")
+                self._known_to_model = {
+                    name: torch.stack([torch.as_tensor(_part(entry, "known")[name]) for entry in entries])
+                    for name in names
+                }
+        self._entries = {}
+
+    def _answers(self, split: str) -> list[Arrays]:
+        """Answers for every replicate, from the store where it has enough of them."""
+        asking = self.asking
+        keys = [self.key(seed, split) for seed in asking.seeds]
+        entries = [asking.store.read(key, self.n_samples) for key in keys]
+        missing = [k for k, entry in enumerate(entries) if entry is None]
+        if missing:
+            asked = self._ask(asking.simulator.subset(missing), [(asking.seeds[k], self.kind, split) for k in missing])
+            for k, entry in zip(missing, asked, strict=True):
+                asking.store.write(keys[k], entry, self.gen_samples)
+                entries[k] = entry
+        return [entry for entry in entries if entry is not None]
+
+    def _ask(self, simulator: Simulator, streams: list[Stream]) -> list[Arrays]:
+        """Ask the teacher `gen_samples` questions for each stream; what is kept of each."""
+        candidates, known = self.candidates(simulator, streams)
+        generators = [torch_stream(seed, kind, split, "query") for seed, kind, split in streams]
+        chosen = self.asking.query.choose(candidates.transitions, None, self.gen_samples, generators)
+        shown = candidates.take(chosen)
+        likelihood = (lambda: self.teacher(known)) if self.labelled else None
+        answers = self.asking.teacher.answer(Questions(self.kind, shown, streams, likelihood))
+        batch = self.answered(answers.transitions or shown.transitions, **answers.labels)
+        columns = {f"batch.{name}": column for name, column in pack(batch).items()}
+        columns |= {f"question.{name}": column for name, column in pack(shown.segments).items()}
+        columns |= {f"known.{name}": tensor.numpy() for name, tensor in answers.known_to_model.items()}
+        return [{name: column[row] for name, column in columns.items()} for row in range(len(streams))]
+
+    def key(self, seed: int, split: str) -> dict[str, Any]:
+        """What the answers of one replicate depend on, apart from their number: their key in the store."""
+        query = self.asking.query
+        return {
+            "kind": self.kind,
+            "version": _VERSION,
+            "environment": self.asking.environment,
+            "settings": self.settings(),
+            "query": query.identity,
+            "teacher": self.asking.teacher.identity,
+            "seed": seed,
+            "split": split,
+            **({} if query.begins_alike else {"count": self.gen_samples}),
+        }
+
+    # Serving ---------------------------------------------------------------------------------------------------------
+
+    def likelihood(self) -> FeedbackLikelihood:
+        """The likelihood that the models score this feedback with, once it has been set up."""
+        return self.likelihood_of_models(self._known_to_model, len(self.asking.seeds) * self.serving.members)
+
+    def sizes(self) -> Tensor:
+        """Samples to learn from, for each model, shape (R * members,)."""
+        return self.sets["train"].valid_samples.sum(-1).float().repeat_interleave(self.serving.members)
+
+    def loader(self, passes: int) -> ShuffledBatches[Batch]:
+        """Batches to learn from, in so many passes an epoch."""
+        members = self.serving.members
+        seeds = [seed for seed in self.asking.seeds for _ in range(members)]
+        batch = self.sets["train"].repeat_replicates(members)
+        return ShuffledBatches(batch, seeds, self.serving.batch_size, self.kind, passes)
+
+    def train_dataloader(self) -> ShuffledBatches[Batch]:
+        return self.loader(self.serving.passes_per_epoch)
+
+    def val_dataloader(self) -> ShuffledBatches[Batch] | list:
+        if not self.asking.validation:
+            return []
+        batch = self.sets["validation"].repeat_replicates(self.serving.members)
+        return ShuffledBatches(batch, self.asking.seeds, None, self.kind)
+
+
+class SegmentDataModule(FeedbackDataModule[Batch]):
+    """Feedback about segments of a behaviour policy's episodes.
+
+    Args:
+        segment_len: steps T of a segment.
+        n_episodes: episodes that the segments of a replicate are drawn from.
+        behaviour_rationality: rationality of the policy that acts in them; 0 is a random walk.
+        behaviour_epsilon: how often it takes a uniformly random action instead.
+    """
+
+    segments_per_sample: ClassVar[int] = 1
+    calibrated: ClassVar[bool] = False  # the kind's model of a teacher depends on what segments there are
+
+    def __init__(
+        self,
+        asking: Asking,
+        n_samples: int,
+        segment_len: int,
+        n_episodes: int,
+        behaviour_rationality: float,
+        behaviour_epsilon: float = 0.0,
+        gen_samples: int = 0,
+        serving: Serving | None = None,
+    ) -> None:
+        super().__init__(asking, n_samples, gen_samples, serving)
+        self.segment_len = segment_len
+        self.n_episodes = n_episodes
+        self.behaviour = Behaviour(behaviour_rationality, behaviour_epsilon)
+
+    def settings(self) -> dict[str, Any]:
+        drawn = {"segment_len": self.segment_len, "n_episodes": self.n_episodes}
+        return {**drawn, "behaviour": dataclasses.asdict(self.behaviour), "teacher": self.teacher_settings()}
+
+    @abstractmethod
+    def teacher(self, known: Simulated) -> FeedbackLikelihood: ...
+
+    @abstractmethod
+    def teacher_settings(self) -> dict[str, Any]:
+        """Settings of the kind's own model of a teacher."""
+
+    def candidates(self, simulator: Simulator, streams: list[Stream]) -> tuple[Simulated, Simulated]:
+        """Segments with a uniform episode and a uniform start in it, in pairs where a sample is a pair.
+
+        Raises:
+            ConfigurationError: no episode is as long as a segment, or there are fewer segments than are asked about.
+        """
+        per_sample, distinct = self.segments_per_sample, self.segments_per_sample * self.gen_samples
+        count = per_sample * self.asking.query.candidates * self.gen_samples
+        least = CALIBRATION_SEGMENTS if self.calibrated else 0
+        try:
+            segments = simulator.segments(
+                streams, self.behaviour, self.n_episodes, max(count, least), self.segment_len, distinct
+            )
+        except EpisodesTooShort as error:
+            if self.segment_len > error.longest:
+                allowed = f"at most {error.longest}, the length of the longest simulated episode"
+                raise ConfigurationError(f"feedback.{self.kind}.segment_len", self.segment_len, allowed) from error
+            allowed = f"needs {distinct} segments; only {error.places} exist in {self.n_episodes} simulated episodes"
+            raise ConfigurationError(f"feedback.{self.kind}.n_samples", self.n_samples, allowed) from error
+        drawn = segments.first(count)
+        if per_sample > 1:
+            drawn = drawn.map(lambda tensor: tensor.unflatten(1, (count // per_sample, per_sample)))
+        return drawn, segments.first(CALIBRATION_SEGMENTS)
+
+
+def _part(entry: Arrays, prefix: str) -> Arrays:
+    """The arrays of an entry whose names begin with this word, without it."""
+    return {name.removeprefix(f"{prefix}."): array for name, array in entry.items() if name.startswith(f"{prefix}.")}

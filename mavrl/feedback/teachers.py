@@ -1,0 +1,81 @@
+"""Teachers: who answers questions. Simulated ones are likelihoods with the true reward; others write one class."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mavrl.feedback.base import FeedbackLikelihood
+from mavrl.simulation.base import Simulated, Stream
+from mavrl.streams import torch_stream
+from mavrl.types import Transitions
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What a teacher is asked about: segments, pairs of them, or episodes, for each replicate.
+
+    Args:
+        kind: of the feedback that is asked for.
+        shown: names and steps of what is asked about, with the true reward and regret of each step, which only a
+            simulated teacher may read; shape (R, B, ...).
+        streams: addresses of each replicate's randomness.
+        likelihood: makes the kind's own model of a teacher, with the settings of feedback.<kind> and the truth; None
+            where what is shown is the answer, as with demonstrations.
+    """
+
+    kind: str
+    shown: Simulated
+    streams: list[Stream]
+    likelihood: Callable[[], FeedbackLikelihood] | None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a teacher says.
+
+    Args:
+        labels: of the kind's batch, by the names of its fields, shape (R, B).
+        known_to_model: what a model is told of the teacher, by name, shape (R, ...).
+        transitions: what the teacher did where that is the answer, in the shape of what was shown; None for what was
+            shown.
+    """
+
+    labels: dict[str, Tensor] = field(default_factory=dict)
+    known_to_model: dict[str, Tensor] = field(default_factory=dict)
+    transitions: Transitions | None = None
+
+
+class Teacher(ABC):
+    """Whoever answers questions."""
+
+    @abstractmethod
+    def answer(self, questions: Questions) -> Answers:
+        """Labels for all questions. The first n must not depend on how many follow."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Which teacher this is, with all its settings: answers are kept under it."""
+        return {"class": f"{type(self).__module__}.{type(self).__qualname__}", **vars(self)}
+
+
+class SimulatedTeacher(Teacher):
+    """Samples each label from the kind's likelihood under the truth."""
+
+    @torch.no_grad()
+    def answer(self, questions: Questions) -> Answers:
+        """Labels drawn from streams of the questions' own."""
+        if questions.likelihood is None:
+            return Answers()
+        likelihood, shown = questions.likelihood(), questions.shown
+        values = shown.reward if likelihood.reads == "reward" else shown.regret
+        batch = likelihood.sample(values, shown.transitions, label_streams(questions.streams))
+        return Answers(batch.labels, likelihood.known_to_model())
+
+
+def label_streams(streams: list[Stream]) -> list[torch.Generator]:
+    """Where the teacher of each replicate draws its labels from."""
+    return [torch_stream(seed, kind, split, "labels") for seed, kind, split in streams]

@@ -1,0 +1,98 @@
+"""One run: simulate feedback, learn the reward posterior, store it, act on it, judge it."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mavrl.configuration.registry import KINDS
+from mavrl.configuration.settings import RunSettings
+from mavrl.families.base import Family, family_of
+from mavrl.reports.figures.save import save_figure
+from mavrl.storage.checkpoints import Checkpoints
+from mavrl.training.building import build_data, build_learner
+from mavrl.training.evaluation import evaluate
+from mavrl.training.fitting import fit, store
+from mavrl.workers import cores, workers
+
+
+def run(
+    settings: RunSettings,
+    directory: Path,
+    restart: bool = False,
+    begun: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Run the settings in a directory; what an earlier call there left half done is gone on with.
+
+    Args:
+        directory: for everything that the run writes, its reward model and its figure among it.
+        restart: begin anew instead.
+        begun: told when the feedback is there, before anything is written into the directory: what is wrong with the
+            settings has shown by then.
+
+    Returns:
+        Settings, metrics with their means and standard errors, and seconds, as metrics.json has them.
+
+    Raises:
+        ConfigurationError: the settings do not fit one another or the environment.
+        TrainingError: no model has a finite loss.
+    """
+    started = time.monotonic()
+    torch.set_num_threads(settings.execution.threads or cores())
+    with workers(settings.execution.processes) as pool:
+        family = family_of(settings, pool)
+        data = build_data(settings, family)
+        data.prepare_data()
+        data.setup()
+        simulated = time.monotonic()
+        begun()
+        checkpoints = Checkpoints(directory / "checkpoints")
+        if restart:
+            checkpoints.clear()
+            shutil.rmtree(directory / "policies", ignore_errors=True)
+        learner = build_learner(settings, family, data)
+        fit(settings, learner, data, checkpoints, directory)
+        failed = store(settings, family, learner, data, directory)
+        trained = time.monotonic()
+        family.act(directory, data)
+        acting = time.monotonic()
+        result = evaluate(family, directory, failed)
+        save_figure(family.figure(directory, result), directory / "figures" / f"{family.picture}.png")
+    checkpoints.clear()
+    evaluated = time.monotonic()
+    return {
+        **described(settings, family),
+        **result,
+        **({"failed_replicates": failed} if failed else {}),
+        "seconds": {
+            "data": simulated - started,
+            "train": trained - simulated,
+            **({"policy": acting - trained} if family.trains_policies else {}),
+            "evaluate": evaluated - acting,
+            "total": evaluated - started,
+        },
+    }
+
+
+def described(settings: RunSettings, family: Family) -> dict[str, Any]:
+    """What was run, for metrics.json."""
+    model = settings.model
+    return {
+        "env": settings.env["name"],
+        "modality": settings.modality,
+        "seed": settings.seed,
+        "replicates": settings.replicates,
+        "members": settings.members,
+        "n_samples": {kind: settings.feedback.get(kind, {}).get("n_samples", 0) for kind in KINDS},
+        "protocol": {
+            "objective": model.objective,
+            "q": model.q,
+            "backup": model.backup if model.q == "learned" else "exact",
+            "termination": settings.env["termination"],
+            "selection": settings.selection,
+            **family.protocol(),
+        },
+    }
