@@ -85,34 +85,30 @@ def policy_speed(env: str, overrides: list[str], directory: Path, steps: int) ->
     import dataclasses
 
     import torch
-    from hydra import compose, initialize_config_dir
 
     from mavrl.agents.ppo import PPOTraining
-    from mavrl.agents.rewards import LearnedRewardSettings, LearnedStepReward, TrueReward
-    from mavrl.configuration.check import register_with_hydra
-    from mavrl.families.control.family import ControlSetting
-    from mavrl.model.reward_model import load_reward_model
+    from mavrl.agents.rewards import LearnedStepReward, TrueReward
+    from mavrl.configuration.composition import compose
+    from mavrl.configuration.settings import RunSettings
+    from mavrl.families.control.family import Control
     from mavrl.model.step_reward import StepRewardModel
     from mavrl.workers import Workers
 
     torch.set_num_threads(1)
-    register_with_hydra()
-    with initialize_config_dir(str(ROOT / "conf")):
-        config = compose("config", [f"env={env}", "modality=pdrs", "replicates=1", *overrides])
-    setting = ControlSetting(config, Workers(1))
-    job = setting.job(directory, 0, None)
-    model = load_reward_model(directory)
-    assert isinstance(model, StepRewardModel)
-    assert isinstance(job.reward, LearnedRewardSettings)
+    config = compose(f"env={env}", "modality=pdrs", "replicates=1", *overrides)
+    control = Control(RunSettings.from_config(config), Workers(1))
+    policy, model = control.acting.policy, StepRewardModel.load(directory)
+    assert policy.ppo is not None
+    assert policy.paid is not None
     rates: dict[str, list[float]] = {"true": [], "learned": []}
     shares: dict[str, float] = {}
     for _ in range(_ROUNDS):
         for who in rates:
             watch = Stopwatch()
-            reward = TrueReward() if who == "true" else LearnedStepReward(model[0], job.reward, 0)
-            envs = setting.environment.training_vector(job.ppo.n_envs)
+            reward = TrueReward() if who == "true" else LearnedStepReward(model[0], policy.paid, 0)
+            envs = control.environment.training_vector(policy.ppo.n_envs)
             watch.wrap(envs, "step", "environment")
-            ppo = dataclasses.replace(job.ppo, total_steps=steps)
+            ppo = dataclasses.replace(policy.ppo, total_steps=steps)
             training = PPOTraining(envs, Timed(reward, watch), ppo, 0, 1)  # type: ignore[arg-type]
             watch.wrap(training._model, "train", "updates")
             started = time.perf_counter()

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-CONF = Path(__file__).resolve().parents[1] / "conf"
 KINDS = {"p": "preference", "d": "demonstration", "r": "rating", "s": "stop"}
 CHAINS = 8  # of each replicate
 
@@ -26,35 +25,34 @@ CHAINS = 8  # of each replicate
 def compare(letter: str, replicates: int, samples: int, overrides: list[str]) -> dict[str, Any]:
     """Fit one kind of feedback and sample its exact posterior."""
     import torch
-    from hydra import compose, initialize_config_dir
 
-    from mavrl.configuration.check import register_with_hydra
+    from mavrl.configuration.composition import compose
+    from mavrl.configuration.settings import RunSettings
     from mavrl.evaluation.calibration import interval_coverage
     from mavrl.evaluation.exact_posterior import elliptical_slice_sampling, feedback_log_likelihood
-    from mavrl.families.grid.family import FiniteSetting, build_problem
+    from mavrl.families.grid.family import Grid
     from mavrl.storage.checkpoints import Checkpoints
     from mavrl.streams import torch_stream
-    from mavrl.training.building import build_feedback
+    from mavrl.training.building import build_data, build_learner
     from mavrl.training.fitting import fit
+    from mavrl.workers import Workers
 
     torch.set_num_threads(1)
-    register_with_hydra()
     fixed = [f"modality={letter}", f"replicates={replicates}", "env.size=3", "env.termination=neutral"]
     fixed += ["env.max_steps=40"]  # a reward that pays for staying away from the goal makes demonstrations endless
     fixed += ["model.prior.scale=1", "paths.cache=null", "seed=900", "feedback.demonstration.n_samples=4"]
-    with initialize_config_dir(str(CONF)):
-        config = compose("config", [*fixed, *overrides])
-    grid = build_problem(config)
+    settings = RunSettings.from_config(compose(*fixed, *overrides))
     truth = torch.stack(
         [torch.randn(9, generator=torch_stream(900 + k, "true reward"), dtype=torch.float64) for k in range(replicates)]
     )
-    problem = dataclasses.replace(grid, reward=truth)
-    setting = FiniteSetting(config, problem)
-    feedback = build_feedback(config, setting)
-    feedback.prepare()
+    grid = Grid(settings, Workers(1))
+    problem = grid.problem = dataclasses.replace(grid.problem, reward=truth)
+    data = build_data(settings, grid)
+    data.setup()
+    learner = build_learner(settings, grid, data)
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
-        learner = fit(config, setting, feedback, Checkpoints(Path(directory) / "checkpoints"), Path(directory))
+        fit(settings, learner, data, Checkpoints(Path(directory) / "checkpoints"), Path(directory))
     seconds = time.monotonic() - started
     with torch.no_grad():
         mean, logvar = learner.inference.posterior()
@@ -64,7 +62,7 @@ def compare(letter: str, replicates: int, samples: int, overrides: list[str]) ->
     likelihood = learner.inference.likelihoods[kind]
     for parameter in (*likelihood.parameters(), *likelihood.buffers()):
         parameter.data = parameter.data.repeat_interleave(CHAINS, dim=0).double()
-    batch = feedback.sets["train"][kind].repeat_replicates(CHAINS)
+    batch = data.train_sets[kind].repeat_replicates(CHAINS)
     draws = elliptical_slice_sampling(
         feedback_log_likelihood(problem, likelihood, batch),
         torch.zeros(9, dtype=torch.float64),

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-CONF = Path(__file__).resolve().parents[1] / "conf"
 REPORTED = ("epic_distance", "coverage_90", "spearman", "mean_return", "regret")
 GRIDS = ("grid_trap", "grid_cliff", "grid_sparse")
 NO_CACHE = {grid: ["paths.cache=null"] for grid in GRIDS}  # simulated in milliseconds; the others take minutes
@@ -33,32 +32,18 @@ SUBSETS = ("pdrs", "rs", "ds", "ps", "s", "dr", "pd", "d", "pr", "p", "r")  # sl
 def run_cell(env: str, modality: str, overrides: list[str], published: bool) -> dict[str, Any]:
     """Learn and evaluate one cell in this process, in a directory that is thrown away."""
     import torch
-    from hydra import compose, initialize_config_dir
 
-    from mavrl.configuration.check import check, register_with_hydra
+    from mavrl.configuration.composition import compose
+    from mavrl.configuration.settings import RunSettings
     from mavrl.reports.published import published_cells, published_overrides
-    from mavrl.storage.checkpoints import Checkpoints
-    from mavrl.tasks.evaluate import evaluate_run
-    from mavrl.training.building import build_feedback, build_setting
-    from mavrl.training.fitting import fit, store
-    from mavrl.workers import Workers
+    from mavrl.training.run import run
 
     torch.set_num_threads(1)
-    register_with_hydra()
     tuned = published_overrides(env, modality) if published else []
-    with initialize_config_dir(str(CONF)):
-        config = compose("config", [f"env={env}", f"modality={modality}", *NO_CACHE.get(env, ()), *tuned, *overrides])
-    check(config)
+    alone = [f"env={env}", f"modality={modality}", "processes=1", "threads=1", *NO_CACHE.get(env, ())]
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory)
-        setting = build_setting(config, Workers(1))
-        feedback = build_feedback(config, setting)
-        feedback.prepare()
-        learner = fit(config, setting, feedback, Checkpoints(path / "checkpoints"), path)
-        failed = store(config, setting, feedback, learner, path)
-        setting.act(path, feedback)
-        result = evaluate_run(config, setting, path, failed)
+        result = run(RunSettings.from_config(compose(*alone, *tuned, *overrides)), Path(directory))
     cell = published_cells().get((env, modality), {"normalized_return": None, "epic_distance": None})
     return {
         "env": env,

@@ -136,11 +136,6 @@ class RunSettings:
         """The seed of each replicate."""
         return [self.seed + k for k in range(self.replicates)]
 
-    @property
-    def models(self) -> list[tuple[int, int]]:
-        """Seed of the replicate and number of the member, of each model."""
-        return [(seed, member) for seed in self.seeds for member in range(self.members)]
-
     @classmethod
     def from_config(cls, config: DictConfig) -> "RunSettings":
         """The settings of a checked configuration.

@@ -45,6 +45,11 @@ class CombinedDataModule(LightningDataModule):
         """What there is to learn from, by kind."""
         return {kind: module.sets["train"] for kind, module in self.modules.items()}
 
+    @property
+    def models(self) -> list[tuple[int, int]]:
+        """Seed of the replicate and number of the member, of each model that learns from this."""
+        return next(iter(self.modules.values())).models
+
     def likelihoods(self) -> dict[str, FeedbackLikelihood]:
         """The likelihood that the models score each kind with."""
         return {kind: module.likelihood() for kind, module in self.modules.items()}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
+import numpy as np
 import torch
 from lightning import LightningDataModule
 from torch import Tensor
@@ -177,7 +178,7 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
         columns = {f"batch.{name}": column for name, column in pack(batch).items()}
         columns |= {f"question.{name}": column for name, column in pack(shown.segments).items()}
         columns |= {f"known.{name}": tensor.numpy() for name, tensor in answers.known_to_model.items()}
-        return [{name: column[row] for name, column in columns.items()} for row in range(len(streams))]
+        return [{name: np.asarray(column[row]) for name, column in columns.items()} for row in range(len(streams))]
 
     def key(self, seed: int, split: str) -> dict[str, Any]:
         """What the answers of one replicate depend on, apart from their number: their key in the store."""
@@ -196,9 +197,14 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
 
     # Serving ---------------------------------------------------------------------------------------------------------
 
+    @property
+    def models(self) -> list[tuple[int, int]]:
+        """Seed of the replicate and number of the member, of each model that learns from this."""
+        return [(seed, member) for seed in self.asking.seeds for member in range(self.serving.members)]
+
     def likelihood(self) -> FeedbackLikelihood:
         """The likelihood that the models score this feedback with, once it has been set up."""
-        return self.likelihood_of_models(self._known_to_model, len(self.asking.seeds) * self.serving.members)
+        return self.likelihood_of_models(self._known_to_model, len(self.models))
 
     def sizes(self) -> Tensor:
         """Samples to learn from, for each model, shape (R * members,)."""
@@ -207,7 +213,7 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
     def loader(self, passes: int) -> ShuffledBatches[Batch]:
         """Batches to learn from, in so many passes an epoch."""
         members = self.serving.members
-        seeds = [seed for seed in self.asking.seeds for _ in range(members)]
+        seeds = [seed for seed, _ in self.models]
         batch = self.sets["train"].repeat_replicates(members)
         return ShuffledBatches(batch, seeds, self.serving.batch_size, self.kind, passes)
 

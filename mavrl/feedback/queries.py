@@ -5,7 +5,7 @@ chooses among them. `conf/query/` has one file for each rule.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int
@@ -14,6 +14,7 @@ from torch import Tensor
 from mavrl.types import Transitions
 
 
+@runtime_checkable
 class Posterior(Protocol):
     """What is believed of the reward: the part of `mavrl.model.reward_model.RewardModel` that queries may read."""
 

@@ -48,7 +48,7 @@ def build_learner(settings: RunSettings, family: Family, data: CombinedDataModul
     return RewardLearner(
         family.inference(data),
         _objective(settings.model, data),
-        settings.models,
+        data.models,
         total_steps=trainer.max_epochs * data.steps_per_epoch,
         selection=settings.selection,
         patience=trainer.patience,

@@ -7,11 +7,9 @@ import torch
 from mavrl.envs import GridEnv
 from mavrl.envs.problem import TabularProblem
 from mavrl.evaluation.exact_posterior import elliptical_slice_sampling, feedback_log_likelihood
-from mavrl.feedback.demonstration import DemonstrationLikelihood
-from mavrl.feedback.preference import PreferenceLikelihood
+from mavrl.feedback.demonstration import DemonstrationBatch, DemonstrationLikelihood
+from mavrl.feedback.preference import PreferenceBatch, PreferenceLikelihood
 from mavrl.planning import optimal_action_values
-from mavrl.feedback.demonstration import DemonstrationBatch
-from mavrl.feedback.preference import PreferenceBatch
 from mavrl.types import Transitions
 
 

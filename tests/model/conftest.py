@@ -10,16 +10,13 @@ from lightning import Trainer
 
 from mavrl.envs import GridEnv
 from mavrl.envs.problem import TabularProblem
-from mavrl.feedback.demonstration import DemonstrationLikelihood
-from mavrl.feedback.preference import PreferenceLikelihood
-from mavrl.feedback.rating import RatingLikelihood
-from mavrl.feedback.stop import StopLikelihood
+from mavrl.feedback.base import FeedbackBatch
 from mavrl.feedback.combined import CombinedDataModule
-from mavrl.feedback.loaders import FeedbackData
-from mavrl.feedback.demonstration_data import DemonstrationData
-from mavrl.feedback.preference_data import PreferenceData
-from mavrl.feedback.rating_data import RatingData
-from mavrl.feedback.stop_data import StopData
+from mavrl.feedback.datamodule import Asking, FeedbackDataModule, Serving
+from mavrl.feedback.demonstration import DemonstrationBatch, DemonstrationDataModule, DemonstrationLikelihood
+from mavrl.feedback.preference import PreferenceBatch, PreferenceDataModule, PreferenceLikelihood
+from mavrl.feedback.rating import RatingBatch, RatingDataModule, RatingLikelihood
+from mavrl.feedback.stop import StopBatch, StopDataModule, StopLikelihood
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.learner import RewardLearner
 from mavrl.model.objective import EvidenceLowerBound, RewardInference, WeightedAverages
@@ -27,13 +24,7 @@ from mavrl.model.posterior import RewardPrior, StatePosterior, StepPosterior
 from mavrl.model.support import StepSupport
 from mavrl.model.values import LearnedStateValues, LearnedStepValues, PlannedValues
 from mavrl.simulation.tabular import TabularSimulator
-from mavrl.storage.answers import AnswerStore
 from mavrl.streams import model_streams
-from mavrl.feedback.demonstration import DemonstrationBatch
-from mavrl.feedback.base import FeedbackBatch
-from mavrl.feedback.preference import PreferenceBatch
-from mavrl.feedback.rating import RatingBatch
-from mavrl.feedback.stop import StopBatch
 from mavrl.types import Transitions
 
 GAMMA = 0.8
@@ -41,15 +32,15 @@ N_FEATURES, N_ACTIONS, N_CATEGORIES = 3, 4, 4  # of the made-up control environm
 _SEGMENTS = {"segment_len": 3, "n_episodes": 256, "behaviour_rationality": 0.0}
 
 
-def _source(kind: str, n_samples: int) -> FeedbackData:
-    counts = {"n_samples": n_samples, "gen_samples": 0}
+def _module(kind: str, n_samples: int, asking: Asking, serving: Serving) -> FeedbackDataModule:
+    shared = {"asking": asking, "serving": serving, "n_samples": n_samples}
     if kind == "preference":
-        return PreferenceData(teacher_rationality=5.0, model_rationality=5.0, **counts, **_SEGMENTS)
+        return PreferenceDataModule(teacher_rationality=5.0, model_rationality=5.0, **shared, **_SEGMENTS)
     if kind == "demonstration":
-        return DemonstrationData(teacher_rationality=2.0, model_rationality=2.0, **counts)
+        return DemonstrationDataModule(teacher_rationality=2.0, model_rationality=2.0, **shared)
     if kind == "rating":
-        return RatingData(n_categories=4, **counts, **_SEGMENTS)
-    return StopData(discount=0.3, percentile=50.0, scale=2.0, lapse=1e-6, **counts, **_SEGMENTS)
+        return RatingDataModule(n_categories=4, **shared, **_SEGMENTS)
+    return StopDataModule(discount=0.3, percentile=50.0, scale=2.0, lapse=1e-6, **shared, **_SEGMENTS)
 
 
 @pytest.fixture(scope="session")
@@ -60,10 +51,16 @@ def problem() -> TabularProblem:
 @pytest.fixture(scope="session")
 def make_feedback(problem: TabularProblem) -> Callable[..., CombinedDataModule]:
     def make(counts: dict[str, int], seeds: list[int], **settings: Any) -> CombinedDataModule:
-        sources = {kind: _source(kind, n) for kind, n in counts.items()}
-        simulator = TabularSimulator(problem)
-        feedback = CombinedDataModule(sources, simulator, seeds, AnswerStore(None), {}, **settings)
-        feedback.prepare()
+        together = {key: settings.pop(key) for key in ("least_steps", "passes_per_epoch") if key in settings}
+        asking = Asking(TabularSimulator(problem), seeds, {}, validation=settings.pop("validation", False))
+        sizes = {"demonstration": settings.pop("demonstration_batch_size", None)}
+        size, members = settings.pop("batch_size", None), settings.pop("members", 1)
+        modules = {
+            kind: _module(kind, n, asking, Serving(sizes.get(kind, size), members=members))
+            for kind, n in counts.items()
+        }
+        feedback = CombinedDataModule(modules, **together)
+        feedback.setup()
         return feedback
 
     return make
@@ -78,7 +75,7 @@ def make_inference(problem: TabularProblem) -> Callable[..., RewardInference]:
         scale: float | None = 1.0,
         hidden: tuple[int, ...] = (8,),
     ) -> RewardInference:
-        models = [(seed, member) for seed in feedback.seeds for member in range(feedback.members)]
+        models = feedback.models
         n_states, n_actions = problem.transitions.n_states, problem.transitions.n_actions
         if q == "planned":
             values = PlannedValues(problem.transitions, GAMMA, len(models))
@@ -100,17 +97,14 @@ def make_learner(make_inference: Callable[..., RewardInference]) -> Callable[...
     def make(
         feedback: CombinedDataModule, objective: Any = "elbo", settings: dict[str, Any] | None = None, **model: Any
     ) -> RewardLearner:
-        sizes = {
-            name: batch.valid_samples.sum(-1).float().repeat_interleave(feedback.members)
-            for name, batch in feedback.sets["train"].items()
-        }
+        sizes = feedback.sizes()
         if objective == "elbo":
             objective = EvidenceLowerBound(sizes, 1.0)
         elif objective == "weighted":
             objective = WeightedAverages(sizes, 0.5, 0.03, False)
         elif isinstance(objective, type):
             objective = objective(sizes, 1.0)
-        models = [(seed, member) for seed in feedback.seeds for member in range(feedback.members)]
+        models = feedback.models
         defaults = {
             "lr": 0.02, "schedule": "constant", "total_steps": 100, "gradient_clip": 1.0, "weight_decay": 0.0
         }  # fmt: skip

@@ -90,7 +90,7 @@ def _kl(mean: float, logvar: float, prior_mean: float, variance: float) -> float
 
 
 def _sizes(feedback: Any) -> dict[str, torch.Tensor]:
-    return {name: batch.valid_samples.sum(-1).float() for name, batch in feedback.sets["train"].items()}
+    return {name: batch.valid_samples.sum(-1).float() for name, batch in feedback.train_sets.items()}
 
 
 class _Noise:
@@ -123,7 +123,7 @@ def _q(model: RewardInference, problem: Any, reward: np.ndarray, r: int) -> np.n
 def test_the_bound(q: str, backup: str, scale: float | None, problem: Any, make_feedback: Any, make_inference: Any):
     feedback = make_feedback(COUNTS, [0, 1])
     model = make_inference(feedback, q=q, backup=backup, scale=scale)
-    noise, batches = _Noise(2), feedback.sets["train"]
+    noise, batches = _Noise(2), feedback.train_sets
     loss = EvidenceLowerBound(_sizes(feedback), bellman_weight=0.6)(model, batches, noise)
     (mean, logvar), variance = _numbers(model), model.prior.variance.double().flatten().tolist()
     for r in range(2):
@@ -159,7 +159,7 @@ def test_the_weighted_averages(
 ) -> None:
     feedback = make_feedback(COUNTS, [0, 1])
     model = make_inference(feedback, q=q, backup=backup)
-    sizes, noise, batches = _sizes(feedback), _Noise(2), feedback.sets["train"]
+    sizes, noise, batches = _sizes(feedback), _Noise(2), feedback.train_sets
     loss = WeightedAverages(sizes, 0.6, 0.2, importance)(model, batches, noise)
     mean, logvar = _numbers(model)
     for r in range(2):
@@ -196,7 +196,7 @@ def test_a_mini_batch_stands_for_its_data_set(make_feedback: Any, make_inference
     model = make_inference(full, q="learned")
     objective = EvidenceLowerBound(_sizes(full), 1.0)
     with torch.no_grad():
-        expected = objective(model, full.sets["train"], _Noise(2)).total
+        expected = objective(model, full.train_sets, _Noise(2)).total
         losses = [objective(model, batch, _Noise(2)).total for batch, _, _ in parts.train_dataloader()]
     assert len(losses) == 3
     assert not torch.allclose(losses[0], expected, rtol=1e-3)
@@ -206,12 +206,12 @@ def test_a_mini_batch_stands_for_its_data_set(make_feedback: Any, make_inference
 def test_mini_batches_of_unequal_demonstrations_are_unbiased(make_feedback: Any, make_inference: Any) -> None:
     """Replicates have demonstrations of different lengths: averaged over many orders, nothing is lost."""
     parts = make_feedback({"demonstration": 3}, list(range(6)), batch_size=8)
-    counts = parts.sets["train"]["demonstration"].valid_samples.sum(-1)
+    counts = parts.train_sets["demonstration"].valid_samples.sum(-1)
     assert len(set(counts.tolist())) > 1
     model = make_inference(parts)
     objective, losses = EvidenceLowerBound(_sizes(parts), 1.0), []
     with torch.no_grad():
-        expected = objective(model, parts.sets["train"], _Noise(6)).terms["demonstration/log_likelihood"]
+        expected = objective(model, parts.train_sets, _Noise(6)).terms["demonstration/log_likelihood"]
         for epoch in range(300):
             loader = parts.train_dataloader()
             for part in loader.flattened:
@@ -230,7 +230,7 @@ def test_no_values_are_computed_when_nothing_reads_them(
     feedback = make_feedback({"preference": 3}, [0])
     model = make_inference(feedback, q=q)
     monkeypatch.setattr(model.values, "forward", lambda *_: pytest.fail("nothing needs Q"))
-    loss = EvidenceLowerBound(_sizes(feedback), 1.0)(model, feedback.sets["train"], _Noise(1))
+    loss = EvidenceLowerBound(_sizes(feedback), 1.0)(model, feedback.train_sets, _Noise(1))
     assert set(loss.terms) == {"kl", "preference/log_likelihood"}
 
 
@@ -239,16 +239,16 @@ def test_the_prior_scale_moves_in_training_only(make_feedback: Any, make_inferen
     model = make_inference(feedback, scale=None)
     objective = EvidenceLowerBound(_sizes(feedback), 1.0)
     before = model.prior.variance.clone()
-    objective(model.eval(), feedback.sets["train"], _Noise(1))
+    objective(model.eval(), feedback.train_sets, _Noise(1))
     assert model.prior.variance.equal(before)
-    objective(model.train(), feedback.sets["train"], _Noise(1))
+    objective(model.train(), feedback.train_sets, _Noise(1))
     assert not model.prior.variance.equal(before)
 
 
 def test_models_do_not_share_gradients(make_feedback: Any, make_inference: Any) -> None:
     feedback = make_feedback(COUNTS, [0, 1])
     model = make_inference(feedback, q="learned")
-    loss = EvidenceLowerBound(_sizes(feedback), 1.0)(model, feedback.sets["train"], _Noise(2))
+    loss = EvidenceLowerBound(_sizes(feedback), 1.0)(model, feedback.train_sets, _Noise(2))
     loss.total[0].backward()
     for parameter in model.parameters():
         assert parameter.grad is not None

@@ -311,7 +311,7 @@ def test_one_hot_observations_are_states(objective: str, backup: Any, make_feedb
     """The same weights, domain s and no noise: what the data decide is the same, but for how often a step counts."""
     counts = {"preference": 5, "demonstration": 2, "rating": 6, "stop": 4}
     feedback = make_feedback(counts, [0, 1])
-    batches, likelihoods = feedback.sets["train"], feedback.likelihoods()
+    batches, likelihoods = feedback.train_sets, feedback.likelihoods()
     sizes = {kind: batch.valid_samples.sum(-1).float() for kind, batch in batches.items()}
     streams, none = [torch.Generator() for _ in range(2)], Standardization.none(2, 9)
     posterior = StatePosterior(9, [8], streams)

@@ -11,7 +11,6 @@ from mavrl.feedback.rating import RatingLikelihood
 from mavrl.model.objective import EvidenceLowerBound, RewardInference
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.streams import StepNoise
-from mavrl.feedback.demonstration import DemonstrationBatch
 from mavrl.types import Transitions
 
 N_FEATURES, N_ACTIONS, N_CATEGORIES = 3, 4, 4  # of the fixtures
@@ -66,10 +65,9 @@ def test_known_demonstrators_are_recovered(make_control_inference: Any) -> None:
     stream = torch.Generator().manual_seed(0)
     direction = torch.randn(N_FEATURES, N_ACTIONS, generator=stream)
     drawn = _observations(1, 3000, stream=stream)
-    action = DemonstrationLikelihood(1.0).sample(drawn.state @ direction, [stream])
-    steps = Transitions(drawn.state, action, drawn.next_state, drawn.next_action, drawn.terminal, drawn.valid)
+    batch = DemonstrationLikelihood(1.0).sample(drawn.state @ direction, drawn, [stream])
     model = make_control_inference(["demonstration"], n_models=1, hidden=(16,))
-    _fit(model, {"demonstration": DemonstrationBatch(steps)}, 300, 0.01)
+    _fit(model, {"demonstration": batch}, 300, 0.01)
     nothing = (torch.zeros(1), torch.ones(1))
     description = {"members": 1, "demonstration_rationality": 1.5}  # the fixture's
     learned = StepRewardModel(model.posterior, model.values.network, nothing, description)

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from mavrl.types import at_steps
-from mavrl.model.support import StateSupport, StepSupport, step_weights
 from mavrl.feedback.demonstration import DemonstrationBatch
 from mavrl.feedback.rating import RatingBatch
-from mavrl.types import Transitions
+from mavrl.model.support import StateSupport, StepSupport, step_weights
+from mavrl.types import Transitions, at_steps
 
 KINDS = ["preference", "demonstration", "rating", "stop"]
 N_POINTS = {"preference": 3 * 2 * 4, "demonstration": 6, "rating": 4 * 3, "stop": 4 * 5}  # of the fixture's batches
@@ -94,7 +93,7 @@ def test_the_prior_mean_of_steps_is_where_they_terminate(control_batches: Any) -
 
 
 def test_the_points_of_a_finite_environment_are_its_states(make_feedback: Any) -> None:
-    batches = make_feedback({"preference": 3, "demonstration": 1}, [0, 1]).sets["train"]
+    batches = make_feedback({"preference": 3, "demonstration": 1}, [0, 1]).train_sets
     support = StateSupport(batches, {kind: SCALES[kind] for kind in batches}, ["demonstration"])
     table, prior_mean = torch.randn(2, 9, 5), torch.randn(9)
     for kind in batches:

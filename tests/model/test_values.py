@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from mavrl.model.layers import BatchedMLP, Standardization
-from mavrl.model.support import StateSupport, StepSupport
-from mavrl.model.values import LearnedStateValues, LearnedStepValues, PlannedValues
 from mavrl.feedback.demonstration import DemonstrationBatch
 from mavrl.feedback.preference import PreferenceBatch
 from mavrl.feedback.rating import RatingBatch
+from mavrl.model.layers import BatchedMLP, Standardization
+from mavrl.model.support import StateSupport, StepSupport
+from mavrl.model.values import LearnedStateValues, LearnedStepValues, PlannedValues
 from mavrl.types import Transitions
 
 GAMMA = 0.8

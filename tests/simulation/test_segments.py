@@ -30,7 +30,7 @@ def _streams(*seeds: int) -> list[np.random.Generator]:
 
 
 def test_episodes_and_starts_are_uniform() -> None:
-    segments = sample_segments(_episodes(), 40_000, 4, _streams(0))
+    segments = sample_segments(_episodes(), 40_000, 4, _streams(0))[1]
     episode, start = np.divmod(segments.state[0, :, 0].numpy(), 100)
     assert stats.chisquare(np.bincount(episode, minlength=4)).pvalue > 1e-4
     for e, length in enumerate(LENGTHS):
@@ -41,7 +41,7 @@ def test_episodes_and_starts_are_uniform() -> None:
 
 
 def test_steps_follow_the_episode_and_padding_is_invalid_and_zero() -> None:
-    segments = sample_segments(_episodes(), 2000, 6, _streams(1))
+    segments = sample_segments(_episodes(), 2000, 6, _streams(1))[1]
     for n in range(2000):
         episode, start = divmod(int(segments.state[0, n, 0]), 100)
         expected = min(6, LENGTHS[episode] - start)
@@ -63,12 +63,12 @@ def test_steps_follow_the_episode_and_padding_is_invalid_and_zero() -> None:
 
 def test_no_segment_is_all_padding() -> None:
     for length in (1, 2, 50):
-        segments = sample_segments(_episodes(), 5000, length, _streams(2))
+        segments = sample_segments(_episodes(), 5000, length, _streams(2))[1]
         assert segments.valid[..., 0].all()
 
 
 def test_a_cut_off_episode_has_a_next_state_and_no_terminal_step() -> None:
-    segments = sample_segments(_episodes(terminated=False), 2000, 30, _streams(3))
+    segments = sample_segments(_episodes(terminated=False), 2000, 30, _streams(3))[1]
     assert not segments.terminal.any()
     last = segments.valid.sum(-1) - 1
     for n in range(2000):
@@ -77,14 +77,14 @@ def test_a_cut_off_episode_has_a_next_state_and_no_terminal_step() -> None:
 
 
 def test_the_first_segments_do_not_depend_on_how_many_follow() -> None:
-    few = sample_segments(_episodes(), 7, 5, _streams(4))
-    many = sample_segments(_episodes(), 1000, 5, _streams(4))
+    few = sample_segments(_episodes(), 7, 5, _streams(4))[1]
+    many = sample_segments(_episodes(), 1000, 5, _streams(4))[1]
     assert few.state.equal(many.state[:, :7])
     assert few.valid.equal(many.valid[:, :7])
 
 
 def test_replicates_have_segments_of_their_own() -> None:
-    together = sample_segments(_episodes(2), 100, 5, _streams(5, 6))
-    alone = sample_segments(_episodes(1), 100, 5, _streams(6))
+    together = sample_segments(_episodes(2), 100, 5, _streams(5, 6))[1]
+    alone = sample_segments(_episodes(1), 100, 5, _streams(6))[1]
     assert together.state[1].equal(alone.state[0])
     assert not together.state[0].equal(together.state[1])

@@ -54,7 +54,7 @@ def test_segments_are_those_of_the_episodes_of_the_stream(make_problem: Any) -> 
     found = TabularSimulator(problem).segments(streams(3), WALK, 10, 20, 4, 1).transitions
     policy = uniform_policy(problem.transitions).numpy()
     episodes = simulate_episodes(problem, policy, 10, [numpy_stream(3, "rating", "train", "episodes")])
-    expected = sample_segments(episodes, 20, 4, [numpy_stream(3, "rating", "train", "segments")])
+    _, expected = sample_segments(episodes, 20, 4, [numpy_stream(3, "rating", "train", "segments")])
     for field in dataclasses.fields(expected):
         assert getattr(found, field.name).equal(getattr(expected, field.name))
 
@@ -95,7 +95,7 @@ def test_a_replicate_is_the_same_alone_and_beside_others(make_problem: Any) -> N
     simulator = TabularSimulator(problem)
     together = simulator.segments(streams(4, 5, 6), Behaviour(2.0), 10, 20, 5, 1)
     for row, seed in enumerate((4, 5, 6)):
-        alone = simulator.only([row]).segments(streams(seed), Behaviour(2.0), 10, 20, 5, 1)
+        alone = simulator.subset([row]).segments(streams(seed), Behaviour(2.0), 10, 20, 5, 1)
         assert together.transitions.state[row].equal(alone.transitions.state[0])
         assert together.reward[row].equal(alone.reward[0])
         torch.testing.assert_close(together.regret[row], alone.regret[0])  # planned until the slowest is done
@@ -103,9 +103,9 @@ def test_a_replicate_is_the_same_alone_and_beside_others(make_problem: Any) -> N
 
 def test_some_replicates_only(make_problem: Any) -> None:
     problem = several_rewards(make_problem())
-    assert TabularSimulator(problem).only([2, 0]).problem.reward.equal(problem.reward[[2, 0]])
+    assert TabularSimulator(problem).subset([2, 0]).problem.reward.equal(problem.reward[[2, 0]])
     shared = TabularSimulator(make_problem())
-    assert shared.only([2, 0]) is shared
+    assert shared.subset([2, 0]) is shared
 
 
 def test_what_does_not_fit_into_the_episodes_is_refused(make_problem: Any) -> None:

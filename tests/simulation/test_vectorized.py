@@ -326,4 +326,4 @@ def test_a_fixed_horizon_adds_a_feature_that_the_policies_do_not_read(make: Any)
 
 def test_all_replicates_share_one_environment(make: Any) -> None:
     simulator = make()
-    assert simulator.only([2]) is simulator
+    assert simulator.subset([2]) is simulator

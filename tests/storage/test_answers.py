@@ -10,7 +10,7 @@ import pytest
 
 from mavrl.errors import StorageError
 from mavrl.storage import files
-from mavrl.storage.answers import Arrays, AnswerStore
+from mavrl.storage.answers import AnswerStore, Arrays
 
 KEY = {"kind": "rating", "seed": 3, "environment": {"size": 4}}
 

@@ -35,7 +35,7 @@ def control_inference(
         gamma: discount of the learned Q.
         termination: what it means that an episode terminates.
     """
-    model, models = settings.model, settings.models
+    model, models = settings.model, data.models
     at_termination = PRIOR_MEAN_AT_TERMINATION[termination]
     n_features, n_actions = environment.observation_size, environment.n_actions
     standardization = standardization_of(data, n_features, settings.members, model.standardize)

@@ -26,7 +26,7 @@ def grid_inference(
     Args:
         termination: what it means that an episode terminates.
     """
-    model, models = settings.model, settings.models
+    model, models = settings.model, data.models
     mean = problem.terminal_states * PRIOR_MEAN_AT_TERMINATION[termination]
     return RewardInference(
         StatePosterior(problem.transitions.n_states, model.hidden_sizes, model_streams(models, "encoder")),

@@ -9,14 +9,21 @@ import pytest
 import torch
 
 from mavrl.agents.imitation import DemonstratedPolicy
+from mavrl.configuration.identity import environment
+from mavrl.configuration.settings import RunSettings
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError
-from mavrl.families.control.family import ControlSetting, build_environment, policy_directory, ppo_settings
+from mavrl.families.base import family_of
+from mavrl.families.control.acting import policy_directory
+from mavrl.families.control.family import Control
+from mavrl.families.control.judging import ControlJudging
+from mavrl.families.control.learning import standardization_of
+from mavrl.families.control.settings import ControlSettings
 from mavrl.feedback.combined import CombinedDataModule
-from mavrl.model.reward_model import load_reward_model
+from mavrl.model.layers import Standardization
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.policies.network import NetworkPolicy
-from mavrl.training.building import build_feedback, build_learner, build_setting
+from mavrl.training.building import build_data, build_learner
 from mavrl.training.fitting import store
 from mavrl.workers import Workers
 
@@ -30,48 +37,49 @@ SMALL = (
 
 
 @pytest.fixture
-def make(composed: Any, changed: Any, tmp_path: Path) -> Callable[..., ControlSetting]:
-    """A setting with other values than the small ones; its expert pushes the cart under the falling pole."""
+def make(composed: Any, changed: Any, tmp_path: Path) -> Callable[..., Control]:
+    """An environment with other values than the small ones; its expert pushes the cart under the falling pole."""
     lean = torch.tensor([[0.0, 0.0, -1.0, -0.5], [0.0, 0.0, 1.0, 0.5]])
     expert = NetworkPolicy.from_layers([(3 * lean, torch.zeros(2))], "relu", "q")
     expert.save(tmp_path / "experts" / "cartpole_v1" / "dqn")
     places = {"paths.experts": str(tmp_path / "experts"), "paths.cache": str(tmp_path / "cache")}
 
-    def build(*overrides: str, **values: Any) -> ControlSetting:
+    def build(*overrides: str, **values: Any) -> Control:
         config = changed(
             composed(*SMALL, *overrides), {**places, **{k.replace("__", "."): v for k, v in values.items()}}
         )
-        setting = build_setting(config, Workers(1))
-        assert isinstance(setting, ControlSetting)
-        return setting
+        family = family_of(RunSettings.from_config(config), Workers(1))
+        assert isinstance(family, Control)
+        return family
 
     return build
 
 
-def _feedback(setting: ControlSetting) -> CombinedDataModule:
-    feedback = build_feedback(setting.config, setting)
-    feedback.prepare()
-    return feedback
+def _data(family: Control) -> CombinedDataModule:
+    data = build_data(family.settings, family)
+    data.setup()
+    return data
 
 
-def _stored(setting: ControlSetting, directory: Path) -> tuple[StepRewardModel, CombinedDataModule]:
+def _stored(family: Control, directory: Path) -> tuple[StepRewardModel, CombinedDataModule]:
     """The reward model of an untrained learner."""
-    feedback = _feedback(setting)
-    learner = build_learner(setting.config, setting, feedback)
-    assert store(setting.config, setting, feedback, learner, directory) == []
-    model = load_reward_model(directory)
-    assert isinstance(model, StepRewardModel)
-    return model, feedback
+    data = _data(family)
+    assert store(family.settings, family, build_learner(family.settings, family, data), data, directory) == []
+    return StepRewardModel.load(directory), data
+
+
+def _environment(config: Any) -> ControlEnvironment:
+    return ControlSettings.from_env(environment(config)).environment
 
 
 class TestEnvironment:
     def test_settings_that_are_null_leave_gymnasium_s_dynamics(self, composed: Any):
-        assert build_environment(composed("env=cartpole_v1")) == ControlEnvironment("CartPole-v1")
+        assert _environment(composed("env=cartpole_v1")) == ControlEnvironment("CartPole-v1")
 
     def test_those_that_are_given(self, composed: Any):
         overrides = ("env.perturbation.gravity=12", "env.fixed_horizon=true", "env.max_steps=77")
-        environment = build_environment(composed("env=cartpole_v1", *overrides))
-        assert environment == ControlEnvironment("CartPole-v1", {}, 77, {"gravity": 12}, True)
+        described = _environment(composed("env=cartpole_v1", *overrides))
+        assert described == ControlEnvironment("CartPole-v1", {}, 77, {"gravity": 12}, True)
 
     def test_one_that_cannot_be_made_is_refused_at_once(self, make: Any):
         with pytest.raises(ConfigurationError, match=r"env\.id=CartPol-v1"):
@@ -80,7 +88,7 @@ class TestEnvironment:
 
 class TestFeedback:
     def test_both_sources_of_segments_and_demonstrations(self, make: Any):
-        sets = _feedback(make()).sets["train"]
+        sets = _data(make()).train_sets
         assert sets["preference"].transitions.state.shape == (2, 3, 2, 5, 4)
         assert sets["rating"].transitions.state.shape == (2, 4, 5, 4)
         assert sets["demonstration"].transitions.state.shape[-1] == 4
@@ -95,14 +103,19 @@ class TestFeedback:
         assert make().simulation != plain
 
 
+def _standardization(family: Control, data: CombinedDataModule) -> Standardization:
+    settings = family.settings
+    return standardization_of(data, family.environment.observation_size, settings.members, settings.model.standardize)
+
+
 class TestLearning:
-    def test_observations_are_standardized_on_all_of_a_replicate_s_feedback(self, make: Any):
-        setting = make()
-        feedback = _feedback(setting)
-        found = setting._standardization(feedback)
+    def test_observations_are_standardized_on_all_of_a_replicate_s_data(self, make: Any):
+        family = make()
+        data = _data(family)
+        found = _standardization(family, data)
         assert found.mean.shape == (4, 1, 4)
         for replicate in range(2):
-            steps = [batch.transitions for batch in feedback.sets["train"].values()]
+            steps = [batch.transitions for batch in data.train_sets.values()]
             states = torch.cat([part.state[replicate][part.valid[replicate]] for part in steps])
             for model in (2 * replicate, 2 * replicate + 1):
                 assert found.mean[model, 0].numpy() == pytest.approx(states.mean(0).numpy(), abs=1e-5)
@@ -110,19 +123,19 @@ class TestLearning:
         assert not found.mean[0].equal(found.mean[2])
 
     def test_or_not_at_all(self, make: Any):
-        setting = make(model__standardize=False)
-        assert not setting._standardization(_feedback(setting)).active
+        family = make(model__standardize=False)
+        assert not _standardization(family, _data(family)).active
 
     def test_a_feature_that_never_changes(self, make: Any):
         """As that of the absorbing state in feedback that never gets there."""
-        setting = make(env__fixed_horizon=True)
-        found = setting._standardization(_feedback(setting))
+        family = make(env__fixed_horizon=True)
+        found = _standardization(family, _data(family))
         assert found.std.shape == (4, 1, 5)
         assert (found.std[..., -1] >= 1e-3).all()
         assert found(torch.ones(4, 1, 5)).isfinite().all()
 
     def test_what_is_saved(self, make: Any, tmp_path: Path):
-        model, feedback = _stored(make(), tmp_path / "run")
+        model, data = _stored(make(), tmp_path / "run")
         description = model.description
         assert (description["n_features"], description["n_actions"], description["reward_domain"]) == (4, 2, "sa")
         assert description["reward_at_termination"] == -1  # the pole has fallen
@@ -130,12 +143,12 @@ class TestLearning:
         assert model.at_termination == -1
         assert model.demonstrated
         rewards = []
-        for batch in feedback.sets["train"].values():
+        for batch in data.train_sets.values():
             part = batch.transitions
             state, action, following = (x[0][part.valid[0]] for x in (part.state, part.action, part.next_state))
             rewards.append(model[0].member_moments(state, action, following)[0][0])
         expected = torch.cat(rewards, dim=-1)
-        mean, std = (values[0] for values in model.on_feedback())
+        mean, std = (values[0] for values in model.on_data())
         assert mean.detach().numpy() == pytest.approx(expected.mean(-1).detach().numpy(), abs=1e-5)
         assert std.detach().numpy() == pytest.approx(expected.std(-1, correction=0).detach().numpy(), rel=1e-3)
 
@@ -145,98 +158,98 @@ class TestLearning:
             assert (model.q is not None, model.demonstrated) == (reads, demonstrated)
 
 
-class TestJobs:
+class TestActing:
     def test_they_follow_the_configuration(self, make: Any, tmp_path: Path):
-        setting = make(seed=5, policy__reward="sample", policy__kappa=0.5, policy__stop_below=3.0)
-        job = setting.job(tmp_path, 1, None)
+        family = make(seed=5, policy__reward="sample", policy__kappa=0.5, policy__stop_below=3.0)
+        job = family.acting.training(tmp_path, 1)
         assert (job.seed, job.replicate, job.model) == (6, 1, tmp_path)
         assert job.directory == policy_directory(tmp_path, 1) == tmp_path / "policies" / "1"
         assert (job.reward.reward, job.reward.kappa, job.stop_below) == ("sample", 0.5, 3.0)
-        assert job.reward.gamma == job.ppo.gamma == setting.config.policy.gamma
-        assert job.ppo == ppo_settings(setting.config.policy)
+        assert job.reward.gamma == job.ppo.gamma == family.settings.policy["gamma"]
+        assert job.ppo is family.acting.policy.ppo
         assert job.ppo.total_steps == 64
-        assert job.environment == setting.environment
+        assert job.environment == family.environment
 
     def test_they_begin_with_the_demonstrators_where_there_are_some(self, make: Any):
-        setting = make()
-        feedback = _feedback(setting)
+        family = make()
+        data = _data(family)
         for replicate in range(2):
-            steps = [batch.transitions for batch in feedback.sets["train"].values()]
+            steps = [batch.transitions for batch in data.train_sets.values()]
             expected = np.concatenate([part.state[replicate][part.valid[replicate]].numpy() for part in steps])
-            assert np.array_equal(setting._warm_states(feedback, replicate), expected)
-        assert make(policy__warm_start=False)._warm_states(feedback, 0) is None
+            assert np.array_equal(family.acting.warm_states(data, replicate), expected)
+        assert make(policy__warm_start=False).acting.warm_states(data, 0) is None
         without = make("modality=prs")
-        assert without._warm_states(_feedback(without), 0) is None
+        assert without.acting.warm_states(_data(without), 0) is None
 
     def test_imitation_trains_none(self, make: Any, tmp_path: Path):
-        setting = _imitating(make)
-        model, feedback = _stored(setting, tmp_path / "run")
-        setting.act(tmp_path / "run", feedback)
+        family = _imitating(make)
+        model, data = _stored(family, tmp_path / "run")
+        family.act(tmp_path / "run", data)
         assert not (tmp_path / "run" / "policies").exists()
-        assert isinstance(setting.policy(tmp_path / "run", model, 1), DemonstratedPolicy)
+        assert isinstance(family.acting.acts(tmp_path / "run", model, 1), DemonstratedPolicy)
 
 
-def _imitating(make: Any) -> ControlSetting:
+def _imitating(make: Any) -> Control:
     return make("modality=d", policy={"name": "imitation", "checkpoint": "last"})
 
 
 class TestJudging:
     def test_regret_is_that_of_the_same_episodes(self, make: Any, tmp_path: Path):
-        setting = _imitating(make)
-        model, _ = _stored(setting, tmp_path / "run")
-        found = setting.judge(tmp_path / "run")
-        expert = setting.expert_returns()
+        family = _imitating(make)
+        model, _ = _stored(family, tmp_path / "run")
+        found = family.judge(tmp_path / "run")
+        expert = family.judging.expert_returns()
         for replicate in range(2):
-            returns = setting.returns(setting.policy(tmp_path / "run", model, replicate))
+            returns = family.judging.returns(family.acting.acts(tmp_path / "run", model, replicate))
             assert len(returns) == len(expert) == 6
             assert float(found["mean_return"][replicate]) == pytest.approx(returns.mean())
             assert float(found["regret"][replicate]) == pytest.approx((expert - returns).mean())
         assert found.keys() == {"normalized_return", "mean_return", "regret"}
 
     def test_constants_that_are_given(self, make: Any):
-        setting = make(env__normalization={"optimal": 30.0, "uniform": 10.0})
-        assert setting.normalization() == (30.0, 10.0)
-        values = setting.normalized(torch.tensor([10.0, 20.0, 40.0], dtype=torch.float64))
+        family = make(env__normalization={"optimal": 30.0, "uniform": 10.0})
+        assert (family.judging.optimal, family.judging.uniform) == (30.0, 10.0)
+        values = family.judging.normalized(torch.tensor([10.0, 20.0, 40.0], dtype=torch.float64))
         assert values.tolist() == [0, 50, 150]
 
     def test_constants_that_are_measured(self, make: Any):
-        setting = make(env__normalization={"optimal": None, "uniform": None})
-        expected = setting.expert_returns().mean(), setting.uniform_returns().mean()
-        assert setting.normalization() == pytest.approx(expected)
+        family = make(env__normalization={"optimal": None, "uniform": None})
+        expected = family.judging.expert_returns().mean(), family.judging.uniform_returns().mean()
+        assert (family.judging.optimal, family.judging.uniform) == pytest.approx(expected)
         assert expected[0] == 40 > expected[1]
-        comparison = setting.comparison()
+        comparison = family.comparison()
         assert comparison["expert"] == pytest.approx(100)
         assert comparison["uniform"] == pytest.approx(0)
 
     def test_where_nothing_tells_good_from_bad(self, make: Any):
-        setting = make(env__normalization={"optimal": 30.0, "uniform": 30.0})
-        assert setting.normalized(torch.tensor([10.0, 40.0], dtype=torch.float64)).tolist() == [100, 100]
+        family = make(env__normalization={"optimal": 30.0, "uniform": 30.0})
+        assert family.judging.normalized(torch.tensor([10.0, 40.0], dtype=torch.float64)).tolist() == [100, 100]
 
     def test_baselines_that_are_known(self, make: Any):
         plain = {"optimal": 30.0, "uniform": 10.0}
-        setting = make(env__normalization=plain, env__baselines={"positive": 25.0, "negative": None})
-        assert setting.comparison() == {
+        family = make(env__normalization=plain, env__baselines={"positive": 25.0, "negative": None})
+        assert family.comparison() == {
             "expert": pytest.approx(150), "uniform": pytest.approx(0), "constant reward +1": pytest.approx(75)
         }  # fmt: skip
 
     @pytest.mark.parametrize("change", [{"env__fixed_horizon": True}, {"env__perturbation__gravity": 12.0}])
     def test_baselines_of_the_environment_as_it_is_stand_beside_no_other(self, make: Any, change: dict[str, Any]):
         plain, baselines = {"optimal": 30.0, "uniform": 10.0}, {"positive": 25.0, "negative": 12.0}
-        setting = make(env__normalization=plain, env__baselines=baselines, **change)
-        assert setting.comparison().keys() == {"expert", "uniform"}
+        family = make(env__normalization=plain, env__baselines=baselines, **change)
+        assert family.comparison().keys() == {"expert", "uniform"}
 
     def test_what_was_measured_is_kept(self, make: Any, monkeypatch: pytest.MonkeyPatch):
         first = make()
-        returns = first.expert_returns(), first.uniform_returns()
+        returns = first.judging.expert_returns(), first.judging.uniform_returns()
         again = make()
-        monkeypatch.setattr(ControlSetting, "returns", lambda *arguments: pytest.fail("measured again"))
-        assert np.array_equal(again.expert_returns(), returns[0])
-        assert np.array_equal(again.uniform_returns(), returns[1])
+        monkeypatch.setattr(ControlJudging, "returns", lambda *arguments: pytest.fail("measured again"))
+        assert np.array_equal(again.judging.expert_returns(), returns[0])
+        assert np.array_equal(again.judging.uniform_returns(), returns[1])
         fewer = make(evaluation__episodes=4)
-        assert np.array_equal(fewer.uniform_returns(), returns[1][:4])
+        assert np.array_equal(fewer.judging.uniform_returns(), returns[1][:4])
         for change in ({"evaluation__episodes": 7}, {"env__perturbation__gravity": 12.0}, {"env__max_steps": 39}):
             with pytest.raises(pytest.fail.Exception, match="measured again"):
-                make(**change).uniform_returns()
+                make(**change).judging.uniform_returns()
 
     def test_the_protocol_says_how_the_policy_was_found(self, make: Any):
         guided = make().protocol()

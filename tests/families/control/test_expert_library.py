@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from omegaconf import DictConfig
 
 from mavrl import __version__
 from mavrl.agents.expert_training import true_returns
+from mavrl.configuration.settings import RunSettings
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError, StorageError
 from mavrl.families.control import expert_library as experts
-from mavrl.families.control.expert_library import find_expert, make_expert
-from mavrl.families.control.family import build_environment
+from mavrl.families.control.expert_library import ExpertLibrary
+from mavrl.families.control.settings import ControlSettings
 from mavrl.policies.network import NetworkPolicy
 from mavrl.workers import Workers
 
@@ -37,8 +39,9 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def config(control: DictConfig, changed: Any, tmp_path: Path) -> DictConfig:
-    return changed(control, {"paths.experts": str(tmp_path / "own"), "progress": False})
+def library(control: DictConfig, tmp_path: Path) -> ExpertLibrary:
+    trainings = RunSettings.from_config(control).experts
+    return ExpertLibrary("cartpole_v1", tmp_path / "own" / "cartpole_v1", trainings, seed=0)
 
 
 @pytest.fixture
@@ -57,16 +60,16 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 class TestFinding:
-    def test_one_s_own_comes_before_the_shipped_one(self, config: DictConfig, shipped: Path, tmp_path: Path):
+    def test_one_s_own_comes_before_the_shipped_one(self, library: ExpertLibrary, shipped: Path, tmp_path: Path):
         policy(4, 3, 2, whose="shipped").save(shipped / "dqn")
-        assert find_expert(config, CART_POLE, "dqn").card == {"whose": "shipped"}
+        assert library.find(CART_POLE, "dqn").card == {"whose": "shipped"}
         policy(4, 2, whose="own").save(tmp_path / "own" / "cartpole_v1" / "dqn")
-        assert find_expert(config, CART_POLE, "dqn").card == {"whose": "own"}
+        assert library.find(CART_POLE, "dqn").card == {"whose": "own"}
 
-    def test_each_algorithm_has_its_own(self, config: DictConfig, shipped: Path):
+    def test_each_algorithm_has_its_own(self, library: ExpertLibrary, shipped: Path):
         for name in ("dqn", "ppo"):
             policy(4, 2, whose=name).save(shipped / name)
-        assert [find_expert(config, CART_POLE, name).card["whose"] for name in ("dqn", "ppo")] == ["dqn", "ppo"]
+        assert [library.find(CART_POLE, name).card["whose"] for name in ("dqn", "ppo")] == ["dqn", "ppo"]
 
     @pytest.mark.parametrize(
         ("sizes", "environment"),
@@ -81,11 +84,11 @@ class TestFinding:
         ],
     )
     def test_one_that_does_not_fit_is_refused(
-        self, sizes: tuple[int, int], environment: ControlEnvironment, config: DictConfig, shipped: Path
+        self, sizes: tuple[int, int], environment: ControlEnvironment, library: ExpertLibrary, shipped: Path
     ):
         policy(*sizes).save(shipped / "dqn")
         with pytest.raises(ConfigurationError) as caught:
-            find_expert(config, environment, "dqn")
+            library.find(environment, "dqn")
         message = str(caught.value)
         assert caught.value.key == "env.id"
         assert f"has {sizes[0]} observation features and {sizes[1]} actions" in message
@@ -93,24 +96,24 @@ class TestFinding:
         assert str(shipped / "dqn") in message
 
     @pytest.mark.parametrize("features", [4, 5])
-    def test_a_fixed_horizon_may_be_new_to_it(self, features: int, config: DictConfig, shipped: Path):
+    def test_a_fixed_horizon_may_be_new_to_it(self, features: int, library: ExpertLibrary, shipped: Path):
         policy(features, 2).save(shipped / "dqn")
         environment = ControlEnvironment("CartPole-v1", max_steps=30, fixed_horizon=True)
-        assert find_expert(config, environment, "dqn").n_inputs == features
+        assert library.find(environment, "dqn").n_inputs == features
 
-    def test_a_damaged_one_is_not_trained_again(self, config: DictConfig, shipped: Path, trained: list[Any]):
+    def test_a_damaged_one_is_not_trained_again(self, library: ExpertLibrary, shipped: Path, trained: list[Any]):
         policy(4, 2).save(shipped / "dqn")
         (shipped / "dqn" / "policy.safetensors").write_bytes(b"")
         with pytest.raises(StorageError, match="damaged"):
-            find_expert(config, CART_POLE, "dqn")
+            library.find(CART_POLE, "dqn")
         assert trained == []
 
 
 class TestTrainingOne:
     def test_it_happens_once_and_says_so(
-        self, config: DictConfig, shipped: Path, trained: list[Any], tmp_path: Path, capsys: Any
+        self, library: ExpertLibrary, shipped: Path, trained: list[Any], tmp_path: Path, capsys: Any
     ):
-        first = find_expert(config, CART_POLE, "dqn")
+        first = library.find(CART_POLE, "dqn")
         own = tmp_path / "own" / "cartpole_v1" / "dqn"
         output = capsys.readouterr()
         assert output.out == ""
@@ -118,23 +121,23 @@ class TestTrainingOne:
         assert re.search(r"for 100000 steps, which takes about \d+ minutes and happens once", output.err)
         assert str(own) in output.err
         assert first.n_inputs == 4
-        assert find_expert(config, CART_POLE, "dqn").fingerprint == first.fingerprint
+        assert library.find(CART_POLE, "dqn").fingerprint == first.fingerprint
         assert capsys.readouterr().err == ""
         assert len(trained) == 1
         assert trained[0]["settings"]["learning_rate"] == 2.3e-3
 
     def test_it_is_one_of_the_environment_as_it_is(
-        self, config: DictConfig, shipped: Path, trained: list[Any], tmp_path: Path
+        self, library: ExpertLibrary, shipped: Path, trained: list[Any], tmp_path: Path
     ):
         """It acts in a changed one too."""
         changed = ControlEnvironment("CartPole-v1", max_steps=30, perturbation={"gravity": 12.0}, fixed_horizon=True)
-        assert find_expert(config, changed, "dqn").n_inputs == 4
+        assert library.find(changed, "dqn").n_inputs == 4
         assert trained[0]["environment"] == CART_POLE
         card = json.loads((tmp_path / "own" / "cartpole_v1" / "dqn" / "card.json").read_text())
         assert card["perturbation"] == {}
 
     def test_a_process_that_was_faster_is_not_repeated(
-        self, config: DictConfig, shipped: Path, trained: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, library: ExpertLibrary, shipped: Path, trained: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         class Slow:
             def __init__(self, path: Path) -> None:
@@ -147,15 +150,15 @@ class TestTrainingOne:
                 pass
 
         monkeypatch.setattr(experts, "FileLock", Slow)
-        assert find_expert(config, CART_POLE, "dqn").card == {"whose": "the other's"}
+        assert library.find(CART_POLE, "dqn").card == {"whose": "the other's"}
         assert trained == []
 
     @pytest.mark.parametrize("known", [{}, {"ppo": {"total_steps": 10}}])
     def test_without_settings_it_says_what_is_needed(
-        self, known: dict[str, Any], config: DictConfig, shipped: Path, changed: Any, tmp_path: Path
+        self, known: dict[str, Any], library: ExpertLibrary, shipped: Path, changed: Any, tmp_path: Path
     ):
         with pytest.raises(ConfigurationError) as caught:
-            find_expert(changed(config, {"env.experts": known}), CART_POLE, "dqn")
+            replace(library, trainings=known).find(CART_POLE, "dqn")
         message = str(caught.value)
         assert caught.value.key == "env.experts"
         for words in ("cartpole_v1 has no dqn expert", "task=expert", "env.experts.dqn", "docs/extending.md"):
@@ -166,9 +169,9 @@ class TestTrainingOne:
 
 class TestTheCard:
     @pytest.fixture
-    def card(self, config: DictConfig, trained: list[Any], tmp_path: Path, changed: Any) -> dict[str, Any]:
+    def card(self, library: ExpertLibrary, trained: list[Any], tmp_path: Path, changed: Any) -> dict[str, Any]:
         perturbed = ControlEnvironment("CartPole-v1", max_steps=30, perturbation={"gravity": 12.0})
-        found = make_expert(changed(config, {"seed": 7}), perturbed, "dqn", tmp_path / "new")
+        found = replace(library, seed=7).make(perturbed, "dqn", tmp_path / "new")
         stored = json.loads((tmp_path / "new" / "card.json").read_text())
         assert {**found.card, "network": stored["network"]} == stored
         assert trained[0]["seed"] == 7
@@ -200,9 +203,9 @@ class TestTheShippedOnes:
     ) -> Any:
         """Environment, expert and its key in LEAST."""
         env, algorithm = request.param
-        config = changed(composed(f"env={env}"), {"paths.experts": str(tmp_path)})
-        environment = build_environment(config)
-        expert = find_expert(config, environment, algorithm)
+        settings = RunSettings.from_config(changed(composed(f"env={env}"), {"paths.experts": str(tmp_path)}))
+        environment = ControlSettings.from_env(settings.env).environment
+        expert = ExpertLibrary.from_settings(settings).find(environment, algorithm)
         assert trained == []
         return environment, expert, request.param
 

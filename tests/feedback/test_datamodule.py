@@ -1,20 +1,16 @@
-"""What the data of every kind have in common, and batches of them."""
+"""What the DataModules of all kinds have in common: questions, answers and their keeping."""
 
 import dataclasses
 import logging
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from mavrl.errors import ConfigurationError
-from mavrl.feedback.loaders import ShuffledBatches
-from mavrl.types import at_steps
+from mavrl.feedback.datamodule import FeedbackDataModule
 from mavrl.storage.answers import AnswerStore
-from mavrl.feedback.rating import RatingBatch
-from mavrl.types import Transitions
 
 KINDS = ("preference", "demonstration", "rating", "stop")
 SEGMENTED = ("preference", "rating", "stop")
@@ -113,15 +109,16 @@ def test_the_first_samples_do_not_depend_on_the_count(
 
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_teacher_does_not_depend_on_the_count(kind: str, world: str, make_source: Any, simulators: Any) -> None:
+def test_the_teacher_does_not_depend_on_the_count(
+    kind: str, world: str, make_source: Any, simulate: Any, simulators: Any
+) -> None:
     settings = {} if kind == "demonstration" else {"n_episodes": 400}
     few, many = (
-        make_source(kind, n, **settings).simulate(simulators[world], [(3, kind, "train")])
+        simulate(make_source(kind, n, **settings), [3], simulators[world], with_teacher=True)[1]
         for n in (2, 40 if kind[0] == "d" else 1500)
     )
-    for name in few:
-        if name.startswith("teacher_"):
-            assert np.array_equal(few[name], many[name])
+    assert few.keys() == many.keys()
+    assert all(few[name].equal(many[name]) for name in few)
 
 
 @pytest.mark.parametrize("world", WORLDS)
@@ -232,13 +229,12 @@ def test_a_hit_equals_a_fresh_simulation(
     simulators: Any,
     equal: Any,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    nobody: Any,
 ) -> None:
     source = make_source(kind, 9, 12)
     fresh, teacher = simulate(source, [0, 1], simulators[world], with_teacher=True)
     filled = simulate(source, [0, 1], simulators[world], cache=tmp_path)
-    monkeypatch.setattr(source, "simulate", None)
-    hit, hit_teacher = simulate(source, [0, 1], cache=tmp_path, with_teacher=True)
+    hit, hit_teacher = simulate(source, [0, 1], nobody, cache=tmp_path, with_teacher=True)
     assert fresh.transitions.state.dtype == (torch.int64 if world == "grid" else torch.float32)
     assert equal(fresh, filled)
     assert equal(fresh, hit)
@@ -255,20 +251,17 @@ def test_a_smaller_request_takes_the_prefix_and_a_larger_one_replaces(
     simulators: Any,
     equal: Any,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    nobody: Any,
 ) -> None:
     here = simulators[world]
     simulate(make_source(kind, 6, 10), [4], here, cache=tmp_path)
     small = make_source(kind, 3)
     expected = simulate(small, [4], here)
-    with monkeypatch.context() as patch:
-        patch.setattr(small, "simulate", None)
-        assert equal(simulate(small, [4], cache=tmp_path), expected)
+    assert equal(simulate(small, [4], nobody, cache=tmp_path), expected)
     large = make_source(kind, 20)
     expected = simulate(large, [4], here)
     assert equal(simulate(large, [4], here, cache=tmp_path), expected)
-    monkeypatch.setattr(large, "simulate", None)
-    assert equal(simulate(large, [4], cache=tmp_path), expected)
+    assert equal(simulate(large, [4], nobody, cache=tmp_path), expected)
     assert len(list(tmp_path.rglob("*.safetensors"))) == 1
 
 
@@ -287,11 +280,14 @@ def test_only_missing_replicates_are_simulated(
     source = make_source(kind, 5)
     simulate(source, [1], simulators[world], cache=tmp_path)
     asked: list[Any] = []
-    original = source.simulate
+    original = FeedbackDataModule._ask
     monkeypatch.setattr(
-        source, "simulate", lambda simulator, streams: asked.extend(streams) or original(simulator, streams)
+        FeedbackDataModule,
+        "_ask",
+        lambda self, simulator, streams: asked.extend(streams) or original(self, simulator, streams),
     )
     mixed = simulate(source, [0, 1, 2], simulators[world], cache=tmp_path)
+    monkeypatch.undo()
     assert asked == [(0, kind, "train"), (2, kind, "train")]
     assert equal(mixed, simulate(make_source(kind, 5), [0, 1, 2], simulators[world]))
 
@@ -325,7 +321,7 @@ def test_a_damaged_entry_is_simulated_again(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_setting_that_changes_the_data_changes_the_entry(
-    kind: str, make_source: Any, make_problem: Any, tmp_path: Path
+    kind: str, make_source: Any, nobody: Any, tmp_path: Path
 ) -> None:
     changes: list[dict[str, Any]] = {
         "preference": [{"teacher_rationality": 1.0}],
@@ -338,101 +334,8 @@ def test_every_setting_that_changes_the_data_changes_the_entry(
     cache = AnswerStore(tmp_path)
 
     def path(seed: int = 0, split: str = "train", env: Any = "a", n: int = 3, **change: Any) -> Path | None:
-        return cache.path(make_source(kind, n, **change)._key(seed, split, {"env": env}))
+        return cache.path(make_source(kind, n, **change).module(nobody, [seed], {"env": env}).key(seed, split))
 
     paths = [path(), path(seed=1), path(split="validation"), path(env="b"), *(path(**change) for change in changes)]
     assert len(set(paths)) == len(paths)
     assert path() == path(n=7) == path(**({} if kind in ("rating", "stop") else {"model_rationality": 9.0}))
-
-
-# Batches -------------------------------------------------------------------------------------------------------------
-
-
-def _numbered(n_replicates: int, n_samples: int) -> RatingBatch:
-    """Samples that carry their own number as rating."""
-    number = torch.arange(n_samples).expand(n_replicates, -1)
-    steps = torch.zeros(n_replicates, n_samples, 2, dtype=torch.int64)
-    flags = torch.zeros(n_replicates, n_samples, 2, dtype=torch.bool)
-    return RatingBatch(Transitions(steps, steps, steps, steps, flags, ~flags), number)
-
-
-def _orders(batches: ShuffledBatches, epoch: int = 0) -> torch.Tensor:
-    batches.set_epoch(epoch)
-    return torch.cat([batch.rating for batch in batches], dim=1)
-
-
-@pytest.mark.parametrize(("n", "size"), [(10, 3), (10, 5), (10, 1), (7, 6)])
-def test_every_sample_comes_once_in_each_pass(n: int, size: int) -> None:
-    batches = ShuffledBatches(_numbered(3, n), [0, 1, 2], size, "rating", passes=4)
-    found = list(batches)
-    assert len(found) == len(batches) == 4 * -(-n // size)
-    orders = torch.cat([batch.rating for batch in found], dim=1).unflatten(1, (4, n))
-    assert orders.sort(-1).values.equal(torch.arange(n).expand(3, 4, n))
-    assert len({tuple(order.tolist()) for order in orders.flatten(0, 1)}) > 1
-
-
-def test_the_order_of_a_replicate_is_that_of_the_single_run() -> None:
-    together = _orders(ShuffledBatches(_numbered(3, 20), [5, 6, 7], 4, "rating", passes=2), epoch=3)
-    alone = _orders(ShuffledBatches(_numbered(1, 20), [6], 4, "rating", passes=2), epoch=3)
-    assert together[1].equal(alone[0])
-    assert not together[0].equal(together[1])
-
-
-def test_the_order_depends_on_epoch_pass_and_purpose_alone() -> None:
-    batches = ShuffledBatches(_numbered(1, 50), [5], 10, "rating", passes=2)
-    first, again, other = _orders(batches, 0), _orders(batches, 0), _orders(batches, 1)
-    assert first.equal(again)
-    assert not first.equal(other)
-    assert not first[:, :50].equal(first[:, 50:])
-    assert not first.equal(_orders(ShuffledBatches(_numbered(1, 50), [5], 10, "stop", passes=2), 0))
-
-
-def test_a_loader_that_is_cycled_within_an_epoch_goes_on_with_new_orders() -> None:
-    batches = ShuffledBatches(_numbered(1, 50), [5], 10, "rating")
-    batches.set_epoch(2)
-    first, second = (torch.cat([batch.rating for batch in batches], dim=1) for _ in range(2))
-    assert not first.equal(second)
-    batches.set_epoch(2)
-    assert first.equal(torch.cat([batch.rating for batch in batches], dim=1))
-
-
-@pytest.mark.parametrize("size", [None, 10, 1000])
-def test_a_full_batch_is_the_data_itself(size: int | None) -> None:
-    data = _numbered(2, 10)
-    batches = ShuffledBatches(data, [0, 1], size, "rating", passes=3)
-    assert len(batches) == 3
-    assert all(batch is data for batch in batches)
-
-
-def test_transitions_are_shuffled_along_with_their_labels() -> None:
-    data = _numbered(2, 12)
-    steps = data.transitions
-    state = data.rating[..., None].expand(-1, -1, 2) * 3
-    data = RatingBatch(dataclasses.replace(steps, state=state), data.rating)
-    for batch in ShuffledBatches(data, [0, 1], 5, "rating"):
-        assert batch.transitions.state[..., 0].equal(3 * batch.rating)
-
-
-def test_observations_are_shuffled_along_with_their_labels() -> None:
-    data = _numbered(2, 12)
-    steps = data.transitions
-    observation = (data.rating[..., None, None] + torch.tensor([[0.0, 0.25, 0.5], [1.0, 1.25, 1.5]])).float()
-    data = RatingBatch(dataclasses.replace(steps, state=observation, next_state=observation + 1), data.rating)
-    for batch in ShuffledBatches(data, [0, 1], 5, "rating"):
-        assert batch.transitions.state[:, :, 1, 2].equal(batch.rating + 1.5)
-        assert batch.transitions.next_state.equal(batch.transitions.state + 1)
-
-
-# Tables --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("rows", [1, 2])
-@pytest.mark.parametrize("columns", [1, 5])
-def test_at_steps_reads_the_entry_of_each_state_and_action(rows: int, columns: int) -> None:
-    table = torch.randn(rows, 9, columns)
-    state, action = torch.randint(9, (2, 4, 3)), torch.randint(5, (2, 4, 3))
-    flags = torch.ones(2, 4, 3, dtype=torch.bool)
-    read = at_steps(table, Transitions(state, action, state, action, flags, flags))
-    for r, b, t in np.ndindex(2, 4, 3):
-        column = 0 if columns == 1 else int(action[r, b, t])
-        assert read[r, b, t] == table[min(r, rows - 1), int(state[r, b, t]), column]

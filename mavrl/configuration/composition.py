@@ -1,0 +1,30 @@
+"""Configurations composed of conf/ by programs, as the command line composes them."""
+
+from pathlib import Path
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig
+
+from mavrl.configuration.check import check, register_with_hydra
+
+
+def configuration_directory() -> Path:
+    """The folder conf/, which an installed package holds, and the repository has beside it."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parent / "conf"
+
+
+def compose(*overrides: str) -> DictConfig:
+    """The checked configuration that `python run.py` makes of these words, such as "env=grid_trap".
+
+    Raises:
+        ConfigurationError: it cannot work.
+    """
+    register_with_hydra()
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(configuration_directory())):
+        config = hydra.compose("config", list(overrides))
+    check(config)
+    return config
