@@ -45,6 +45,8 @@ class FamilyEntry:
         target: the subclass of `mavrl.families.base.Family`, as "module:class".
         rules: module with `rules(config)`, the rules of the family's own keys, and `check(config)`, which refuses what
             does not fit together. It should not import torch.
+        judged: what its learned rewards are judged by: "tabular", with all states known, or "episodic", by episodes of a
+            policy; it chooses the metrics (`mavrl.metrics`).
         result_keys: top-level keys of the configuration that make a result in this family, but not in all.
     """
 
@@ -52,6 +54,7 @@ class FamilyEntry:
     title: str
     target: str
     rules: str
+    judged: str
     result_keys: tuple[str, ...] = ()
 
 
@@ -138,13 +141,14 @@ register(
         },
     )
 )
-register(FamilyEntry("grid", "grids", "mavrl.families.grid.family:Grid", "mavrl.families.grid.rules"))
+register(FamilyEntry("grid", "grids", "mavrl.families.grid.family:Grid", "mavrl.families.grid.rules", "tabular"))
 register(
     FamilyEntry(
         "control",
         "control envs",
         "mavrl.families.control.family:Control",
         "mavrl.families.control.rules",
+        "episodic",
         ("policy", "evaluation"),
     )
 )

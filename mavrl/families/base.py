@@ -101,13 +101,13 @@ class Family(ABC):
         """What normalized returns are made of, measured; for task=normalize."""
 
     @classmethod
-    @abstractmethod
     def changed_dynamics(cls, trained: RunSettings, wanted: RunSettings) -> dict[str, Any]:
         """The settings of `env` in which the dynamics of two runs differ.
 
         Raises:
-            ConfigurationError: they do not differ.
+            ConfigurationError: they do not differ, or the family has only one.
         """
+        raise ConfigurationError("task", "transfer", f"{trained.env['name']} has no other dynamics")
 
     @abstractmethod
     def transfer(self, directory: Path, place: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -1,0 +1,83 @@
+"""Finite environments with known dynamics: the optimal policy of a learned reward is planned, and judged exactly."""
+
+from abc import abstractmethod
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mavrl.configuration.settings import ModelSettings
+from mavrl.envs.problem import TabularProblem
+from mavrl.evaluation.returns import ReferenceValues
+from mavrl.evaluation.tabular import TabularJudgement
+from mavrl.families.base import PRIOR_MEAN_AT_TERMINATION, Family
+from mavrl.feedback.combined import CombinedDataModule
+from mavrl.metrics import measure
+from mavrl.model.layers import BatchedMLP
+from mavrl.model.objective import RewardInference
+from mavrl.model.posterior import RewardPrior, StatePosterior
+from mavrl.model.tabular_reward import TabularRewardModel
+from mavrl.model.values import LearnedStateValues, PlannedValues, ValueSource
+from mavrl.simulation.tabular import TabularSimulator
+from mavrl.streams import model_streams
+
+_TRANSFERRED = ("normalized_return", "regret", "discounted_value")
+
+TabularInference = RewardInference[StatePosterior, ValueSource]
+
+
+class TabularFamily(Family):
+    """A finite environment with the settings of a run. A family says what its problem is, and draws it."""
+
+    problem: TabularProblem
+
+    @property
+    @abstractmethod
+    def termination(self) -> str:
+        """What it means that an episode terminates: success, neutral or failure."""
+
+    @cached_property
+    def simulator(self) -> TabularSimulator:
+        return TabularSimulator(self.problem)
+
+    def inference(self, data: CombinedDataModule) -> TabularInference:
+        model, prior, models = self.settings.model, self.settings.model.prior, data.models
+        mean = self.problem.terminal_states * PRIOR_MEAN_AT_TERMINATION[self.termination]
+        return RewardInference(
+            StatePosterior(self.problem.transitions.n_states, model.hidden_sizes, model_streams(models, "encoder")),
+            RewardPrior(mean, prior.scale, len(models), prior.hyperprior_shape, prior.hyperprior_rate),
+            self._values(model, models),
+            data.likelihoods(),
+        )
+
+    def _values(self, model: ModelSettings, models: list[tuple[int, int]]) -> ValueSource:
+        transitions, gamma = self.problem.transitions, self.problem.gamma
+        if model.q == "planned":
+            return PlannedValues(transitions, gamma, len(models))
+        streams = model_streams(models, "q")
+        network = BatchedMLP(transitions.n_states, model.hidden_sizes, transitions.n_actions, streams)
+        return LearnedStateValues(network, gamma, model.backup, model.soft_temperature)
+
+    @torch.no_grad()
+    def stored(self, inference: TabularInference, data: CombinedDataModule) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors = {f"encoder.{name}": t for name, t in inference.posterior.encoder.state_dict().items()}
+        tensors |= {"prior.mean": inference.prior.mean, "prior.variance": inference.prior.variance}
+        n_states = self.problem.transitions.n_states
+        return tensors, {"kind": "tabular", "reward_domain": "s", "n_states": n_states}
+
+    def judge(self, directory: Path) -> dict[str, Tensor]:
+        return measure("tabular", TabularJudgement(self.problem, TabularRewardModel.load(directory)))
+
+    def protocol(self) -> dict[str, Any]:
+        return {"checkpoint": self.settings.selection}
+
+    def normalization(self) -> dict[str, Any]:
+        reference = ReferenceValues.of_problem(self.problem)
+        constants = {"optimal": float(reference.optimal[0]), "uniform": float(reference.uniform[0])}
+        return {"normalization": constants, "measured": "exactly, as discounted values at the start"}
+
+    def transfer(self, directory: Path, place: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        values = self.judge(directory)
+        return {name: values[name] for name in _TRANSFERRED}, {}
