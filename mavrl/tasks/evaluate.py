@@ -38,18 +38,10 @@ def evaluate_run(config: DictConfig, setting: Any, directory: Path, failed: list
         failed: replicates whose training failed; they are left out of means.
     """
     with one_thread():
-        result = summarised({**setting.judge(directory), **_bound(directory)}, failed)
+        result = summarised(setting.judge(directory), failed)
         comparison = setting.comparison()
     with_comparison = {**result, "comparison": comparison} if comparison else result
     return {**with_comparison, "objective": result["mean"]["normalized_return"]}
-
-
-def _bound(directory: Path) -> dict[str, Any]:
-    """The evidence lower bound that the training ended with, where that is what was trained."""
-    import torch
-
-    description = read_json(directory / "reward_model" / "description.json") or {}
-    return {"bound": torch.tensor(description["bound"])} if "bound" in description else {}
 
 
 def summarised(values: dict[str, Any], failed: list[int]) -> dict[str, Any]:

@@ -19,11 +19,12 @@ from mavrl.agents.rewards import LearnedRewardSettings
 from mavrl.agents.training import PolicyJob, train_policy
 from mavrl.configuration.identity import active_kinds, seeds
 from mavrl.envs.control import ControlEnvironment
-from mavrl.evaluation.distance import spearman
+from mavrl.evaluation.episodic import EpisodicJudgement
 from mavrl.families.base import PRIOR_MEAN_AT_TERMINATION, Models, Setting
 from mavrl.families.control.expert_library import find_expert, nominal
 from mavrl.feedback.base import FeedbackLikelihood
 from mavrl.feedback.combined import CombinedFeedback
+from mavrl.metrics import measure
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.learner import RewardLearner
 from mavrl.model.objective import RewardInference
@@ -34,7 +35,7 @@ from mavrl.model.support import StepSupport
 from mavrl.model.values import LearnedStepValues
 from mavrl.policies.network import NetworkPolicy, Policy, UniformPolicy
 from mavrl.reports.figures.training import training_figure
-from mavrl.simulation.base import Behaviour
+from mavrl.simulation.base import Behaviour, Simulated
 from mavrl.simulation.vectorized import ControlSimulator
 from mavrl.storage.answers import DatasetCache
 from mavrl.streams import model_streams
@@ -193,15 +194,10 @@ class ControlSetting(Setting):
     def judge(self, directory: Path) -> dict[str, Tensor]:
         model = load_reward_model(directory)
         assert isinstance(model, StepRewardModel)
-        expert = self.expert_returns()
-        rows = [self.returns(self.policy(directory, model, k)) for k in range(len(model))]
-        mean = torch.tensor([row.mean() for row in rows], dtype=torch.float64)
-        values = {
-            "normalized_return": self.normalized(mean),
-            "mean_return": mean,
-            "regret": torch.tensor([(expert - row).mean() for row in rows], dtype=torch.float64),
-        }
-        return {**values, **self._agreement(model)}
+        returns = np.stack([self.returns(self.policy(directory, model, k)) for k in range(len(model))])
+        optimal, uniform = self.normalization()
+        judgement = EpisodicJudgement(model, returns, self.expert_returns(), optimal, uniform, self._held_out())
+        return measure("control", judgement)
 
     def policy(self, directory: Path, model: StepRewardModel, replicate: int) -> Policy:
         """What a run's replicate acts with."""
@@ -259,20 +255,10 @@ class ControlSetting(Setting):
         normalized = self.normalized(torch.tensor(list(measured.values()), dtype=torch.float64))
         return dict(zip(measured, normalized.tolist(), strict=True))
 
-    def _agreement(self, model: StepRewardModel) -> dict[str, Float[Tensor, "R"]]:
-        """Rank correlation with the true reward on held-out transitions, where that is not constant."""
+    def _held_out(self) -> Simulated:
+        """Steps of the behaviour expert that learned and true rewards are compared on."""
         rationality = self.config.feedback.preference.behaviour_rationality
-        held_out = self.simulator.segments(
-            [_HELD_OUT], Behaviour(rationality), _HELD_OUT_EPISODES, _HELD_OUT_STEPS, 1, 1
-        )
-        steps = held_out.transitions
-        valid = steps.valid[0]
-        truth = held_out.reward[0][valid].double()[None]
-        if float(truth.std()) < 1e-9:
-            return {}
-        mean = model.mean(steps.state[0][valid], steps.action[0][valid], steps.next_state[0][valid])
-        std = model.std(steps.state[0][valid], steps.action[0][valid], steps.next_state[0][valid])
-        return {"spearman": spearman(mean.double(), truth), "posterior_std": std.mean(-1).double()}
+        return self.simulator.segments([_HELD_OUT], Behaviour(rationality), _HELD_OUT_EPISODES, _HELD_OUT_STEPS, 1, 1)
 
     def protocol(self) -> dict[str, Any]:
         policy = self.config.policy

@@ -12,12 +12,12 @@ from mavrl.configuration.identity import environment
 from mavrl.envs import LAYOUTS, GridEnv
 from mavrl.envs.problem import TabularProblem
 from mavrl.errors import ConfigurationError
-from mavrl.evaluation.calibration import interval_coverage
-from mavrl.evaluation.distance import epic_distance, spearman
-from mavrl.evaluation.returns import policy_of, return_metrics
+from mavrl.evaluation.returns import policy_of
+from mavrl.evaluation.tabular import TabularJudgement
 from mavrl.families.base import PRIOR_MEAN_AT_TERMINATION, Models, Setting
 from mavrl.feedback.base import FeedbackLikelihood
 from mavrl.feedback.combined import CombinedFeedback
+from mavrl.metrics import measure
 from mavrl.model.layers import BatchedMLP
 from mavrl.model.learner import RewardLearner
 from mavrl.model.objective import RewardInference
@@ -77,19 +77,7 @@ class FiniteSetting(Setting):
         return tensors, form
 
     def judge(self, directory: Path) -> dict[str, Tensor]:
-        model, truth = self._model(directory), self.problem.reward
-        mean, std = model.mean_table().double(), model.std_table().double()
-        values = {
-            **return_metrics(self.problem, mean),
-            "epic_distance": epic_distance(mean, truth),
-            "spearman": spearman(mean, truth),
-            "posterior_std": std.mean(-1),
-            "coverage_50": interval_coverage(mean, std, truth, 0.5),
-            "coverage_90": interval_coverage(mean, std, truth, 0.9),
-        }
-        if model.description["members"] > 1:
-            values["member_spread"] = model.member_spread().mean(-1)
-        return values
+        return measure("grid", TabularJudgement(self.problem, self._model(directory)))
 
     def protocol(self) -> dict[str, Any]:
         return {"checkpoint": self.config.selection}
