@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mavrl.evaluation import distance
+from mavrl.evaluation import distance, returns
 from mavrl.model.reward_model import RewardModel
 from mavrl.simulation.base import Simulated
 
@@ -68,10 +68,8 @@ class EpisodicJudgement:
 
 
 def normalized_return(judgement: EpisodicJudgement) -> Float[Tensor, "R"]:
-    """Mean return of the policy on the scale of the two constants; 100 where these are equal."""
-    span = judgement.optimal - judgement.uniform
-    value = judgement.mean_returns
-    return 100 * (value - judgement.uniform) / span if abs(span) > 1e-12 else torch.full_like(value, 100.0)
+    """Mean return of the policy on the scale of the two constants."""
+    return returns.normalized_return(judgement.mean_returns, judgement.optimal, judgement.uniform)
 
 
 def mean_return(judgement: EpisodicJudgement) -> Float[Tensor, "R"]:

@@ -6,12 +6,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mavrl.reports.aggregate import mean_and_stderr
 from mavrl.reports.caption import division_in_words, seeds_in_words, seeds_of
 from mavrl.reports.numbers import shown
 from mavrl.reports.overview import print_wide
 from mavrl.search.reading import ConfirmedTrial, StudyCell
 from mavrl.search.record import StudyRecord, TrialRecord
+from mavrl.statistics import mean_and_stderr
 
 _BEST, _LAST_FAILED = 5, 3
 _NOT_CONFIRMED = "not confirmed: searched on the seeds it reports"

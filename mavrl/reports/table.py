@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mavrl.metrics import METRICS, Metric
-from mavrl.reports.aggregate import interquartile_mean, mean_and_stderr
+from mavrl.reports.aggregate import interquartile_mean
 from mavrl.reports.progress import modality_order
 from mavrl.reports.published import published_cells
+from mavrl.statistics import mean_and_stderr
 
 REFERENCE_SUBSETS = ("p", "d", "r", "s", "pd", "pr", "ps", "dr", "ds", "rs", "pdrs")
 _PUBLISHED_ORDER = ("grid_trap", "grid_cliff", "grid_sparse", "cartpole_v1", "acrobot_v1", "lunar_lander_v3")

@@ -37,27 +37,13 @@ def evaluate_run(config: DictConfig, setting: Any, directory: Path, failed: list
     Args:
         failed: replicates whose training failed; they are left out of means.
     """
+    from mavrl.evaluation.summary import summarize
+
     with one_thread():
-        result = summarised(setting.judge(directory), failed)
+        result = summarize(setting.judge(directory), failed)
         comparison = setting.comparison()
     with_comparison = {**result, "comparison": comparison} if comparison else result
     return {**with_comparison, "objective": result["mean"]["normalized_return"]}
-
-
-def summarised(values: dict[str, Any], failed: list[int]) -> dict[str, Any]:
-    """Metrics of shape (R,) as numbers, with their means and standard errors over the replicates that did not fail."""
-    import torch
-
-    from mavrl.evaluation.summary import mean_and_stderr, to_numbers
-
-    keep = torch.ones(len(next(iter(values.values()))), dtype=torch.bool)
-    keep[failed] = False
-    summary = {name: mean_and_stderr(value, keep) for name, value in values.items()}
-    return {
-        "final": {name: to_numbers(value) for name, value in values.items()},
-        "mean": {name: mean for name, (mean, _) in summary.items()},
-        "stderr": {name: error for name, (_, error) in summary.items() if error is not None},
-    }
 
 
 @contextlib.contextmanager

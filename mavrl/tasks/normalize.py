@@ -26,7 +26,7 @@ def _of_grid(config: DictConfig) -> dict[str, Any]:
     from mavrl.evaluation.returns import ReferenceValues
     from mavrl.families.grid.family import build_problem
 
-    reference = ReferenceValues.of(build_problem(config))
+    reference = ReferenceValues.of_problem(build_problem(config))
     constants = {"optimal": float(reference.optimal[0]), "uniform": float(reference.uniform[0])}
     return {"normalization": constants, "measured": "exactly, as discounted values at the start"}
 
@@ -41,6 +41,7 @@ def _of_control(config: DictConfig) -> dict[str, Any]:
     from mavrl.configuration.identity import seeds
     from mavrl.families.control.family import ControlSetting, ppo_settings
     from mavrl.policies.network import NetworkPolicy
+    from mavrl.statistics import mean_and_stderr
     from mavrl.workers import workers
 
     with workers(config.processes) as pool, tempfile.TemporaryDirectory() as scratch:
@@ -69,8 +70,9 @@ def _of_control(config: DictConfig) -> dict[str, Any]:
     return {
         "normalization": {"optimal": round(float(expert.mean()), 3), "uniform": round(float(uniform.mean()), 3)},
         "stderr": {
-            who: round(float(x.std(ddof=1) / len(x) ** 0.5), 3)
-            for who, x in (("optimal", expert), ("uniform", uniform))
+            who: round(error, 3)
+            for who, returns in (("optimal", expert), ("uniform", uniform))
+            if (error := mean_and_stderr(returns)[1]) is not None
         },
         "baselines": {name: baseline(name) for name in ("positive", "negative")},
         "baseline_seeds": seeds(config),

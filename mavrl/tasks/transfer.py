@@ -50,12 +50,13 @@ def _changed_dynamics(trained: DictConfig, config: DictConfig) -> dict[str, Any]
 
 
 def _of_grid(config: DictConfig, directory: Path) -> dict[str, Any]:
+    from mavrl.evaluation.summary import summarize
     from mavrl.families.grid.family import FiniteSetting
-    from mavrl.tasks.evaluate import one_thread, summarised
+    from mavrl.tasks.evaluate import one_thread
 
     with one_thread():
         values = FiniteSetting(config).judge(directory)
-    return summarised({name: values[name] for name in ("normalized_return", "regret", "discounted_value")}, [])
+    return summarize({name: values[name] for name in ("normalized_return", "regret", "discounted_value")})
 
 
 def _of_control(config: DictConfig, directory: Path, changed: dict[str, Any]) -> dict[str, Any]:
@@ -63,11 +64,12 @@ def _of_control(config: DictConfig, directory: Path, changed: dict[str, Any]) ->
 
     import torch
 
+    from mavrl.evaluation.returns import normalized_return
+    from mavrl.evaluation.summary import summarize
     from mavrl.families.control.family import ControlSetting
     from mavrl.model.reward_model import load_reward_model
     from mavrl.model.step_reward import StepRewardModel
     from mavrl.policies.network import NetworkPolicy
-    from mavrl.tasks.evaluate import summarised
     from mavrl.workers import workers
 
     if config.policy.name != "ppo":
@@ -94,19 +96,14 @@ def _of_control(config: DictConfig, directory: Path, changed: dict[str, Any]) ->
         before = torch.tensor([setting.returns(setting.policy(directory, model, k)).mean() for k in range(len(model))])
         uniform = float(setting.uniform_returns().mean())
     optimal = float(returns["true"].max())
-
-    def normalized(values: torch.Tensor) -> torch.Tensor:
-        span = optimal - uniform
-        return 100 * (values - uniform) / span if abs(span) > 1e-12 else torch.full_like(values, 100.0)
-
     values = {
-        "normalized_return": normalized(returns["learned"]),
+        "normalized_return": normalized_return(returns["learned"], optimal, uniform),
         "mean_return": returns["learned"],
-        "normalized_return_of_old_policy": normalized(before),
-        "normalized_return_of_true_reward": normalized(returns["true"]),
+        "normalized_return_of_old_policy": normalized_return(before, optimal, uniform),
+        "normalized_return_of_true_reward": normalized_return(returns["true"], optimal, uniform),
     }
     constants = {"optimal": optimal, "uniform": uniform, "optimal_is": "the best policy trained on the true reward"}
-    return {**summarised(values, []), "normalization": constants, "episodes": config.evaluation.episodes}
+    return {**summarize(values), "normalization": constants, "episodes": config.evaluation.episodes}
 
 
 def _flat(changed: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from mavrl.agents.training import PolicyJob, train_policy
 from mavrl.configuration.identity import active_kinds, seeds
 from mavrl.envs.control import ControlEnvironment
 from mavrl.evaluation.episodic import EpisodicJudgement
+from mavrl.evaluation.returns import normalized_return
 from mavrl.families.base import PRIOR_MEAN_AT_TERMINATION, Models, Setting
 from mavrl.families.control.expert_library import find_expert, nominal
 from mavrl.feedback.base import FeedbackLikelihood
@@ -237,10 +238,8 @@ class ControlSetting(Setting):
         return float(optimal), float(uniform)
 
     def normalized(self, value: Float[Tensor, "N"]) -> Float[Tensor, "N"]:
-        """100 for the optimal return, 0 for the uniform one; 100 where the two are equally good."""
-        optimal, uniform = self.normalization()
-        span = optimal - uniform
-        return 100 * (value - uniform) / span if abs(span) > 1e-12 else torch.full_like(value, 100.0)
+        """Returns on the scale of `normalization`."""
+        return normalized_return(value, *self.normalization())
 
     def comparison(self) -> dict[str, float]:
         as_it_is = nominal(self.environment) == self.environment  # the baselines were measured there
