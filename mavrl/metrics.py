@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 Direction = Literal["maximize", "minimize"]
+DIGITS = 9  # after the point, beyond which values of metrics differ by rounding errors only
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,11 @@ def directions(family: str | None = None) -> dict[str, Direction]:
 def words_of(name: str) -> str:
     """A metric as it is read, also one whose package is not loaded here."""
     return METRICS[name].words if name in METRICS else name.replace("_", " ")
+
+
+def metric_text(value: float | None) -> str:
+    """A value in four digits, rounding errors of an exact 0 as 0, and a dash where there is none."""
+    return "-" if value is None else f"{round(value, DIGITS) + 0.0:.4g}"
 
 
 # This package's own --------------------------------------------------------------------------------------------------

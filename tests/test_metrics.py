@@ -15,7 +15,16 @@ from mavrl.envs.grid import GridEnv
 from mavrl.envs.problem import TabularProblem
 from mavrl.errors import ConfigurationError
 from mavrl.evaluation.tabular import TabularJudgement
-from mavrl.metrics import METRICS, Metric, directions, measure, register_computation, register_metric, words_of
+from mavrl.metrics import (
+    METRICS,
+    Metric,
+    directions,
+    measure,
+    metric_text,
+    register_computation,
+    register_metric,
+    words_of,
+)
 from mavrl.model.tabular_reward import TabularRewardModel
 from mavrl.reports.listing import print_runs, sort_runs
 from mavrl.reports.run_report import print_metrics
@@ -115,6 +124,10 @@ class TestDoor:
         register_metric(Metric("nothing", "nothing", "none", None, 1, {"grid": f"{__name__}:nothing"}))
         assert "nothing" not in measure("grid", judgement)
         assert "nothing" not in directions()
+
+
+def test_values_as_text() -> None:
+    assert [metric_text(x) for x in (8.9e-16, -1e-17, 12.34567, None)] == ["0", "0", "12.35", "-"]
 
 
 class TestTable:
