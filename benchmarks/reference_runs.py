@@ -87,7 +87,7 @@ def measured(commands: list[str]) -> dict[str, Any]:
             counts = "-".join(str(n) for n in metrics["n_samples"].values())
             label = f"{metrics['env']} {metrics['modality']} {counts}"
             assert label not in found, label
-            found[label] = {key: metrics[key] for key in ("final", "stderr", "comparison") if key in metrics}
+            found[label] = {key: metrics[key] for key in ("final", "comparison") if key in metrics}
         for path in sorted(directory.rglob("transfer/*.json")):
             found[f"transfer {path.stem}"] = json.loads(path.read_text())["final"]
         return found

@@ -177,7 +177,7 @@ class TestPublishedGrids:
     )
     def test_values_at_the_start(self, layout, optimal, uniform):
         problem = TabularProblem.of_grid(GridEnv(layout), 0.95)
-        reference = ReferenceValues.of(problem)
+        reference = ReferenceValues.of_problem(problem)
         assert reference.optimal.item() == pytest.approx(optimal, abs=1e-8)
         assert reference.uniform.item() == pytest.approx(uniform, abs=1e-4)
         by_iteration = value_iteration(problem.transitions, problem.reward[..., None], 0.95)[0, 0]
@@ -329,6 +329,6 @@ class TestLargeGrids:
         expected = -0.1 * (1 - gamma**moves) / (1 - gamma) + gamma**moves / (1 - gamma)
         value = problem.q[0].amax(-1).numpy()
         np.testing.assert_allclose(value, expected, atol=1e-6)
-        reference = ReferenceValues.of(problem)
+        reference = ReferenceValues.of_problem(problem)
         assert reference.optimal.item() == pytest.approx(expected[0], abs=1e-9)
         assert reference.uniform.item() < reference.optimal.item()

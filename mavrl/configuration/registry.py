@@ -45,8 +45,8 @@ class FamilyEntry:
         target: the subclass of `mavrl.families.base.Family`, as "module:class".
         rules: module with `rules(config)`, the rules of the family's own keys, and `check(config)`, which refuses what
             does not fit together. It should not import torch.
-        judged: what its learned rewards are judged by: "tabular", with all states known, or "episodic", by episodes of a
-            policy; it chooses the metrics (`mavrl.metrics`).
+        judged: what its learned rewards are judged by: "tabular", with all states known, or "episodic", by episodes of
+            a policy; it chooses the metrics (`mavrl.metrics`).
         result_keys: top-level keys of the configuration that make a result in this family, but not in all.
     """
 

@@ -9,12 +9,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from mavrl.configuration.registry import FAMILIES, KINDS
 from mavrl.configuration.rule import NAME, OPTIONS, POSITIVE, SIZES, TEXT, URL, Rule, number, one_of, optional, whole
-from mavrl.metrics import METRIC_DIRECTIONS
+from mavrl.metrics import directions
 
 _MOST_SAMPLES = 1_000_000
 _MOST_REPLICATES = 10_000
 EXPORT_SUFFIXES = (".csv", ".parquet", ".json")
-SORTS = ("env", "modality", "seed", "state", "when", "normalized_return", "epic_distance")
+SORTS = ("env", "modality", "seed", "state", "when")  # and every metric that has a direction
 
 
 RULES: dict[str, Rule] = {
@@ -86,7 +86,6 @@ SWEEP_RULES: dict[str, Rule] = {  # of what -m runs; none of this changes a run
     "search.budget": whole(1, _MOST_SAMPLES),
     "search.allocation": one_of(True, False),
     "search.settings": one_of(True, False),
-    "search.metric": one_of(*METRIC_DIRECTIONS),
     "search.storage": optional(TEXT),
     "cells.env": optional(OPTIONS),
     "cells.modality": optional(OPTIONS),
@@ -103,7 +102,7 @@ _RUN_STATES = Rule(
 # Tasks that read runs. Other keys are conditions on runs there, not settings, and have no rules.
 RESULTS_RULES: dict[str, dict[str, Rule]] = {
     "status": {"task.sweep": optional(NAME)},
-    "list": {"task.state": _RUN_STATES, "task.sort": one_of(*SORTS)},
+    "list": {"task.state": _RUN_STATES},
     "show": {},
     "export": {
         "task.output": Rule(
@@ -111,7 +110,7 @@ RESULTS_RULES: dict[str, dict[str, Rule]] = {
             f"must be a file that ends in {', '.join(EXPORT_SUFFIXES)}",
         )
     },
-    "select_best": {"task.metric": one_of(*METRIC_DIRECTIONS)},
+    "select_best": {},
     "purge": {"task.state": _RUN_STATES, "task.confirm": one_of(True, False)},
     "study": {"task.figures": one_of(True, False)},
     "table": {
@@ -121,15 +120,22 @@ RESULTS_RULES: dict[str, dict[str, Rule]] = {
 }
 
 
+def _metric_rules(task: str) -> dict[str, Rule]:
+    """Those of a task's keys that name a metric, which may be any that is registered by now."""
+    metrics = directions()
+    rules = {"list": {"task.sort": one_of(*SORTS, *metrics)}, "select_best": {"task.metric": one_of(*metrics)}}
+    return rules.get(task, {})
+
+
 def rules_of(config: DictConfig) -> dict[str, Rule]:
     """The rules that hold for a configuration: those of all, and of its environment's family.
 
     Tasks that read runs have only their own.
     """
     if (task := OmegaConf.select(config, "task.name")) in RESULTS_RULES:
-        return {**{key: RULES[key] for key in ("paths.runs", "run_dir")}, **RESULTS_RULES[task]}
+        return {**{key: RULES[key] for key in ("paths.runs", "run_dir")}, **RESULTS_RULES[task], **_metric_rules(task)}
     family = OmegaConf.select(config, "env.family")
     own = importlib.import_module(FAMILIES[family].rules).rules(config) if family in FAMILIES else {}
     caps = {f"search.caps.{kind}": optional(whole(0, _MOST_SAMPLES)) for kind in KINDS}
-    families = {"env.family": one_of(*FAMILIES)}
-    return {**RULES, **families, **_feedback_rules(), **SWEEP_RULES, **caps, **own}
+    registered = {"env.family": one_of(*FAMILIES), "search.metric": one_of(*directions())}
+    return {**RULES, **registered, **_feedback_rules(), **SWEEP_RULES, **caps, **own}

@@ -1,4 +1,4 @@
-"""How good the policy of a learned reward is under the true one, exactly."""
+"""How good a policy is: its exact value in a finite environment, and the scale that makes values comparable."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,24 @@ from torch import Tensor
 
 from mavrl.envs.problem import TabularProblem
 from mavrl.planning import greedy_policy, optimal_action_values, policy_values, uniform_policy
+
+_EQUAL = 1e-12  # a difference of returns that is none
+
+
+def normalized_return(
+    value: Float[Tensor, "R"], optimal: Float[Tensor, "#R"] | float, uniform: Float[Tensor, "#R"] | float
+) -> Float[Tensor, "R"]:
+    """Returns on a scale where `optimal` is 100 and `uniform` is 0; all are 100 where these two are equal.
+
+    Args:
+        value: returns, discounted or not.
+        optimal: return of the policy that nothing is better than, or of an expert.
+        uniform: return of the uniformly random policy.
+    """
+    span = torch.as_tensor(optimal - uniform, dtype=value.dtype)
+    differs = span.abs() > _EQUAL
+    percent = 100 * (value - uniform) / torch.where(differs, span, torch.ones_like(span))
+    return torch.where(differs, percent, torch.full_like(percent, 100.0))
 
 
 @dataclass(frozen=True)
@@ -23,15 +41,10 @@ class ReferenceValues:
     uniform: Float[Tensor, "R"]
 
     @classmethod
-    def of(cls, problem: TabularProblem) -> "ReferenceValues":
+    def of_problem(cls, problem: TabularProblem) -> "ReferenceValues":
+        """The values in an environment, of one replicate or of each."""
         uniform = uniform_policy(problem.transitions).expand(len(problem.reward), -1, -1)
         return cls(value_at_start(problem, greedy_policy(problem.q)), value_at_start(problem, uniform))
-
-    def normalize(self, value: Float[Tensor, "R"]) -> Float[Tensor, "R"]:
-        """100 for the optimal policy, 0 for the uniform one; 100 where the two are equally good."""
-        span = self.optimal - self.uniform
-        share = (value - self.uniform) / torch.where(span.abs() > 1e-12, span, torch.ones_like(span))
-        return 100 * torch.where(span.abs() > 1e-12, share, torch.ones_like(share))
 
 
 def value_at_start(problem: TabularProblem, policy: Float[Tensor, "R S A"]) -> Float[Tensor, "R"]:
@@ -46,11 +59,11 @@ def policy_of(problem: TabularProblem, reward: Float[Tensor, "R S"]) -> Float[Te
 
 
 def return_metrics(problem: TabularProblem, reward: Float[Tensor, "R S"]) -> dict[str, Float[Tensor, "R"]]:
-    """Discounted value of the learned reward's policy, its regret, and its normalized return (100 is optimal)."""
-    reference = ReferenceValues.of(problem)
+    """Discounted value of the policy that is planned on a reward, its regret, and its normalized return."""
+    reference = ReferenceValues.of_problem(problem)
     value = value_at_start(problem, policy_of(problem, reward))
     return {
-        "normalized_return": reference.normalize(value),
+        "normalized_return": normalized_return(value, reference.optimal, reference.uniform),
         "regret": reference.optimal - value,
         "discounted_value": value,
     }

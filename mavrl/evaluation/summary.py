@@ -1,19 +1,25 @@
-"""Metrics per replicate, and their means with standard errors."""
+"""Metrics of all replicates as numbers, with means and standard errors."""
 
-import math
+from collections.abc import Collection, Mapping
+from typing import Any
 
-import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
-
-def mean_and_stderr(values: Float[Tensor, "R"], keep: Bool[Tensor, "R"]) -> tuple[float, float | None]:
-    """Mean and standard error over the kept replicates; the error is None for fewer than two."""
-    kept = values.double()[keep]
-    if len(kept) < 2:
-        return kept.mean().item(), None
-    return kept.mean().item(), kept.std().item() / math.sqrt(len(kept))
+from mavrl.statistics import mean_and_stderr
 
 
-def to_numbers(values: Float[Tensor, "R"]) -> list[float]:
-    return [float(value) for value in torch.as_tensor(values).double()]
+def summarize(values: Mapping[str, Tensor], failed: Collection[int] = ()) -> dict[str, Any]:
+    """The parts `final`, `mean` and `stderr` of metrics.json.
+
+    Args:
+        values: metrics by name, each of shape (R,).
+        failed: replicates that are left out of means and standard errors.
+    """
+    final: dict[str, list[float]] = {name: value.double().tolist() for name, value in values.items()}
+    kept = {name: [x for k, x in enumerate(numbers) if k not in failed] for name, numbers in final.items()}
+    summary = {name: mean_and_stderr(numbers) for name, numbers in kept.items()}
+    return {
+        "final": final,
+        "mean": {name: mean for name, (mean, _) in summary.items()},
+        "stderr": {name: error for name, (_, error) in summary.items() if error is not None},
+    }

@@ -26,10 +26,3 @@ def interquartile_mean(cells: Sequence[Sequence[float]], coverage: float = 0.95)
     tail = (1 - coverage) / 2
     low, high = np.quantile(trim_mean(drawn, 0.25, axis=1), [tail, 1 - tail])
     return float(trim_mean(np.concatenate(scores), 0.25)), (float(low), float(high))
-
-
-def mean_and_stderr(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean, and standard deviation over the root of the number; no error of a single value."""
-    array = np.asarray(values, dtype=float)
-    error = float(array.std(ddof=1) / np.sqrt(len(array))) if len(array) > 1 else None
-    return float(array.mean()), error

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mavrl.metrics import METRIC_DIRECTIONS
+from mavrl.metrics import METRICS, Metric
 from mavrl.reports.overview import print_wide, relative
 from mavrl.reports.progress import instant, modality_order
 from mavrl.storage.index import Run
@@ -18,14 +18,15 @@ _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 def print_runs(runs: Sequence[Run], root: Path) -> None:
     """One row for each run, in the width that it needs."""
+    listed = [metric for metric in METRICS.values() if metric.listed]
     table = Table(box=None, padding=(0, 1), pad_edge=False)
     for name in ("env", "modality"):
         table.add_column(name, no_wrap=True)
     for name in ("seed", "replicates"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    for name in ("normalized return", "EPIC distance"):
-        table.add_column(name, justify="right", no_wrap=True)
+    for metric in listed:
+        table.add_column(metric.words, justify="right", no_wrap=True)
     for name in ("when", "directory"):
         table.add_column(name, no_wrap=True)
     for run in runs:
@@ -34,8 +35,7 @@ def print_runs(runs: Sequence[Run], root: Path) -> None:
             run.choice("modality") or "?",
             *(str(run.config.get(key, "?")) for key in ("seed", "replicates")),
             run.state,
-            _with_error(run, "normalized_return", 1),
-            _with_error(run, "epic_distance", 3),
+            *(_with_error(run, metric) for metric in listed),
             _when(run.status.get("ended") or run.status.get("started"))[:16],
             relative(run.path, root),
         )
@@ -43,8 +43,9 @@ def print_runs(runs: Sequence[Run], root: Path) -> None:
 
 
 def sort_runs(runs: Sequence[Run], by: str) -> list[Run]:
-    """Runs in an order of `SORTS`: metrics best first, times oldest first, what has no value last."""
-    return sorted(runs, key=lambda run: (*_ORDERS[by](run), *_default_order(run)))
+    """Runs in an order that `task.sort` names: metrics best first, times oldest first, what has no value last."""
+    order = _ORDERS[by] if by in _ORDERS else _metric_order(METRICS[by])
+    return sorted(runs, key=lambda run: (*order(run), *_default_order(run)))
 
 
 def print_run(run: Run) -> None:
@@ -126,18 +127,18 @@ def _mean(run: Run, metric: str) -> float | None:
     return value if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
-def _with_error(run: Run, metric: str, digits: int) -> str:
-    mean, error = _mean(run, metric), run.metrics.get("stderr", {}).get(metric)
+def _with_error(run: Run, metric: Metric) -> str:
+    mean, error, digits = _mean(run, metric.name), run.metrics.get("stderr", {}).get(metric.name), metric.digits
     if mean is None:
         return ""
     return f"{mean:.{digits}f}" if error is None else f"{mean:.{digits}f} ± {error:.{digits}f}"
 
 
-def _of_metric(metric: str) -> Callable[[Run], tuple]:
-    sign = -1 if METRIC_DIRECTIONS[metric] == "maximize" else 1
+def _metric_order(metric: Metric) -> Callable[[Run], tuple]:
+    sign = -1 if metric.direction == "maximize" else 1
 
     def order(run: Run) -> tuple:
-        mean = _mean(run, metric)
+        mean = _mean(run, metric.name)
         return (mean is None, 0.0 if mean is None else sign * mean)
 
     return order
@@ -155,5 +156,4 @@ _ORDERS: dict[str, Callable[[Run], tuple]] = {
     "seed": lambda run: (run.config.get("seed", -1),),
     "state": lambda run: (run.state,),
     "when": lambda run: (_when(run.status.get("ended") or run.status.get("started")),),
-    **{metric: _of_metric(metric) for metric in ("normalized_return", "epic_distance")},
 }

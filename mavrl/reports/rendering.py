@@ -39,7 +39,7 @@ def terminal(table: ResultTable, width: int, styled: bool = True) -> str:
         for column in block:
             shown.add_column(column, justify="right", no_wrap=True)
         for section in table.sections:
-            shown.add_row(Text(section.title, "italic"))
+            shown.add_row(Text(section.metric.words, "italic"))
             for line in section.lines:
                 indent = _INDENT * (2 if line.kind in _BELOW else 1)
                 shown.add_row(indent + line.label, *_row_of(line, section, block, _terminal_entry, Text("-", "dim")))
@@ -57,7 +57,8 @@ def latex(table: ResultTable) -> str:
     n = len(table.columns)
     rows = [r"\toprule", _row(["", *table.columns]), r"\midrule"]
     for number, section in enumerate(table.sections):
-        rows += [r"\addlinespace"] * (number > 0) + [rf"\multicolumn{{{n + 1}}}{{l}}{{\emph{{{section.title}}}}} \\"]
+        title = _escaped(section.metric.words)
+        rows += [r"\addlinespace"] * (number > 0) + [rf"\multicolumn{{{n + 1}}}{{l}}{{\emph{{{title}}}}} \\"]
         for line in section.lines:
             cells = _row_of(line, section, table.columns, _latex_entry, "--")
             indent = r"\quad " if line.kind in _BELOW else ""
@@ -86,10 +87,8 @@ def markdown(table: ResultTable) -> str:
         for line in section.lines:
             cells = _row_of(line, section, table.columns, _markdown_entry, "-")
             rows.append([f"*{line.label}*" if line.kind in _BELOW else line.label, *cells])
-        align = ("left", *("right" for _ in table.columns))
-        parts.append(
-            tabulate(rows, [section.title, *table.columns], tablefmt="github", colalign=align, disable_numparse=True)
-        )
+        head, align = [section.metric.words, *table.columns], ("left", *("right" for _ in table.columns))
+        parts.append(tabulate(rows, head, tablefmt="github", colalign=align, disable_numparse=True))
     return "\n\n".join([*parts, " ".join((*table.caption, _LEGEND))]) + "\n"
 
 
@@ -110,7 +109,7 @@ def comma_separated(table: ResultTable) -> str:
                     row = env if line.kind == "published" else line.label
                     error = "" if entry.stderr is None else entry.stderr
                     writer.writerow([
-                        section.metric, row, line.kind, column, entry.mean, error, low, high,
+                        section.metric.name, row, line.kind, column, entry.mean, error, low, high,
                         str(entry.searched).lower(), marked.get(column, ""),
                     ])  # fmt: skip
     return text.getvalue()
@@ -130,7 +129,7 @@ def _row_of(
     """The entries of a row, each shown with its mark."""
     marked = marks(line, section)
     return [
-        show(_plain(line.entries[column], section.digits, line.kind), marked.get(column, ""))
+        show(_plain(line.entries[column], section.metric.digits, line.kind), marked.get(column, ""))
         if column in line.entries
         else missing
         for column in columns
@@ -143,7 +142,7 @@ def _blocks(columns: list[str], table: ResultTable, room: int) -> list[list[str]
     taken = room
     for column in columns:
         texts = [
-            _plain(line.entries[column], section.digits, line.kind)
+            _plain(line.entries[column], section.metric.digits, line.kind)
             for section in table.sections
             for line in section.lines
             if column in line.entries

@@ -6,19 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-_ROWS = {
-    "normalized_return": "normalized return (100 is optimal)",
-    "mean_return": "mean return",
-    "regret": "regret",
-    "discounted_value": "discounted value",
-    "epic_distance": "EPIC distance (0 is best)",
-    "spearman": "Spearman correlation",
-    "posterior_std": "posterior standard deviation",
-    "member_spread": "spread of the members",
-    "coverage_50": "coverage of 50 % intervals",
-    "coverage_90": "coverage of 90 % intervals",
-    "bound": "evidence lower bound (nats)",
-}
+from mavrl.metrics import METRICS
 
 
 def print_metrics(metrics: dict[str, Any], directory: Path, remark: str = "") -> None:
@@ -31,10 +19,10 @@ def print_metrics(metrics: dict[str, Any], directory: Path, remark: str = "") ->
     table.add_column("metric")
     table.add_column("mean", justify="right")
     table.add_column("stderr", justify="right")
-    for name, label in _ROWS.items():
+    for name, metric in METRICS.items():
         if name in metrics["mean"]:
             error = metrics["stderr"].get(name)
-            table.add_row(label, f"{metrics['mean'][name]:.3f}", "" if error is None else f"{error:.3f}")
+            table.add_row(metric.label, f"{metrics['mean'][name]:.3f}", "" if error is None else f"{error:.3f}")
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     console.print(f"feedback: {counts}")

@@ -6,12 +6,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mavrl.reports.aggregate import mean_and_stderr
+from mavrl.metrics import metric_text
 from mavrl.reports.caption import division_in_words, seeds_in_words, seeds_of
-from mavrl.reports.numbers import shown
 from mavrl.reports.overview import print_wide
 from mavrl.search.reading import ConfirmedTrial, StudyCell
 from mavrl.search.record import StudyRecord, TrialRecord
+from mavrl.statistics import mean_and_stderr
 
 _BEST, _LAST_FAILED = 5, 3
 _NOT_CONFIRMED = "not confirmed: searched on the seeds it reports"
@@ -68,7 +68,7 @@ def print_cells(study: str, cells: Sequence[StudyCell]) -> None:
         value = confirmation.value if confirmation is not None else best.value
         state = "confirmed" if confirmation is not None else "searched"
         table.add_row(
-            record.env, record.modality, *counts, shown(value), _score(values), state, allocation_in_words(best)
+            record.env, record.modality, *counts, metric_text(value), _score(values), state, allocation_in_words(best)
         )
     print(f"study {study}: {len(cells)} cells" + (f", {first.metric} to {first.direction}" if same else ""))
     print_wide(table)
@@ -96,12 +96,12 @@ def _of_best(cell: StudyCell, best: TrialRecord) -> dict[str, str]:
     record, values = cell.record, cell.values(best)
     seeds = seeds_of(record.fixed)
     facts = {
-        "best": f"{record.metric} {shown(best.value)}, trial {best.number}",
+        "best": f"{record.metric} {metric_text(best.value)}, trial {best.number}",
         "confirmed": _confirmed(cell.confirmation, cell.is_confirmed, record),
         "score": f"normalized return {_score(values)} over {seeds_in_words(seeds)}",
         "allocation": allocation_in_words(best),
         "settings": _settings(best.params) or "none searched",
-        f"{record.metric} of each seed": " ".join(map(shown, values.get(record.metric, []))),
+        f"{record.metric} of each seed": " ".join(map(metric_text, values.get(record.metric, []))),
     }
     return {name: value for name, value in facts.items() if value}
 
@@ -109,9 +109,9 @@ def _of_best(cell: StudyCell, best: TrialRecord) -> dict[str, str]:
 def _confirmed(confirmation: ConfirmedTrial | None, is_current: bool, record: StudyRecord) -> str:
     if confirmation is None:
         return _NOT_CONFIRMED
-    error = "" if confirmation.stderr is None else f" ± {shown(confirmation.stderr)}"
+    error = "" if confirmation.stderr is None else f" ± {metric_text(confirmation.stderr)}"
     score = f", normalized return {_score(confirmation.final)}" if "normalized_return" in confirmation.final else ""
-    found = f"{record.metric} {shown(confirmation.value)}{error}{score} over {seeds_in_words(confirmation.seeds)}"
+    found = f"{record.metric} {metric_text(confirmation.value)}{error}{score} over {seeds_in_words(confirmation.seeds)}"
     if is_current:
         return found
     return f"{_NOT_CONFIRMED}; trial {confirmation.trial}, the best before, was: {found}"
@@ -142,7 +142,7 @@ def _best_trials(cell: StudyCell) -> Table:
     for trial in cell.record.ranked()[:_BEST]:
         seconds = "" if trial.seconds is None else f"{trial.seconds:.1f}"
         score = _score(cell.values(trial))
-        table.add_row(str(trial.number), shown(trial.value), score, seconds, allocation_in_words(trial))
+        table.add_row(str(trial.number), metric_text(trial.value), score, seconds, allocation_in_words(trial))
     return table
 
 

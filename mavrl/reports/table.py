@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mavrl.metrics import METRIC_DIRECTIONS
-from mavrl.reports.aggregate import interquartile_mean, mean_and_stderr
+from mavrl.metrics import METRICS, Metric
+from mavrl.reports.aggregate import interquartile_mean
 from mavrl.reports.progress import modality_order
 from mavrl.reports.published import published_cells
+from mavrl.statistics import mean_and_stderr
 
 REFERENCE_SUBSETS = ("p", "d", "r", "s", "pd", "pr", "ps", "dr", "ds", "rs", "pdrs")
 _PUBLISHED_ORDER = ("grid_trap", "grid_cliff", "grid_sparse", "cartpole_v1", "acrobot_v1", "lunar_lander_v3")
-_METRICS = {"normalized_return": ("normalized return", 1), "epic_distance": ("EPIC distance", 3)}
 _FAMILIES = {"grid": "grids", "control": "control envs"}
 
 
@@ -73,15 +73,11 @@ class Section:
     """The rows of one metric.
 
     Args:
-        title: the metric in words.
-        metric: its name.
-        digits: after the point.
+        metric: that all entries are of.
         lines: rows.
     """
 
-    title: str
-    metric: str
-    digits: int
+    metric: Metric
     lines: tuple[Line, ...]
 
 
@@ -105,13 +101,13 @@ def result_table(cells: Sequence[CellResult], with_published: bool, caption: Ite
     others = {cell.modality for cell in cells} - set(REFERENCE_SUBSETS)
     columns = tuple(sorted({*REFERENCE_SUBSETS, *others}, key=modality_order))
     sections = []
-    for metric, (title, digits) in _METRICS.items():
-        having = [cell for cell in cells if metric in cell.values]
-        lines = [line for env in _ordered(having) for line in _lines(env, having, metric, with_published)]
-        if metric == "normalized_return":
+    for metric in (metric for metric in METRICS.values() if metric.listed):
+        having = [cell for cell in cells if metric.name in cell.values]
+        lines = [line for env in _ordered(having) for line in _lines(env, having, metric.name, with_published)]
+        if metric.name == "normalized_return":  # the only one that means the same in all environments
             lines += _aggregates(having)
         if lines:
-            sections.append(Section(title, metric, digits, tuple(lines)))
+            sections.append(Section(metric, tuple(lines)))
     return ResultTable(columns, tuple(sections), tuple(caption))
 
 
@@ -123,10 +119,11 @@ def cell_order(env: str, modality: str) -> tuple:
 
 def marks(line: Line, section: Section) -> dict[str, str]:
     """Which entries of a row are best and second, by what is printed of them: equal ones share a mark."""
-    sign = -1.0 if METRIC_DIRECTIONS[section.metric] == "maximize" else 1.0
-    printed = {column: sign * round(entry.mean, section.digits) for column, entry in line.entries.items()}
+    metric = section.metric
+    sign = -1.0 if metric.direction == "maximize" else 1.0
+    printed = {column: sign * round(entry.mean, metric.digits) for column, entry in line.entries.items()}
     ranks = sorted(set(printed.values()))
-    if len(printed) < 2 or line.kind == "interval":
+    if len(printed) < 2 or line.kind == "interval" or metric.direction is None:
         return {}
     names = dict(zip(ranks[:2], ("best", "second"), strict=False))
     return {column: names[value] for column, value in printed.items() if value in names}

@@ -8,7 +8,7 @@ from optuna import Study, load_study
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from mavrl.reports.numbers import DIGITS
+from mavrl.metrics import DIGITS
 
 IDENTITY = "mavrl"  # the study's attribute that says what is searched
 ASKED = "n_trials"  # the one that says how many trials there are to be

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from mavrl.configuration.identity import config_hash, repeating
 from mavrl.errors import ConfigurationError, StorageError
-from mavrl.reports.numbers import shown
+from mavrl.metrics import metric_text
 from mavrl.search.reading import find_cells
 from mavrl.search.record import StudyRecord, TrialRecord
 from mavrl.storage.files import read_json, write_json
@@ -78,10 +78,10 @@ class Confirmation:
             "final": metrics["final"],
             "n_samples": metrics["n_samples"],
         }
-        error = "" if content["stderr"] is None else f" +- {shown(content['stderr'])}"
+        error = "" if content["stderr"] is None else f" +- {metric_text(content['stderr'])}"
         print(
-            f"{self.study.name} trial {self.trial.number}: {metric} searched {shown(self.trial.value)}, "
-            f"confirmed {shown(content['value'])}{error} on seeds {self.seeds.start} to {self.seeds.stop - 1}"
+            f"{self.study.name} trial {self.trial.number}: {metric} searched {metric_text(self.trial.value)}, "
+            f"confirmed {metric_text(content['value'])}{error} on seeds {self.seeds.start} to {self.seeds.stop - 1}"
         )
         path = self.folder / "confirmed.json"
         write_json(path, content)

@@ -16,7 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from mavrl.errors import ConfigurationError, MavrlError
-from mavrl.reports.numbers import shown
+from mavrl.metrics import metric_text
 from mavrl.sweep.cells import split_cells, with_cells
 from mavrl.sweep.combinations import ComposedJob, combinations, compose_all
 from mavrl.sweep.composer import Composer
@@ -215,10 +215,12 @@ def _report(cell: _Cell, number: int, notices: Notices) -> None:
     name = f"{record.name} trial {number}"
     if trial.state == "completed" and best is not None:
         counts = ", ".join(f"{n} {kind}" for kind, n in trial.n_samples.items() if n)
-        tail = "the best" if best.number == number else f"best {shown(best.value)} of trial {best.number}"
-        print(f"{head}: {record.metric} {shown(trial.value)} ({tail}); {counts}; {trial.seconds:.1f} s", flush=True)
+        tail = "the best" if best.number == number else f"best {metric_text(best.value)} of trial {best.number}"
+        print(
+            f"{head}: {record.metric} {metric_text(trial.value)} ({tail}); {counts}; {trial.seconds:.1f} s", flush=True
+        )
         if best.number == number:
-            notices.post(f"{name} is the best so far: {record.metric} {shown(trial.value)} with {counts}")
+            notices.post(f"{name} is the best so far: {record.metric} {metric_text(trial.value)} with {counts}")
     elif trial.state == "failed":
         print(f"{head} failed: {trial.error}", flush=True)
         notices.post(f"{name} failed: {trial.error}")
@@ -232,10 +234,9 @@ def _summary(cell: _Cell) -> str:
     record = cell.search.record
     failed = f", {record.count('failed')} failed" if record.count("failed") else ""
     running = f", {record.count('running')} running elsewhere" if record.count("running") else ""
-    best = (
-        f"best {record.metric} {shown(record.best.value)} of trial {record.best.number}" if record.best else "no result"
-    )
-    return f"{record.name}: {record.count('completed')} trials{failed}{running}; {best}"
+    best = record.best
+    found = "no result" if best is None else f"best {record.metric} {metric_text(best.value)} of trial {best.number}"
+    return f"{record.name}: {record.count('completed')} trials{failed}{running}; {found}"
 
 
 def _conclude(cells: list[_Cell]) -> None:

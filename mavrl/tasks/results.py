@@ -76,7 +76,7 @@ def export(config: DictConfig) -> None:
 
 def select_best(config: DictConfig) -> float:
     """Print the completed run with the best mean of task.metric, its directory as the last line. Returns that mean."""
-    from mavrl.metrics import METRIC_DIRECTIONS
+    from mavrl.metrics import directions
     from mavrl.reports.overview import number_of_runs
 
     root, filters, metric = _root(config), _filters(), config.task.metric
@@ -85,7 +85,7 @@ def select_best(config: DictConfig) -> float:
     if not means:
         allowed = f"none of {len(runs)} completed runs in {root} has it" if runs else _nothing(root, filters)
         raise ConfigurationError("task.metric", metric, allowed)
-    direction = METRIC_DIRECTIONS[metric]
+    direction = directions()[metric]
     best = (max if direction == "maximize" else min)(means, key=lambda path: means[path])
     word = "highest" if direction == "maximize" else "lowest"
     left_out = f" ({len(runs) - len(means)} without it left out)" if len(means) < len(runs) else ""

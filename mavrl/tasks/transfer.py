@@ -22,8 +22,9 @@ def transfer(config: DictConfig) -> float:
         allowed = f"{directory} is a run of {trained.env['name']}; add env={trained.env['name']}"
         raise ConfigurationError("env", config.env.name, allowed)
 
+    from mavrl.evaluation.summary import summarize
     from mavrl.families.base import family_class, family_of
-    from mavrl.training.evaluation import one_thread, summarised
+    from mavrl.training.evaluation import one_thread
     from mavrl.workers import workers
 
     changed = family_class(trained).changed_dynamics(trained, RunSettings.from_config(config))
@@ -31,7 +32,7 @@ def transfer(config: DictConfig) -> float:
     with workers(config.processes) as pool, one_thread():
         family = family_of(trained_settings(config, **changed), pool)
         values, more = family.transfer(directory, directory / "transfer" / name)
-    result = {"env": config.env.name, "run": str(directory), "dynamics": changed, **summarised(values, []), **more}
+    result = {"env": config.env.name, "run": str(directory), "dynamics": changed, **summarize(values), **more}
     write_json(directory / "transfer" / f"{name}.json", result)
     print(json.dumps(result, indent=1))
     print(directory / "transfer" / f"{name}.json")

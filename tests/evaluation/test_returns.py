@@ -7,7 +7,7 @@ import torch
 from mavrl.envs.grid import GridEnv
 from mavrl.envs.layouts import LAYOUTS
 from mavrl.envs.problem import TabularProblem
-from mavrl.evaluation.returns import ReferenceValues, policy_of, return_metrics, value_at_start
+from mavrl.evaluation.returns import ReferenceValues, normalized_return, policy_of, return_metrics, value_at_start
 from mavrl.planning import greedy_policy, uniform_policy
 
 STAY = 4
@@ -51,13 +51,23 @@ class TestNormalizedReturn:
     @pytest.mark.parametrize("layout", LAYOUTS)
     def test_optimal_is_100_and_uniform_0(self, layout):
         problem = TabularProblem.of_grid(GridEnv(layout, 5), 0.9)
-        reference = ReferenceValues.of(problem)
+        reference = ReferenceValues.of_problem(problem)
         optimal = value_at_start(problem, greedy_policy(problem.q))
-        assert reference.normalize(optimal).item() == pytest.approx(100)
+        scale = reference.optimal, reference.uniform
+        assert normalized_return(optimal, *scale).item() == pytest.approx(100)
         uniform = value_at_start(problem, uniform_policy(problem.transitions))
-        assert reference.normalize(uniform).item() == pytest.approx(0, abs=1e-10)
-        assert reference.normalize((optimal + 3 * uniform) / 4).item() == pytest.approx(25)
+        assert normalized_return(uniform, *scale).item() == pytest.approx(0, abs=1e-10)
+        assert normalized_return((optimal + 3 * uniform) / 4, *scale).item() == pytest.approx(25)
         assert reference.optimal.item() == pytest.approx(problem.q[0, 0].max().item(), abs=1e-5)
+
+    def test_numbers_as_constants(self):
+        value = torch.tensor([10.0, 20.0, 40.0], dtype=torch.float64)
+        assert normalized_return(value, 30.0, 10.0).tolist() == [0, 50, 150]
+        assert normalized_return(value, 10.0, 10.0).tolist() == [100, 100, 100]
+
+    def test_each_replicate_has_its_own_scale(self):
+        value, uniform = torch.tensor([1.0, 1.0]), torch.zeros(2)
+        assert normalized_return(value, torch.tensor([2.0, 0.0]), uniform).tolist() == [50, 100]
 
     def test_where_every_policy_is_as_good(self):
         grid = TabularProblem.of_grid(GridEnv("sparse", 3), 0.9)
@@ -83,7 +93,7 @@ class TestReturnMetrics:
     def test_regret_is_what_the_return_lacks(self, problem):
         reward = torch.randn(6, 16)  # float32, as a model gives it
         metrics = return_metrics(problem, reward)
-        reference = ReferenceValues.of(problem)
+        reference = ReferenceValues.of_problem(problem)
         torch.testing.assert_close(metrics["regret"], reference.optimal - metrics["discounted_value"])
         assert (metrics["regret"] >= -1e-9).all()
         lack = 100 - metrics["normalized_return"]

@@ -1,49 +1,43 @@
-"""Means and standard errors over replicates."""
+"""Metrics of replicates as numbers, with what is left out."""
 
 import math
 
 import pytest
 import torch
-from scipy import stats
 
-from mavrl.evaluation.summary import mean_and_stderr, to_numbers
-
-
-def test_by_hand():
-    # 1, 2, 3, 6: mean 3, sample variance (4 + 1 + 0 + 9) / 3 = 14/3, standard error sqrt(14/3) / 2 = 1.0801234
-    mean, stderr = mean_and_stderr(torch.tensor([1.0, 2.0, 3.0, 6.0]), torch.ones(4, dtype=torch.bool))
-    assert mean == pytest.approx(3)
-    assert stderr == pytest.approx(1.0801234)
+from mavrl.evaluation.summary import summarize
 
 
-def test_scipy():
-    values = torch.randn(20, dtype=torch.float64)
-    mean, stderr = mean_and_stderr(values, torch.ones(20, dtype=torch.bool))
-    assert mean == pytest.approx(values.mean().item())
-    assert stderr == pytest.approx(stats.sem(values.numpy()))
+def test_by_hand() -> None:
+    values = {"a": torch.tensor([1.0, 3.0]), "b": torch.tensor([0.5, 0.5], dtype=torch.float64)}
+    assert summarize(values) == {
+        "final": {"a": [1, 3], "b": [0.5, 0.5]},
+        "mean": {"a": 2, "b": 0.5},
+        "stderr": {"a": pytest.approx(1), "b": 0},
+    }
 
 
-def test_only_the_kept_count():
+def test_failed_replicates_are_left_out_of_means() -> None:
     values = torch.tensor([1.0, float("nan"), 3.0, 100.0])
-    assert mean_and_stderr(values, torch.tensor([True, False, True, False])) == (2.0, pytest.approx(1.0))
+    found = summarize({"a": values}, failed=[1, 3])
+    assert (found["mean"], found["stderr"]) == ({"a": 2}, {"a": pytest.approx(1)})
+    assert found["final"]["a"][3] == 100
+    assert len(found["final"]["a"]) == 4
 
 
-def test_one_replicate_has_no_error():
-    assert mean_and_stderr(torch.tensor([5.0, 7.0]), torch.tensor([False, True])) == (7.0, None)
+def test_one_replicate_has_no_error() -> None:
+    assert summarize({"a": torch.tensor([5.0, 7.0])}, failed=[0])["mean"] == {"a": 7}
+    assert summarize({"a": torch.tensor([5.0, 7.0])}, failed=[0])["stderr"] == {}
 
 
-def test_none_kept():
-    mean, stderr = mean_and_stderr(torch.tensor([5.0]), torch.tensor([False]))
-    assert math.isnan(mean)
-    assert stderr is None
-
-
-def test_equal_values_have_no_spread():
-    assert mean_and_stderr(torch.full((3,), 4.0), torch.ones(3, dtype=torch.bool)) == (4.0, 0.0)
+def test_none_is_left() -> None:
+    found = summarize({"a": torch.tensor([5.0])}, failed=[0])
+    assert math.isnan(found["mean"]["a"])
+    assert found["stderr"] == {}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_to_numbers(dtype):
-    numbers = to_numbers(torch.tensor([0.5, -2.0], dtype=dtype))
+def test_numbers_are_plain(dtype: torch.dtype) -> None:
+    numbers = summarize({"a": torch.tensor([0.5, -2.0], dtype=dtype)})["final"]["a"]
     assert numbers == [0.5, -2.0]
     assert all(type(number) is float for number in numbers)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mavrl.reports.aggregate import interquartile_mean, mean_and_stderr
+from mavrl.reports.aggregate import interquartile_mean
 
 
 def test_the_outer_quarters_do_not_count() -> None:
@@ -32,8 +32,3 @@ def test_the_interval_of_one_large_cell_is_that_of_normal_theory() -> None:
     half = 1.96 * 2 * np.sqrt(1.195 / 400)
     assert mean == pytest.approx(50, abs=0.3)
     assert (high - low) / 2 == pytest.approx(half, rel=0.2)
-
-
-def test_standard_error() -> None:
-    assert mean_and_stderr([1.0, 2.0, 3.0]) == (2.0, pytest.approx(1 / np.sqrt(3)))
-    assert mean_and_stderr([4.0]) == (4.0, None)

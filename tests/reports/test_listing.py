@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mavrl.configuration.rules import SORTS
+from mavrl.metrics import METRICS
 from mavrl.reports.listing import print_run, print_runs, size, sort_runs
 from mavrl.storage.index import find_runs, read_run
 
@@ -42,7 +43,7 @@ def test_orders(by: str, order: list[str], root: Path) -> None:
 
 def test_every_order_has_a_test() -> None:
     tested = {parameters[0] for parameters in test_orders.pytestmark[0].args[1]}  # type: ignore[attr-defined]
-    assert tested == set(SORTS)
+    assert tested == {*SORTS, *(name for name, metric in METRICS.items() if metric.listed)}
 
 
 def test_a_row_has_everything_on_one_line(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

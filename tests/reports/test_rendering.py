@@ -5,6 +5,7 @@ import io
 
 import pytest
 
+from mavrl.metrics import METRICS
 from mavrl.reports.rendering import FORMATS, comma_separated, latex, markdown, terminal
 from mavrl.reports.table import Entry, Line, ResultTable, Section
 
@@ -18,9 +19,7 @@ def table() -> ResultTable:
         Line("grid_trap", "ours", OURS), Line("published", "published", {"p": Entry(78.31, 5.42, searched=True)}),
         Line("IQM of 2 grids", "aggregate", SPAN), Line("95 % interval", "interval", SPAN),
     )  # fmt: skip
-    return ResultTable(
-        ("p", "d", "r", "pdrs"), (Section("normalized return", "normalized_return", 1, lines),), ("50 % of a_b ±.",)
-    )
+    return ResultTable(("p", "d", "r", "pdrs"), (Section(METRICS["normalized_return"], lines),), ("50 % of a_b ±.",))
 
 
 def test_terminal(table: ResultTable) -> None:

@@ -8,7 +8,6 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from mavrl.reports.numbers import shown
 from mavrl.reports.studies import print_cell, print_cells
 from mavrl.search.reading import StudyCell
 from mavrl.search.record import ASKED, IDENTITY
@@ -105,7 +104,3 @@ def test_several_cells(cell: Callable[..., StudyCell], capsys: pytest.CaptureFix
     assert found["grid_trap"] == "grid_trap pr 1/10 1 1 2 97.0 ± 1.0 searched 8 preference"
     assert found["grid_cliff"] == "grid_cliff pr 1/10 0 0 6.5 51.0 ± 1.0 confirmed 8 preference"
     assert found["grid_path"] == "grid_path pr 0/10 0 1 - -"
-
-
-def test_numbers() -> None:
-    assert [shown(x) for x in (8.9e-16, -1e-17, 12.34567, None)] == ["0", "0", "12.35", "-"]

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from mavrl.metrics import METRICS
 from mavrl.reports.table import (
     REFERENCE_SUBSETS,
     CellResult,
@@ -51,8 +52,8 @@ def test_cells_are_sorted_by_published_environment_then_subset() -> None:
     assert sorted(cells, key=lambda c: cell_order(*c)) == ordered
 
 
-def section(metric: str, digits: int = 1) -> Section:
-    return Section(metric, metric, digits, ())
+def section(metric: str) -> Section:
+    return Section(METRICS[metric], ())
 
 
 def line(kind: str = "ours", **means: float) -> Line:
@@ -65,7 +66,7 @@ def test_best_and_second_are_marked_by_what_is_printed() -> None:
 
 
 def test_lower_distances_are_better() -> None:
-    assert marks(line(p=0.5, d=0.1, r=0.3), section("epic_distance", 3)) == {"d": "best", "r": "second"}
+    assert marks(line(p=0.5, d=0.1, r=0.3), section("epic_distance")) == {"d": "best", "r": "second"}
 
 
 def test_nothing_is_best_of_one_and_intervals_are_not_compared() -> None:

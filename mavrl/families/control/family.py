@@ -14,21 +14,22 @@ from torch import Tensor
 
 from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
+from mavrl.evaluation.returns import normalized_return
 from mavrl.families.base import Family
 from mavrl.families.control.acting import ControlActing, policy_directory
 from mavrl.families.control.expert_library import ExpertLibrary, nominal
-from mavrl.families.control.judging import ControlJudging, agreement, described
+from mavrl.families.control.judging import ControlJudging, described
 from mavrl.families.control.learning import ControlInference, control_inference, control_weights
 from mavrl.families.control.settings import ControlSettings, PolicySettings
 from mavrl.feedback.combined import CombinedDataModule
+from mavrl.metrics import measure
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.policies.network import NetworkPolicy
 from mavrl.reports.figures.training import training_figure
 from mavrl.simulation.vectorized import ControlSimulator
+from mavrl.statistics import mean_and_stderr
 from mavrl.storage.answers import AnswerStore
 from mavrl.workers import Workers
-
-_HELD_OUT_RATIONALITY = 5.0  # of who acts in the transitions that rewards are compared on: the same for all runs
 
 
 class Control(Family):
@@ -97,8 +98,8 @@ class Control(Family):
 
     def judge(self, directory: Path) -> dict[str, Tensor]:
         model = StepRewardModel.load(directory)
-        returns = [self.judging.returns(self.acting.acts(directory, model, k)) for k in range(len(model))]
-        return {**self.judging.metrics(returns), **agreement(model, self.simulator, _HELD_OUT_RATIONALITY)}
+        policies = [self.acting.acts(directory, model, k) for k in range(len(model))]
+        return measure("episodic", self.judging.judgement(model, policies, self.simulator))
 
     def comparison(self) -> dict[str, float]:
         return self.judging.comparison(self.settings.baselines)
@@ -147,8 +148,7 @@ class Control(Family):
         return {
             "normalization": {"optimal": round(float(expert.mean()), 3), "uniform": round(float(uniform.mean()), 3)},
             "stderr": {
-                who: round(float(x.std(ddof=1) / len(x) ** 0.5), 3)
-                for who, x in (("optimal", expert), ("uniform", uniform))
+                who: round(mean_and_stderr(x)[1] or 0.0, 3) for who, x in (("optimal", expert), ("uniform", uniform))
             },
             "baselines": {name: round(float(np.mean(values)), 3) for name, values in returns.items()},
             "baseline_seeds": seeds,
@@ -186,15 +186,11 @@ class Control(Family):
         before = means([acting.acts(directory, model, k) for k in range(len(model))])
         optimal, uniform = float(of_true.max()), float(judging.uniform_returns().mean())
 
-        def normalized(values: Tensor) -> Tensor:
-            span = optimal - uniform
-            return 100 * (values - uniform) / span if abs(span) > 1e-12 else torch.full_like(values, 100.0)
-
         values = {
-            "normalized_return": normalized(of_learned),
+            "normalized_return": normalized_return(of_learned, optimal, uniform),
             "mean_return": of_learned,
-            "normalized_return_of_old_policy": normalized(before),
-            "normalized_return_of_true_reward": normalized(of_true),
+            "normalized_return_of_old_policy": normalized_return(before, optimal, uniform),
+            "normalized_return_of_true_reward": normalized_return(of_true, optimal, uniform),
         }
         constants = {"optimal": optimal, "uniform": uniform, "optimal_is": "the best policy trained on the true reward"}
         return values, {"normalization": constants, "episodes": judging.episodes}

@@ -1,17 +1,17 @@
 """Judging in control environments: true returns of the same episodes for all policies, beside those of others."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from mavrl.agents.expert_training import true_returns
 from mavrl.envs.control import ControlEnvironment
-from mavrl.evaluation.distance import spearman
+from mavrl.evaluation.episodic import EpisodicJudgement
+from mavrl.evaluation.returns import normalized_return
 from mavrl.families.control.expert_library import nominal
 from mavrl.families.control.settings import NormalizationSettings
 from mavrl.model.step_reward import StepRewardModel
@@ -22,6 +22,7 @@ from mavrl.workers import Workers
 
 _HELD_OUT = (0, "held out", "evaluation")  # address of the transitions that rewards are compared on
 _HELD_OUT_EPISODES, _HELD_OUT_STEPS = 32, 4096
+_HELD_OUT_BEHAVIOUR = Behaviour(rationality=5.0)  # good but not perfect, and the same for all runs
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,6 @@ class ControlJudging:
         given = self.normalization.uniform
         return float(self.uniform_returns().mean() if given is None else given)
 
-    def normalized(self, value: Float[Tensor, "N"]) -> Float[Tensor, "N"]:
-        """100 for the optimal return, 0 for the uniform one; 100 where the two are equally good."""
-        span = self.optimal - self.uniform
-        return 100 * (value - self.uniform) / span if abs(span) > 1e-12 else torch.full_like(value, 100.0)
-
     def comparison(self, baselines: Mapping[str, float | None]) -> dict[str, float]:
         """Normalized returns of others, by name.
 
@@ -99,35 +95,21 @@ class ControlJudging:
             "constant reward -1": known.get("negative"),
         }
         measured = {name: x for name, x in found.items() if x is not None}
-        normalized = self.normalized(torch.tensor(list(measured.values()), dtype=torch.float64))
+        values = torch.tensor(list(measured.values()), dtype=torch.float64)
+        normalized = normalized_return(values, self.optimal, self.uniform)
         return dict(zip(measured, normalized.tolist(), strict=True))
 
-    def metrics(self, returns: list[Float[np.ndarray, "N"]]) -> dict[str, Float[Tensor, "R"]]:
-        """Metrics of policies, given the true returns of each."""
-        mean = torch.tensor([row.mean() for row in returns], dtype=torch.float64)
-        expert = self.expert_returns()
-        return {
-            "normalized_return": self.normalized(mean),
-            "mean_return": mean,
-            "regret": torch.tensor([(expert - row).mean() for row in returns], dtype=torch.float64),
-        }
+    def judgement(self, model: StepRewardModel, policies: Sequence[Policy], simulator: Simulator) -> EpisodicJudgement:
+        """What metrics are read off.
 
-
-def agreement(model: StepRewardModel, simulator: Simulator, rationality: float) -> dict[str, Float[Tensor, "R"]]:
-    """Rank correlation with the true reward on held-out transitions, where that is not constant.
-
-    Args:
-        rationality: of the policy that acts in the held-out episodes.
-    """
-    held_out = simulator.segments([_HELD_OUT], Behaviour(rationality), _HELD_OUT_EPISODES, _HELD_OUT_STEPS, 1, 1)
-    steps = held_out.transitions
-    valid = steps.valid[0]
-    truth = held_out.reward[0][valid].double()[None]
-    if float(truth.std()) < 1e-9:
-        return {}
-    transitions = steps.state[0][valid], steps.action[0][valid], steps.next_state[0][valid]
-    mean, std = model.mean(*transitions), model.std(*transitions)
-    return {"spearman": spearman(mean.double(), truth), "posterior_std": std.mean(-1).double()}
+        Args:
+            model: the learned reward.
+            policies: of each replicate.
+            simulator: of the environment, for transitions that nothing was learned from.
+        """
+        returns = [self.returns(policy) for policy in policies]
+        held_out = simulator.segments([_HELD_OUT], _HELD_OUT_BEHAVIOUR, _HELD_OUT_EPISODES, _HELD_OUT_STEPS, 1, 1)
+        return EpisodicJudgement(model, np.stack(returns), self.expert_returns(), self.optimal, self.uniform, held_out)
 
 
 def described(environment: ControlEnvironment) -> dict[str, Any]:

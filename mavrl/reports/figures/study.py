@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
+from mavrl.metrics import words_of
 from mavrl.search.record import StudyRecord, TrialRecord
 
 _COLOUR, _GREY, _RED = "#2b6cb0", "0.6", "#c53030"
@@ -109,4 +110,4 @@ def _is_low(record: StudyRecord) -> bool:
 
 
 def _metric(record: StudyRecord) -> str:
-    return f"{record.metric.replace('_', ' ')} (to {record.direction})"
+    return f"{words_of(record.metric)} (to {record.direction})"

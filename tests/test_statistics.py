@@ -1,0 +1,36 @@
+"""Means and standard errors."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mavrl.statistics import mean_and_stderr
+
+
+def test_by_hand() -> None:
+    # 1, 2, 3, 6: mean 3, sample variance (4 + 1 + 0 + 9) / 3 = 14/3, standard error sqrt(14/3) / 2 = 1.0801234
+    assert mean_and_stderr([1.0, 2.0, 3.0, 6.0]) == (pytest.approx(3), pytest.approx(1.0801234))
+
+
+def test_scipy() -> None:
+    values = np.random.default_rng(0).normal(5, 2, 20)
+    expected = values.mean(), stats.sem(values)
+    assert mean_and_stderr(values) == pytest.approx(expected, rel=1e-12)
+    assert mean_and_stderr(list(values)) == mean_and_stderr(values)
+
+
+def test_one_value_has_no_error() -> None:
+    assert mean_and_stderr([7]) == (7.0, None)
+
+
+def test_no_value() -> None:
+    mean, error = mean_and_stderr([])
+    assert math.isnan(mean)
+    assert error is None
+
+
+@pytest.mark.parametrize("value", [4.0, 0.1, -1168.591])
+def test_equal_values_have_no_spread(value: float) -> None:
+    assert mean_and_stderr([value] * 3) == (pytest.approx(value, rel=1e-15), 0.0)
