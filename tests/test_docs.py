@@ -2,13 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
 
-from mavrl.configuration.check import register_with_hydra
-from mavrl.training.building import build_feedback, build_learner, build_setting
+from mavrl.configuration.composition import compose
+from mavrl.configuration.settings import RunSettings
+from mavrl.families.base import family_of
+from mavrl.training.building import build_data, build_learner
 from mavrl.training.fitting import store
 from mavrl.workers import Workers
 
@@ -33,13 +33,12 @@ PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if "<!-- test -->
 @pytest.fixture
 def example_run(tmp_path: Path) -> None:
     """runs/example as `run.py env.size=4 replicates=2` leaves it, with an untrained reward model."""
-    register_with_hydra()
-    with initialize_config_dir(str(ROOT / "conf")):
-        config: Any = compose("config", ["env.size=4", "replicates=2", "modality=d", "paths.cache=null"])
-    setting = build_setting(config, Workers(1))
-    feedback = build_feedback(config, setting)
-    feedback.prepare()
-    store(config, setting, feedback, build_learner(config, setting, feedback), tmp_path / "runs" / "example")
+    config = compose("env.size=4", "replicates=2", "modality=d", "paths.cache=null")
+    settings = RunSettings.from_config(config)
+    family = family_of(settings, Workers(1))
+    data = build_data(settings, family)
+    data.setup()
+    store(settings, family, build_learner(settings, family, data), data, tmp_path / "runs" / "example")
 
 
 def test_pages_with_snippets() -> None:

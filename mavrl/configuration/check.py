@@ -32,6 +32,10 @@ def check(config: DictConfig) -> None:
             raise ConfigurationError(key, written(value), rule.allowed)
     if config.task.name in RESULTS_RULES:
         return
+    missing = [kind for kind in config.modality.active if kind not in config.feedback]
+    if missing:
+        allowed = f"feedback.{missing[0]} is not there; add +feedback@feedback.{missing[0]}={missing[0]}"
+        raise ConfigurationError("modality", config.modality.name, allowed)
     if not active_kinds(config):
         counts = " ".join(
             f"feedback.{kind}.n_samples={config.feedback[kind].n_samples}" for kind in config.modality.active

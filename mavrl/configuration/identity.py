@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from mavrl.configuration.plain import flatten, plain, quoted
-from mavrl.configuration.registry import FAMILIES
+from mavrl.configuration.registry import FAMILIES, KINDS, OWN_KINDS
 
 RESULTS_VERSION = 3  # part of every run's hash; raised when the same configuration gives another result
 
@@ -88,7 +88,11 @@ def repeating(content: Mapping[str, Any]) -> list[str]:
 
     The experiment that chose them is not needed, so this also repeats what a search has drawn.
     """
-    groups = [f"{name}={content['choices'][name]}" for name in _GROUPS]
+    choices = content["choices"]
+    groups = [f"{name}={choices[name]}" for name in _GROUPS]
+    for kind in (name for name in KINDS if name not in OWN_KINDS):
+        group = f"feedback@feedback.{kind}"
+        groups += [f"+{group}={choices[group]}"] if group in choices else []
     settings = flatten({key: value for key, value in content.items() if key not in _UNTOLD})
     return groups + [f"++{key}={quoted(value)}" for key, value in settings.items() if not key.endswith("._target_")]
 

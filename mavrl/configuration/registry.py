@@ -152,3 +152,5 @@ register(
         ("policy", "evaluation"),
     )
 )
+
+OWN_KINDS = tuple(KINDS)  # those that conf/config.yaml puts into every configuration

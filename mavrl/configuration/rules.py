@@ -62,8 +62,8 @@ RULES: dict[str, Rule] = {
 }
 
 
-def _feedback_rules() -> dict[str, Rule]:
-    """Those of every kind, those of kinds about segments, and each kind's own."""
+def _feedback_rules(config: DictConfig) -> dict[str, Rule]:
+    """Those that all kinds share, those of kinds about segments, and each kind's own, where a kind is there."""
     samples = {name: whole(0, _MOST_SAMPLES) for name in ("n_samples", "gen_samples")}
     segments = {
         "segment_len": whole(1, 100_000),
@@ -74,6 +74,7 @@ def _feedback_rules() -> dict[str, Rule]:
     return {
         f"feedback.{kind.name}.{key}": rule
         for kind in KINDS.values()
+        if kind.name in config.feedback
         for key, rule in {**samples, **(segments if kind.segments else {}), **kind.rules}.items()
     }
 
@@ -138,4 +139,4 @@ def rules_of(config: DictConfig) -> dict[str, Rule]:
     own = importlib.import_module(FAMILIES[family].rules).rules(config) if family in FAMILIES else {}
     caps = {f"search.caps.{kind}": optional(whole(0, _MOST_SAMPLES)) for kind in KINDS}
     registered = {"env.family": one_of(*FAMILIES), "search.metric": one_of(*directions())}
-    return {**RULES, **registered, **_feedback_rules(), **SWEEP_RULES, **caps, **own}
+    return {**RULES, **registered, **_feedback_rules(config), **SWEEP_RULES, **caps, **own}
