@@ -152,6 +152,14 @@ def segment_mean(values: Float[Tensor, "*batch T"], valid: Bool[Tensor, "*batch 
     return kept.sum(-1) / valid.sum(-1).clamp(min=1).to(values.dtype)
 
 
+def at_steps(table: Float[Tensor, "r S A"], transitions: Transitions) -> Float[Tensor, "R B *steps"]:
+    """Entries of a table at each step's state and action; a table of one row serves all replicates."""
+    n_actions = table.shape[-1]
+    flat = table.flatten(1).expand(len(transitions.state), -1)
+    index = transitions.state if n_actions == 1 else transitions.state * n_actions + transitions.action
+    return flat.gather(1, index.flatten(1)).view(index.shape)
+
+
 def _check_layout(name: str, transitions: Transitions, label: Tensor, ndim: int) -> None:
     shape = tuple(transitions.action.shape)
     if len(shape) != ndim or tuple(label.shape) != shape[:2]:

@@ -3,6 +3,7 @@
 import dataclasses
 
 import jaxtyping
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from mavrl.types import (
     RatingBatch,
     StopBatch,
     Transitions,
+    at_steps,
     segment_mean,
 )
 
@@ -251,3 +253,15 @@ class TestSegmentMean:
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
     def test_keeps_the_precision_of_the_values(self, dtype):
         assert segment_mean(torch.ones(2, 3, dtype=dtype), torch.ones(2, 3, dtype=torch.bool)).dtype == dtype
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("columns", [1, 5])
+def test_at_steps_reads_the_entry_of_each_state_and_action(rows: int, columns: int) -> None:
+    table = torch.randn(rows, 9, columns)
+    state, action = torch.randint(9, (2, 4, 3)), torch.randint(5, (2, 4, 3))
+    flags = torch.ones(2, 4, 3, dtype=torch.bool)
+    read = at_steps(table, Transitions(state, action, state, action, flags, flags))
+    for r, b, t in np.ndindex(2, 4, 3):
+        column = 0 if columns == 1 else int(action[r, b, t])
+        assert read[r, b, t] == table[min(r, rows - 1), int(state[r, b, t]), column]

@@ -9,9 +9,8 @@ from torch import Tensor
 
 from mavrl.envs.problem import TabularProblem
 from mavrl.feedback.base import FeedbackLikelihood
-from mavrl.feedback.data import at_steps
 from mavrl.planning import plan
-from mavrl.types import FeedbackBatch
+from mavrl.types import FeedbackBatch, at_steps
 
 LogLikelihood = Callable[[Float[Tensor, "C S"]], Float[Tensor, "C"]]
 

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from mavrl.errors import ConfigurationError
@@ -205,14 +204,6 @@ def unpack_transitions(entries: list[Arrays], n_samples: int) -> Transitions:
 
     columns = {name: stacked(name) for name in names}
     return Transitions(**{name: c.long() if c.dtype == torch.int32 else c for name, c in columns.items()})
-
-
-def at_steps(table: Float[Tensor, "r S A"], transitions: Transitions) -> Float[Tensor, "R B *steps"]:
-    """Entries of a table at each step's state and action; a table of one row serves all replicates."""
-    n_actions = table.shape[-1]
-    flat = table.flatten(1).expand(len(transitions.state), -1)
-    index = transitions.state if n_actions == 1 else transitions.state * n_actions + transitions.action
-    return flat.gather(1, index.flatten(1)).view(index.shape)
 
 
 def _padded(array: np.ndarray, length: int, axis: int) -> np.ndarray:

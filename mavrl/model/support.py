@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mavrl.feedback.data import at_steps
-from mavrl.types import FeedbackBatch, Transitions
+from mavrl.types import FeedbackBatch, Transitions, at_steps
 
 Count = Literal["transition", "sample", "mean"]
 Scales = dict[str, Float[Tensor, "R"]]

@@ -7,13 +7,12 @@ import torch
 
 from mavrl.envs.problem import TabularProblem
 from mavrl.errors import ConfigurationError
-from mavrl.feedback.data import at_steps
 from mavrl.policies import boltzmann_policy
 from mavrl.simulation.base import Behaviour, EpisodesTooShort, Simulated, Simulator, Stream
 from mavrl.simulation.rollouts import simulate_episodes
 from mavrl.simulation.segments import cut, sample_segments
 from mavrl.streams import numpy_stream
-from mavrl.types import Transitions
+from mavrl.types import Transitions, at_steps
 
 _GROUP = 16  # demonstrated episodes that share a stream: the first n do not depend on how many follow
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mavrl.errors import ConfigurationError
-from mavrl.feedback.data import ShuffledBatches, at_steps
+from mavrl.feedback.data import ShuffledBatches
 from mavrl.storage.answers import DatasetCache
 from mavrl.types import RatingBatch, Transitions
 
@@ -419,18 +419,3 @@ def test_observations_are_shuffled_along_with_their_labels() -> None:
     for batch in ShuffledBatches(data, [0, 1], 5, "rating"):
         assert batch.transitions.state[:, :, 1, 2].equal(batch.rating + 1.5)
         assert batch.transitions.next_state.equal(batch.transitions.state + 1)
-
-
-# Tables --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("rows", [1, 2])
-@pytest.mark.parametrize("columns", [1, 5])
-def test_at_steps_reads_the_entry_of_each_state_and_action(rows: int, columns: int) -> None:
-    table = torch.randn(rows, 9, columns)
-    state, action = torch.randint(9, (2, 4, 3)), torch.randint(5, (2, 4, 3))
-    flags = torch.ones(2, 4, 3, dtype=torch.bool)
-    read = at_steps(table, Transitions(state, action, state, action, flags, flags))
-    for r, b, t in np.ndindex(2, 4, 3):
-        column = 0 if columns == 1 else int(action[r, b, t])
-        assert read[r, b, t] == table[min(r, rows - 1), int(state[r, b, t]), column]

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from mavrl.feedback.data import at_steps
-from mavrl.types import segment_mean
+from mavrl.types import at_steps, segment_mean
 
 
 def _difference(batch: Any, problem: Any) -> torch.Tensor:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from mavrl.feedback.data import CALIBRATION_SEGMENTS, at_steps
+from mavrl.feedback.data import CALIBRATION_SEGMENTS
 from mavrl.simulation.tabular import TabularSimulator
-from mavrl.types import Transitions, segment_mean
+from mavrl.types import Transitions, at_steps, segment_mean
 
 
 def _teacher(source: Any, simulator: Any, reward_of: Any, seed: int) -> np.ndarray:

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mavrl.feedback.data import at_steps
 from mavrl.model.support import StateSupport, StepSupport, step_weights
-from mavrl.types import DemonstrationBatch, RatingBatch, Transitions
+from mavrl.types import DemonstrationBatch, RatingBatch, Transitions, at_steps
 
 KINDS = ["preference", "demonstration", "rating", "stop"]
 N_POINTS = {"preference": 3 * 2 * 4, "demonstration": 6, "rating": 4 * 3, "stop": 4 * 5}  # of the fixture's batches
