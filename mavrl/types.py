@@ -4,7 +4,7 @@ Axes: R replicate, B sample, P segment of a pair (2), T step in a segment. Steps
 """
 
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -24,9 +24,13 @@ class Tensors:
             changes[field.name] = value.map(function) if isinstance(value, Tensors) else function(value)
         return replace(self, **changes)  # type: ignore[type-var]
 
+    def to(self: Same, device: torch.device | str) -> Same:
+        """The same batch with every tensor on this device."""
+        return self.map(lambda tensor: tensor.to(device))
+
     def take(self: Same, index: Int[Tensor, "R B"]) -> Same:
         """Samples chosen per replicate: sample index[r, b] of replicate r."""
-        rows = torch.arange(index.shape[0])[:, None]
+        rows = torch.arange(index.shape[0], device=index.device)[:, None]
         return self.map(lambda tensor: tensor[rows, index])
 
     def repeat_replicates(self: Same, times: int) -> Same:
@@ -74,6 +78,7 @@ class Transitions(Tensors):
 
 
 class _Feedback(Tensors):
+    kind: ClassVar[str]
     transitions: Transitions
 
     @property
@@ -92,6 +97,7 @@ class PreferenceBatch(_Feedback):
         first_preferred: whether the first segment of the pair was preferred.
     """
 
+    kind = "preference"
     transitions: Transitions
     first_preferred: Bool[Tensor, "R B"]
 
@@ -105,6 +111,7 @@ class PreferenceBatch(_Feedback):
 class DemonstrationBatch(_Feedback):
     """Steps of demonstrated episodes, one sample a step: shape (R, B). The label is the action itself."""
 
+    kind = "demonstration"
     transitions: Transitions
 
     def __post_init__(self) -> None:
@@ -120,6 +127,7 @@ class RatingBatch(_Feedback):
         rating: category from 0 (worst) to K - 1.
     """
 
+    kind = "rating"
     transitions: Transitions
     rating: Int[Tensor, "R B"]
 
@@ -136,6 +144,7 @@ class StopBatch(_Feedback):
         stop_step: step at which the teacher stopped, or T when it did not.
     """
 
+    kind = "stop"
     transitions: Transitions
     stop_step: Int[Tensor, "R B"]
 
