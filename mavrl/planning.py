@@ -5,34 +5,37 @@ the state alone and (R, S, A) otherwise. Every process is continuing: nothing he
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse
 import scipy.sparse.linalg
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 
-@dataclass(frozen=True)
-class TransitionModel:
+class TransitionModel(nn.Module):
     """Where actions lead, as a list of K outcomes for each state and action; never a dense S x A x S array.
+
+    It is a module so that it goes along to the device of a module that plans with it. It has no parameters.
 
     Args:
         successors: state that outcome k of action a in state s leads to. Outcomes may repeat a state.
         probabilities: probability of each outcome; sums to one over K.
     """
 
-    successors: Int[Tensor, "S A K"]
-    probabilities: Float[Tensor, "S A K"]
+    successors: Tensor
+    probabilities: Tensor
 
-    def __post_init__(self) -> None:
-        if self.successors.shape != self.probabilities.shape:
-            raise ValueError(f"shapes differ: {self.successors.shape} and {self.probabilities.shape}")
-        total = self.probabilities.sum(-1)
-        if not torch.allclose(total, torch.ones_like(total), atol=1e-6) or bool((self.probabilities < 0).any()):
+    def __init__(self, successors: Int[Tensor, "S A K"], probabilities: Float[Tensor, "S A K"]) -> None:
+        super().__init__()
+        if successors.shape != probabilities.shape:
+            raise ValueError(f"shapes differ: {successors.shape} and {probabilities.shape}")
+        total = probabilities.sum(-1)
+        if not torch.allclose(total, torch.ones_like(total), atol=1e-6) or bool((probabilities < 0).any()):
             raise ValueError("the outcomes of each action must have probabilities that sum to one")
+        self.register_buffer("successors", successors, persistent=False)
+        self.register_buffer("probabilities", probabilities, persistent=False)
 
     @property
     def n_states(self) -> int:
@@ -121,7 +124,8 @@ def greedy_policy(q: Float[Tensor, "R S A"]) -> Float[Tensor, "R S A"]:
 def uniform_policy(transitions: TransitionModel) -> Float[Tensor, "1 S A"]:
     """Every action with equal probability, for one replicate."""
     shape = (1, transitions.n_states, transitions.n_actions)
-    return torch.full(shape, 1.0 / transitions.n_actions, dtype=torch.float64)
+    device = transitions.successors.device
+    return torch.full(shape, 1.0 / transitions.n_actions, dtype=torch.float64, device=device)
 
 
 def plan(
@@ -180,7 +184,7 @@ def evaluate_actions(
         actions: the action that each policy takes in each state.
     """
     gained = reward.squeeze(-1) if reward.shape[-1] == 1 else reward.gather(-1, actions[..., None]).squeeze(-1)
-    states = torch.arange(transitions.n_states)
+    states = torch.arange(transitions.n_states, device=actions.device)
     successors = transitions.successors[states, actions]
     if transitions.deterministic:
         return _ValuesAlongPath.apply(gained, successors.squeeze(-1), gamma)

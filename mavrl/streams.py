@@ -43,15 +43,15 @@ class StepNoise:
 
     def __init__(self, seeds: list[tuple[int, int]], *purpose: str | int) -> None:
         self._keys = [_stream_key(seed, "noise", member, *purpose) for seed, member in seeds]
-        self._generator = torch.Generator()
+        self._generator = torch.Generator("cpu")  # a generator of another device would draw other numbers
 
     def draw(self, step: int, count: int) -> Float[Tensor, "R N"]:
-        """`count` values per model for training step `step`; the same call returns the same values."""
-        noise = torch.empty(len(self._keys), count)
-        for row, key in zip(noise, self._keys, strict=True):
+        """`count` values per model for training step `step`, on the CPU; the same call returns the same values."""
+        rows = []
+        for key in self._keys:
             self._generator.manual_seed(_mix(key + step) >> 1)
-            torch.randn(count, generator=self._generator, out=row)
-        return noise
+            rows.append(torch.randn(count, generator=self._generator, device="cpu"))
+        return torch.stack(rows)
 
 
 def _mix(value: int) -> int:

@@ -24,6 +24,10 @@ class Tensors:
             changes[field.name] = value.map(function) if isinstance(value, Tensors) else function(value)
         return replace(self, **changes)  # type: ignore[type-var]
 
+    def to(self: Same, device: torch.device | str) -> Same:
+        """The same batch with every tensor on this device."""
+        return self.map(lambda tensor: tensor.to(device))
+
     def take(self: Same, index: Int[Tensor, "R B"]) -> Same:
         """Samples chosen per replicate: sample index[r, b] of replicate r."""
         rows = torch.arange(index.shape[0], device=index.device)[:, None]

@@ -3,6 +3,7 @@
 import dataclasses
 
 import jaxtyping
+import numpy as np
 import pytest
 import torch
 

@@ -114,22 +114,22 @@ def _train_dqn(environment: ControlEnvironment, settings: dict[str, Any], seed: 
         device="cpu",
         **settings,
     )
-    model.learn(total_steps, callback=_EveryShare(best, -(-total_steps // _CHUNKS)))
+    model.learn(total_steps, callback=_EveryShare(model, best, -(-total_steps // _CHUNKS)))
     env.close()
 
 
 class _EveryShare(BaseCallback):
     """Considers the policy of a DQN every so many steps."""
 
-    def __init__(self, best: _Best, interval: int) -> None:
+    def __init__(self, dqn: DQN, best: _Best, interval: int) -> None:
         super().__init__()
+        self._dqn = dqn
         self._best = best
         self._interval = interval
 
     def _on_step(self) -> bool:
         if self.num_timesteps % self._interval == 0:
-            q_net = self.model.q_net  # type: ignore[attr-defined]
-            linear = [module for module in q_net.q_net if isinstance(module, torch.nn.Linear)]
+            linear = [module for module in self._dqn.q_net.q_net if isinstance(module, torch.nn.Linear)]
             layers = [(module.weight.detach().clone(), module.bias.detach().clone()) for module in linear]
             self._best.consider(self.num_timesteps, NetworkPolicy.from_layers(layers, "relu", "q"))
         return True

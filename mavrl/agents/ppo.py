@@ -10,6 +10,7 @@ import torch
 from gymnasium.vector import SyncVectorEnv
 from jaxtyping import Float
 from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor
@@ -71,6 +72,31 @@ def schedule(value: float | str) -> Callable[[float], float]:
     return lambda remaining: constant
 
 
+class _RemainingShare(BaseCallback):
+    """The share of the whole training that remains when the policy is updated.
+
+    Stable-Baselines3 gives its schedules the share of one call of `learn`, which here is only a chunk of the training.
+
+    Args:
+        total_steps: of the environment, in all chunks.
+    """
+
+    def __init__(self, total_steps: int) -> None:
+        super().__init__()
+        self._total_steps = total_steps
+        self._share = 1.0
+
+    def following(self, value: Callable[[float], float]) -> Callable[[float], float]:
+        """The schedule `value` over the whole training, for Stable-Baselines3."""
+        return lambda share_of_chunk: value(self._share)
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        self._share = 1.0 - self.num_timesteps / self._total_steps
+
+
 class PPOTraining:
     """The training of one policy.
 
@@ -100,15 +126,16 @@ class PPOTraining:
             VecNormalize(paid, norm_obs=False, gamma=settings.gamma) if settings.normalize_reward else None
         )
         self._env: VecEnv = self._normalized or paid
-        per_update = settings.n_envs * settings.n_steps
-        self._updates = max(1, -(-settings.total_steps // per_update))
+        self._per_update = settings.n_envs * settings.n_steps
+        self._updates = max(1, -(-settings.total_steps // self._per_update))
         self.chunks = min(chunks, self._updates)
+        self._remaining = _RemainingShare(self._updates * self._per_update)
         set_random_seed(self._key("weights"))
         self._model = PPO(
             "MlpPolicy",
             self._env,
-            learning_rate=schedule(settings.learning_rate),
-            clip_range=schedule(settings.clip_range),
+            learning_rate=self._remaining.following(schedule(settings.learning_rate)),
+            clip_range=self._remaining.following(schedule(settings.clip_range)),
             policy_kwargs={"net_arch": list(settings.hidden_sizes)},
             device="cpu",
             **{
@@ -125,7 +152,6 @@ class PPOTraining:
                 )
             },
         )
-        _, self._callback = self._model._setup_learn(settings.total_steps)
 
     def imitate(self, state: Float[Tensor, "N O"], probabilities: Float[Tensor, "N A"]) -> None:
         """Begin with a policy that acts like this in these states, by minimising the cross-entropy."""
@@ -153,8 +179,8 @@ class PPOTraining:
         for chunk in range(self._restore(), self.chunks):
             self._begin(chunk)
             first, last = (self._updates * k // self.chunks for k in (chunk, chunk + 1))
-            for _ in range(first, last):
-                self._update()
+            steps = (last - first) * self._per_update
+            self._model.learn(steps, callback=self._remaining, reset_num_timesteps=False)
             goes_on = after_chunk(self._model.num_timesteps, self.policy())
             if self._checkpoints is not None:
                 done = chunk + 1 if goes_on else self.chunks
@@ -174,17 +200,7 @@ class PPOTraining:
     def _begin(self, chunk: int) -> None:
         set_random_seed(self._key("chunk", chunk))
         self._env.seed(self._key("episodes", chunk))
-        self._model._last_obs = self._env.reset()  # type: ignore[assignment]
-        self._model._last_episode_starts = np.ones(self._settings.n_envs, dtype=bool)
-
-    def _update(self) -> None:
-        """One round of Stable-Baselines3's `learn`, whose own loop cannot be entered in the middle."""
-        model = self._model
-        model.collect_rollouts(self._env, self._callback, model.rollout_buffer, self._settings.n_steps)
-        model._update_current_progress_remaining(
-            model.num_timesteps, self._updates * self._settings.n_envs * self._settings.n_steps
-        )
-        model.train()
+        self._model.set_env(self._env, force_reset=True)  # `learn` then begins with new episodes
 
     def _key(self, *purpose: str | int) -> int:
         return int(numpy_stream(self._seed, "ppo", *purpose).integers(2**31 - 1))
@@ -198,7 +214,6 @@ class PPOTraining:
             "policy": model.policy.state_dict(),
             "optimizer": model.policy.optimizer.state_dict(),
             "steps": model.num_timesteps,
-            "progress": float(model._current_progress_remaining),
         }
         if self._normalized is not None:
             statistics = self._normalized.ret_rms
@@ -215,7 +230,6 @@ class PPOTraining:
         model.policy.load_state_dict(state["policy"])
         model.policy.optimizer.load_state_dict(state["optimizer"])
         model.num_timesteps = state["steps"]
-        model._current_progress_remaining = state["progress"]
         if self._normalized is not None:
             for name, value in state["returns"].items():
                 setattr(self._normalized.ret_rms, name, np.float64(value))

@@ -76,7 +76,7 @@ class RatingLikelihood(FeedbackLikelihood[RatingBatch]):
     @classmethod
     def from_quantiles(cls, mean_reward: Float[Tensor, "R N"], n_categories: int) -> "RatingLikelihood":
         """A teacher who finds each category equally often among segments of these mean rewards."""
-        levels = torch.arange(1, n_categories, dtype=torch.float64) / n_categories
+        levels = torch.arange(1, n_categories, dtype=torch.float64, device=mean_reward.device) / n_categories
         theta = mean_reward.double().quantile(levels, dim=-1).T
         return cls(theta[:, 0], theta.diff(dim=-1).clamp(min=0))
 

@@ -40,8 +40,9 @@ def discounted_regret(
 
 def _decay(length: int, discount: float, like: Tensor) -> Float[Tensor, "T T"]:
     """Weight discount^(t - u) of step u in the sum at step t >= u, indexed [u, t]."""
-    lag = torch.arange(length)[None, :] - torch.arange(length)[:, None]
-    weight = torch.where(lag >= 0, discount ** lag.clamp(min=0).double(), torch.zeros((), dtype=torch.float64))
+    step = torch.arange(length, device=like.device)
+    lag = step[None, :] - step[:, None]
+    weight = torch.where(lag >= 0, discount ** lag.clamp(min=0).double(), lag.new_zeros((), dtype=torch.float64))
     return weight.to(like.dtype)
 
 

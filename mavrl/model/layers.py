@@ -36,6 +36,9 @@ class Standardization(nn.Module):
 
     Args:
         mean, std: of the features, shape (R, O).
+
+    Attributes:
+        active: False when it leaves every feature as it is.
     """
 
     mean: Tensor
@@ -46,21 +49,25 @@ class Standardization(nn.Module):
         super().__init__()
         self.register_buffer("mean", mean[:, None].float())
         self.register_buffer("std", std[:, None].float())
+        self.active = self._scales()  # asked once: on a GPU the question waits for all that was begun before
+        self.register_load_state_dict_post_hook(_notice_loaded)
 
     @classmethod
     def none(cls, n_models: int, n_features: int) -> "Standardization":
         """Leaves every feature as it is."""
         return cls(torch.zeros(n_models, n_features), torch.full((n_models, n_features), torch.inf))
 
-    @property
-    def active(self) -> bool:
-        """False when it leaves every feature as it is."""
+    def _scales(self) -> bool:
         return not bool(self.std[0, 0, 0].isinf())
 
     def forward(self, x: Float[Tensor, "#R N O"]) -> Float[Tensor, "R N O"]:
         if not self.active:
             return x.expand(len(self.std), -1, -1)
         return ((x - self.mean) / self.std).clamp(-self.LARGEST, self.LARGEST)
+
+
+def _notice_loaded(module: Standardization, keys: object) -> None:
+    module.active = module._scales()
 
 
 class BatchedMLP(nn.Module):

@@ -12,6 +12,8 @@ from mavrl.feedback.base import FeedbackBatch
 from mavrl.model.objective import Loss, Objective, RewardInference
 from mavrl.streams import StepNoise
 
+Feedback = dict[str, FeedbackBatch] | FeedbackBatch
+
 
 class RewardLearner(LightningModule):
     """Minimises an objective by AdamW, every model on its own: clipping, selection and failure are per model.
@@ -37,6 +39,7 @@ class RewardLearner(LightningModule):
     bound: Tensor  # evidence lower bound of the last epoch, mean over its steps, in nats
     best_loss: Tensor
     since_best: Tensor
+    _finite_loss: Tensor
 
     def __init__(
         self,
@@ -69,7 +72,7 @@ class RewardLearner(LightningModule):
         self._set_aside: list[tuple[torch.nn.Parameter, Tensor]] = []
         self._sums: dict[str, Tensor] = {}
         self._steps = 0
-        self._finite_loss = torch.ones(n_models, dtype=torch.bool)
+        self.register_buffer("_finite_loss", torch.ones(n_models, dtype=torch.bool), persistent=False)
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay, fused=True)
@@ -81,17 +84,26 @@ class RewardLearner(LightningModule):
     def _cosine(self, step: int) -> float:
         return 0.5 * (1 + math.cos(math.pi * min(step / self.total_steps, 1.0)))
 
-    def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
-        return batch  # the tensors are where they are used
+    def transfer_batch_to_device(self, batch: Feedback, device: torch.device, dataloader_idx: int) -> Feedback:
+        if isinstance(batch, dict):
+            return {kind: part.to(device) for kind, part in batch.items()}
+        return batch.to(device)
 
-    def training_step(self, batch: dict[str, FeedbackBatch], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Feedback, batch_idx: int) -> Tensor:
+        """The loss of all models together.
+
+        Args:
+            batch: of each kind, by its name; or one alone, where its kind is all that is learned from.
+        """
         loss = self._loss("train", batch, self.global_step)
         self._finite_loss = loss.total.detach().isfinite()
         self._record(loss)
         return loss.total.sum()
 
-    def _loss(self, split: str, batch: dict[str, FeedbackBatch], step: int) -> Loss:
-        return self.objective(self.inference, batch, lambda count: self._noise[split].draw(step, count))
+    def _loss(self, split: str, batch: Feedback, step: int) -> Loss:
+        batches = batch if isinstance(batch, dict) else {batch.kind: batch}
+        noise = self._noise[split]
+        return self.objective(self.inference, batches, lambda count: noise.draw(step, count).to(self.device))
 
     # Every model by itself ------------------------------------------------------------------------------------------
 
@@ -139,7 +151,7 @@ class RewardLearner(LightningModule):
 
     # Validation ------------------------------------------------------------------------------------------------------
 
-    def validation_step(self, batch: dict[str, FeedbackBatch], batch_idx: int) -> None:
+    def validation_step(self, batch: Feedback, batch_idx: int) -> None:
         loss = self._loss("validation", batch, self.current_epoch).total
         better = self.active & (loss < self.best_loss)
         self.best_loss = torch.where(better, loss, self.best_loss)
@@ -150,6 +162,9 @@ class RewardLearner(LightningModule):
         if self.patience is not None:
             self.active &= self.since_best < self.patience
             self.trainer.should_stop = not bool(self.active.any())
+
+    def on_fit_start(self) -> None:
+        self._best = {name: kept.to(self.device) for name, kept in self._best.items()}
 
     def on_fit_end(self) -> None:
         """Give each model the weights that were selected for it; one that never had a finite loss keeps its last."""

@@ -57,7 +57,7 @@ class Loss:
     terms: dict[str, Float[Tensor, "R"]] = field(default_factory=dict)
 
 
-class Objective(ABC):
+class Objective(nn.Module, ABC):
     """Loss of every model on one batch of each kind of feedback.
 
     Args:
@@ -65,17 +65,21 @@ class Objective(ABC):
         bellman_weight: weight of the Bellman term where Q is learned.
     """
 
+    sizes: Tensor  # one row for each kind
+
     def __init__(self, sizes: dict[str, Float[Tensor, "R"]], bellman_weight: float) -> None:
-        self.sizes = sizes
+        super().__init__()
+        self.rows = {name: row for row, name in enumerate(sizes)}
+        self.register_buffer("sizes", torch.stack(list(sizes.values())), persistent=False)
         self.bellman_weight = bellman_weight
 
     @abstractmethod
-    def __call__(self, model: RewardInference, batches: dict[str, FeedbackBatch], noise: Noise) -> Loss:
+    def forward(self, model: RewardInference, batches: dict[str, FeedbackBatch], noise: Noise) -> Loss:
         """The loss on `batches`, with standard normal numbers from `noise(count)`."""
 
     def _support(self, model: RewardInference, batches: dict[str, FeedbackBatch], valued: list[str]) -> Support:
         counts = {name: batch.valid_samples.sum(-1).clamp(min=1) for name, batch in batches.items()}
-        scales = {name: self.sizes[name] / count for name, count in counts.items()}
+        scales = {name: self.sizes[self.rows[name]] / count for name, count in counts.items()}
         return model.support(batches, scales, valued)
 
 
@@ -86,7 +90,7 @@ class EvidenceLowerBound(Objective):
     its sum is scaled up to the data set's size. A learned Q adds the Bellman term of the feedback that reads it.
     """
 
-    def __call__(self, model: RewardInference, batches: dict[str, FeedbackBatch], noise: Noise) -> Loss:
+    def forward(self, model: RewardInference, batches: dict[str, FeedbackBatch], noise: Noise) -> Loss:
         support = self._support(model, batches, [n for n in batches if model.likelihoods[n].reads == "q"])
         mean, logvar = model.posterior(support)
         if model.training:
@@ -121,6 +125,8 @@ class WeightedAverages(Objective):
     largest one, else 1.
     """
 
+    weights: Tensor  # one row for each kind
+
     def __init__(
         self,
         sizes: dict[str, Float[Tensor, "R"]],
@@ -130,10 +136,10 @@ class WeightedAverages(Objective):
     ) -> None:
         super().__init__(sizes, bellman_weight)
         self.kl_weight = kl_weight
-        largest = torch.stack(list(sizes.values())).amax(0)
-        self.weights = {name: n / largest if importance_weights else torch.ones_like(n) for name, n in sizes.items()}
+        weights = self.sizes / self.sizes.amax(0) if importance_weights else torch.ones_like(self.sizes)
+        self.register_buffer("weights", weights, persistent=False)
 
-    def __call__(self, model: RewardInference, batches: dict[str, FeedbackBatch], noise: Noise) -> Loss:
+    def forward(self, model: RewardInference, batches: dict[str, FeedbackBatch], noise: Noise) -> Loss:
         support = self._support(model, batches, list(batches) if _needs_values(model) else [])
         mean, logvar = model.posterior(support)
         n_models, n_points = mean.shape
@@ -162,7 +168,7 @@ class WeightedAverages(Objective):
                 bellman = masked_mean(per_step, steps.valid)
                 total = total + self.bellman_weight * bellman
                 loss.terms[f"{name}/bellman"] = bellman
-            loss.total = loss.total + self.weights[name] * total
+            loss.total = loss.total + self.weights[self.rows[name]] * total
         return loss
 
 

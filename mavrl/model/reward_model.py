@@ -68,7 +68,7 @@ class RewardModel(ABC):
 def save_reward_model(directory: Path, tensors: dict[str, Tensor], description: dict[str, Any]) -> None:
     """Write weights ("encoder.*", "prior.*", ...) as safetensors, and what they are as JSON."""
     with replacing(directory / _WEIGHTS) as path:
-        path.write_bytes(save({name: tensor.detach().contiguous() for name, tensor in tensors.items()}))
+        path.write_bytes(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
     write_json(directory / _DESCRIPTION, description)
 
 

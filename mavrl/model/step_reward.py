@@ -113,7 +113,7 @@ class StepRewardModel(RewardModel):
         Args:
             terminal: transitions that terminate their episode; None for none of them.
         """
-        end = torch.zeros(len(action), dtype=torch.bool) if terminal is None else terminal
+        end = torch.zeros_like(action, dtype=torch.bool) if terminal is None else terminal
         mean, logvar = self.posterior.of_steps(state[None].float(), action[None], next_state[None].float(), end[None])
         shape = (len(self), self.n_members, len(action))
         return mean.view(shape), (0.5 * logvar).exp().view(shape)

@@ -61,7 +61,13 @@ class StateSupport(Support):
 
     @property
     def kl_weights(self) -> Float[Tensor, "#R N"]:
-        return torch.ones(1, 1)
+        return torch.ones(1, 1, device=self._device)
+
+    @property
+    def _device(self) -> torch.device:
+        for batch in self.batches.values():
+            return batch.transitions.action.device
+        return torch.device("cpu")
 
     def prior_mean(self, mean: Float[Tensor, "S"]) -> Float[Tensor, "#R N"]:
         return mean[None]

@@ -1,5 +1,6 @@
 """Where Q comes from that demonstrations and stops are scored with: planned from the reward, or learned beside it."""
 
+import copy
 from abc import ABC, abstractmethod
 from typing import Any, Literal
 
@@ -45,7 +46,7 @@ class PlannedValues(ValueSource):
 
     def __init__(self, transitions: TransitionModel, gamma: float, n_models: int) -> None:
         super().__init__()
-        self._transitions = transitions
+        self._transitions = copy.deepcopy(transitions)  # others read theirs where it is
         self._gamma = gamma
         first = torch.zeros(n_models, transitions.n_states, dtype=torch.int64)
         self.register_buffer("actions", first)  # the last policy, where the next planning starts
@@ -106,7 +107,7 @@ class LearnedStateValues(LearnedValues):
 
     def _following(self, q: Float[Tensor, "R S A"], support: Support, name: str) -> Float[Tensor, "R B *steps A"]:
         state = support.transitions(name).next_state
-        rows = torch.arange(len(q)).view(-1, *[1] * (state.ndim - 1))
+        rows = torch.arange(len(q), device=q.device).view(-1, *[1] * (state.ndim - 1))
         return q[rows, state]
 
 

@@ -8,16 +8,21 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.utils import set_random_seed
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from mavrl.agents import ppo
 from mavrl.agents.ppo import PPOSettings, PPOTraining, schedule
 from mavrl.agents.rewards import ConstantReward, LearnedStepReward, StepReward, TrueReward
+from mavrl.agents.vector_env import RewardedVecEnv
 from mavrl.envs.control import ControlEnvironment
 from mavrl.policies.network import NetworkPolicy
 from mavrl.storage.checkpoints import Checkpoints
 
 CART_POLE = ControlEnvironment("CartPole-v1")
 OBSERVATIONS = torch.randn(50, 4, generator=torch.Generator().manual_seed(1))
+FROZEN = [1.1492064, 1.129688, 1.1189701]
 
 
 class Cut(Exception):
@@ -102,6 +107,57 @@ class TestChunks:
         train().run(lambda steps, policy: kept.append((policy, weights(policy))) or True)
         assert all(weights(policy).equal(before) for policy, before in kept)
         assert len({tuple(before.tolist()) for _, before in kept}) == 4
+
+
+class TestStableBaselines:
+    """Its public `learn`, chunk after chunk, does what one call of it does, and what its loop did before."""
+
+    @pytest.mark.parametrize("normalize_reward", [False, True])
+    def test_one_chunk_is_a_plain_training(self, normalize_reward: bool, train: Any):
+        """Stable-Baselines3 alone, with its own share of what remains, reaches the same weights to the last bit."""
+        settings = {"learning_rate": "lin_1e-2", "clip_range": "lin_0.3", "normalize_reward": normalize_reward}
+        training = train(chunks=1, **settings)
+        training.run()
+        plain = train(chunks=1, **settings)
+        env: VecEnv = RewardedVecEnv(CART_POLE.training_vector(2), TrueReward())
+        if normalize_reward:
+            env = VecNormalize(env, norm_obs=False, gamma=0.9)
+        model = PPO(
+            "MlpPolicy",
+            env,
+            learning_rate=lambda remaining: 1e-2 * remaining,
+            clip_range=lambda remaining: 0.3 * remaining,
+            n_steps=16,
+            batch_size=16,
+            n_epochs=2,
+            gamma=0.9,
+            policy_kwargs={"net_arch": [8]},
+            device="cpu",
+        )
+        model.policy.load_state_dict(plain._model.policy.state_dict())
+        set_random_seed(plain._key("chunk", 0))
+        env.seed(plain._key("episodes", 0))
+        model.learn(128)
+        for name, tensor in model.policy.state_dict().items():
+            assert training._model.policy.state_dict()[name].equal(tensor), name
+
+    def test_chunks_reach_what_they_always_did(self, train: Any):
+        """Frozen from a loop of our own around collect_rollouts and train, which the public `learn` replaced."""
+        settings = {"learning_rate": "lin_1e-2", "clip_range": "lin_0.3", "normalize_reward": True}
+        training, sums = train(chunks=3, **settings), []
+        training.run(lambda steps, policy: sums.append(float(weights(policy).sum())) or True)
+        assert sums == pytest.approx(FROZEN, rel=1e-4)
+
+    def test_each_chunk_begins_with_new_episodes(self, train: Any, counter: Any):
+        """No chunk goes on where the last one was in its episodes."""
+        starts: list[list[bool]] = []
+
+        class Watched(TrueReward):
+            def begin(self, started):
+                starts.append(started.tolist())
+
+        train(Watched(), environment=counter(limit=1000), chunks=4).run()
+        assert starts == [[True, True]] * 4
 
 
 class TestSeeds:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from lightning import Callback
+from lightning import Callback, LightningDataModule
+from mavrl.feedback.data import ShuffledBatches
 
 from mavrl.errors import TrainingError
 from mavrl.model.objective import EvidenceLowerBound, Loss
@@ -32,8 +33,8 @@ class Recorded(EvidenceLowerBound):
         self.script: torch.Tensor | None = None  # validation losses, shape (validations, R)
         self.kept: list[dict[str, torch.Tensor]] = []
 
-    def __call__(self, model: Any, batches: Any, noise: Any) -> Loss:
-        loss = super().__call__(model, batches, noise)
+    def forward(self, model: Any, batches: Any, noise: Any) -> Loss:
+        loss = super().forward(model, batches, noise)
         if model.training:
             factor = torch.ones_like(loss.total)
             for poisoned, step in self.poison_from.items():
@@ -93,6 +94,35 @@ def test_members_are_different_models_on_the_same_data(make_feedback: Any, make_
     assert torch.allclose(single.inference.posterior()[0], start[[0, 2]])  # member 0 is the run without members
     fit(single, plain, 10)
     assert torch.allclose(single.inference.posterior()[0], mean[[0, 2]], atol=1e-3)
+
+
+# One kind alone ------------------------------------------------------------------------------------------------------
+
+
+class OneKind(LightningDataModule):
+    """Serves batches of one kind, not one of each in a dictionary."""
+
+    def __init__(self, sets: dict[str, Any]) -> None:
+        super().__init__()
+        self.sets = sets
+
+    def train_dataloader(self) -> ShuffledBatches:
+        return ShuffledBatches(self.sets["train"], [0, 1], 4, self.sets["train"].kind)
+
+    def val_dataloader(self) -> ShuffledBatches:
+        return ShuffledBatches(self.sets["validation"], [0, 1], None, self.sets["validation"].kind)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_batches_of_one_kind_train_like_dictionaries_of_one(
+    kind: str, make_feedback: Any, make_learner: Any, fit: Any
+) -> None:
+    feedback = make_feedback({kind: ALL[kind]}, [0, 1], batch_size=4, demonstration_batch_size=4, validation=True)
+    combined, alone = (make_learner(feedback, settings={"selection": "best"}) for _ in range(2))
+    fit(combined, feedback, 3)
+    fit(alone, OneKind({split: batches[kind] for split, batches in feedback.sets.items()}), 3)
+    assert _same(_weights(combined), _weights(alone))
+    assert combined.best_loss.equal(alone.best_loss)
 
 
 # Gradient clipping ---------------------------------------------------------------------------------------------------
