@@ -11,12 +11,12 @@ from mavrl.configuration.plain import flatten
 from mavrl.errors import ConfigurationError
 from mavrl.search.metric import direction_of
 from mavrl.search.space import SearchSpace
-from mavrl.search.study import Plan
+from mavrl.search.study import SearchPlan
 
 
 def plan_of(
     config: DictConfig, study: str, settings: Mapping[str, BaseDistribution], fixed: list[str], direction: str | None
-) -> Plan:
+) -> SearchPlan:
     """The plan of one cell.
 
     Args:
@@ -37,7 +37,7 @@ def plan_of(
     searched = {*settings, *(f"feedback.{kind}.n_samples" for kind in space.kinds)}
     everything = flatten({**scientific(config), "feedback": OmegaConf.to_container(config.feedback, resolve=True)})
     kept = {f"feedback.{kind}." for kind in config.modality.active}
-    return Plan(
+    return SearchPlan(
         study,
         config.env.name,
         config.modality.name,
