@@ -26,7 +26,7 @@ class DatasetCache:
     """Feedback data sets on disk.
 
     Args:
-        directory: where the entries are; None switches the cache off.
+        directory: the folder of the entries; None switches the cache off.
     """
 
     def __init__(self, directory: Path | str | None) -> None:
@@ -40,7 +40,7 @@ class DatasetCache:
         return self.directory / key["kind"] / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}.safetensors"
 
     def read(self, key: dict[str, Any], n_samples: int) -> Arrays | None:
-        """The entry's arrays, when it is whole and holds at least `n_samples` samples (their first axis)."""
+        """The arrays of an entry; None unless it is whole and holds at least `n_samples` samples (their first axis)."""
         path = self.path(key)
         if path is None or not path.exists():
             return None

@@ -116,7 +116,7 @@ def test_own_rules_leave_combinations_out(fresh_app: Any) -> None:
 
 def test_a_sweep_is_recorded_so_that_what_is_missing_is_known(app: Any, sweep: Any) -> None:
     records = [json.loads(path.read_text()) for path in Path(app.directory / "runs" / ".sweeps").glob("*.json")]
-    assert sorted(len(record["jobs"]) for record in records) == [8, 12] or [len(r["jobs"]) for r in records] == [8]
+    assert sorted(len(record["runs"]) for record in records) == [8, 12] or [len(r["runs"]) for r in records] == [8]
     assert all(record["command"].startswith("python run.py -m") or "-m" in record["command"] for record in records)
 
 
