@@ -96,6 +96,8 @@ def test_retry_finishes_what_was_cut_off(app: Any, fresh_app: Any) -> None:
         (("skip.mine=3",), "error: skip.mine=3"),
         (("+skip.mine=3",), "error: skip.mine=3: must map keys to values"),
         (("dry_run=7",), "error: dry_run=7: must be one of true, false"),
+        (("optim.lr=interval(0.1,0.2)",), "error: optim.lr=interval(0.1,0.2): has no single values"),
+        (("hydra.sweeper.params=null",), "error: hydra.sweeper.params=null: no such key"),
     ],
 )
 def test_a_combination_that_cannot_work_stops_the_sweep_before_it_begins(

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from mavrl.errors import ConfigurationError
 from mavrl.storage.files import write_json
-from mavrl.sweep.cells import chosen, split_cells, with_cells
+from mavrl.sweep.cells import chosen_option, split_cells, with_cells
 from mavrl.sweep.combinations import ComposedJob, combinations, skipping_rule
 
 
@@ -99,5 +99,5 @@ def test_what_chooses_cells_is_told_from_the_rest() -> None:
     axes, others = split_cells(OverridesParser.create().parse_overrides(["seed=1", "env=a,b", "env.size=3"]))
     assert [axis.input_line for axis in axes] == ["env=a,b"]
     assert [other.input_line for other in others] == ["seed=1", "env.size=3"]
-    assert chosen(["seed=1", "env=a"], "env") == "a"
-    assert chosen(["seed=1", "env.size=3"], "env") is None
+    assert chosen_option(["seed=1", "env=a"], "env") == "a"
+    assert chosen_option(["seed=1", "env.size=3"], "env") is None

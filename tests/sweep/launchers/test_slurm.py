@@ -110,7 +110,7 @@ class _Queue:
     def __init__(self, ids: list[str]) -> None:
         pass
 
-    def ended(self, job_id: str) -> str | None:
+    def final_state(self, job_id: str) -> str | None:
         return {"7_0": "CANCELLED", "7_1": "NODE_FAIL"}.get(job_id)
 
 
