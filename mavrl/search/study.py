@@ -45,7 +45,7 @@ class SearchPlan:
         fixed: settings that are not varied, by configuration key.
         command: overrides that all trials have in common.
         n_trials: number of trials, failed ones included.
-        seed: of the sampler.
+        seed: seed of the sampler.
         kept: number of best trials whose weights are kept.
     """
 
