@@ -25,6 +25,15 @@ def test_nothing_asked_is_one_combination() -> None:
     assert combinations([]) == [[]]
 
 
+def test_of_a_key_that_is_given_twice_the_last_values_count() -> None:
+    assert combinations(["seed=1,2", "env=a", "seed=3"]) == [["seed=3", "env=a"]]
+
+
+def test_an_interval_has_no_single_values() -> None:
+    with pytest.raises(ConfigurationError, match=r"^optim.lr=interval\(0,1\): has no single values"):
+        combinations(["optim.lr=interval(0,1)"])
+
+
 def config(**skip: Any) -> Any:
     return OmegaConf.create({"model": {"q": "planned", "backup": "soft"}, "seed": 3, "skip": skip})
 
