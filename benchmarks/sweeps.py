@@ -65,7 +65,7 @@ def search(trials: int) -> None:
     for name, how in (
         ("one", []),
         ("two searches", ["search.workers=2"]),
-        ("batches of two", ["hydra/launcher=local", "hydra.sweeper.n_jobs=2"]),
+        ("batches of two", ["hydra/launcher=local", "search.batch=2"]),
     ):
         with tempfile.TemporaryDirectory() as directory:
             wall = run([*SEARCH, *how, f"search.n_trials={trials}", "study=s"], Path(directory))

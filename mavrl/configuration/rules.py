@@ -93,6 +93,7 @@ SWEEP_RULES: dict[str, Rule] = {  # of what -m runs; none of this changes a run
     "search.n_trials": whole(1, 1_000_000),
     "search.seed": whole(0, 2**31 - 1),
     "search.kept": whole(0, 1_000_000),
+    "search.batch": optional(whole(1, 10_000)),
     "search.workers": whole(1, 10_000),
 }
 _STATES = ("running", "interrupted", "completed", "failed", "any")

@@ -49,7 +49,7 @@ def print_overview(
     if sweeps:
         console.print("\nsweeps (task.sweep=<id> shows one):")
     for sweep in sweeps[-_MOST_SWEEPS:]:
-        console.print(_cropped(f"  {sweep.id}  {number_of_runs(len(sweep.jobs))}  {sweep.command}", console.width))
+        console.print(_cropped(f"  {sweep.id}  {number_of_runs(len(sweep.runs))}  {sweep.command}", console.width))
 
 
 def relative(path: Path, root: Path) -> str:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-_LEAST = 1e-12  # of all shares together, below which they are taken to be equal
+_LEAST_WEIGHT = 1e-12  # sum of the weights below which the shares are taken to be equal
 
 
 def allocate(budget: int, draws: Mapping[str, float], caps: Mapping[str, int | None]) -> dict[str, int]:
@@ -18,7 +18,7 @@ def allocate(budget: int, draws: Mapping[str, float], caps: Mapping[str, int | N
         caps: most samples of a kind; None or absent for no limit.
     """
     weights = {kind: -math.log(u) for kind, u in draws.items()}
-    if sum(weights.values()) < _LEAST:
+    if sum(weights.values()) < _LEAST_WEIGHT:
         weights = dict.fromkeys(weights, 1.0)
     limits = {kind: budget if (cap := caps.get(kind)) is None else min(cap, budget) for kind in draws}
     total = min(budget, sum(limits.values()))
@@ -31,7 +31,7 @@ def _clipped(total: int, weights: Mapping[str, float], limits: Mapping[str, int]
     free = dict(weights)
     while free:
         rest, scale = total - sum(shares.values()), sum(free.values())
-        proposed = {kind: rest * (w / scale if scale > _LEAST else 1 / len(free)) for kind, w in free.items()}
+        proposed = {kind: rest * (w / scale if scale > _LEAST_WEIGHT else 1 / len(free)) for kind, w in free.items()}
         full = [kind for kind, share in proposed.items() if share >= limits[kind]]
         if not full:
             return shares | proposed

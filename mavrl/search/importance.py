@@ -9,7 +9,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 LEAST_TRIALS = 50  # five in the best tenth
-_DIGITS = 9  # that count; what is left of a regret of 0 by rounding is no order
+_DIGITS = 9  # beyond which values count as equal: what is left of a regret of 0 by rounding is no order
 
 
 def importances(study: Study) -> dict[str, float] | str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from mavrl.search.record import IDENTITY, StudyRecord, TrialRecord, study_record
 from mavrl.search.storage import open_storage
 from mavrl.storage.files import read_json
 
-_DEEPEST = 3  # parts of a study's name that are looked for
+_MOST_PARTS = 3  # of a study's name, between slashes, that are looked for in a folder
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class ConfirmedTrial:
     """A trial that was run again on seeds that its search did not use.
 
     Args:
-        trial: its number.
-        value: mean of the searched metric.
-        stderr: of that mean; None for a single seed.
-        seeds: of the replicates.
+        trial: number of the trial.
+        value: mean of the searched metric on the fresh seeds.
+        stderr: standard error of that mean; None for a single seed.
+        seeds: seeds of the replicates.
         final: numbers per replicate, by metric, without the replicates that failed.
-        run_directory: where it ran.
+        run_directory: where the trial ran again.
     """
 
     trial: int
@@ -35,7 +35,7 @@ class ConfirmedTrial:
     stderr: float | None
     seeds: tuple[int, ...]
     final: dict[str, list[float]]
-    run_directory: str | None
+    run_directory: str
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class StudyCell:
     """The search of a study in one environment with one subset of feedback.
 
     Args:
-        study: of Optuna.
-        folder: where its runs are.
+        study: the study as Optuna has it.
+        folder: where the runs of its trials are.
     """
 
     study: Study
@@ -52,16 +52,17 @@ class StudyCell:
 
     @cached_property
     def record(self) -> StudyRecord:
+        """The study as plain data, as it was when it was first asked for."""
         return study_record(self.study)
 
     @cached_property
     def confirmation(self) -> ConfirmedTrial | None:
-        """The last one, which may be of a trial that is no longer the best."""
+        """The last confirmation, which may be of a trial that is no longer the best; None when there is none."""
         return read_confirmation(self.folder)
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether the best trial of now has been confirmed."""
+        """Whether the trial that is the best now has been confirmed."""
         best, confirmation = self.record.best, self.confirmation
         return best is not None and confirmation is not None and confirmation.trial == best.number
 
@@ -70,8 +71,8 @@ class StudyCell:
         return _without_failed(trial.final, self.folder, trial.run_directory)
 
     def directory(self, trial: TrialRecord) -> Path | None:
-        """Where a trial ran."""
-        return _found(self.folder, trial.run_directory)
+        """The run directory of a trial; None unless it has ended."""
+        return _run_directory(self.folder, trial.run_directory)
 
 
 def find_cells(
@@ -81,27 +82,27 @@ def find_cells(
 
     Args:
         root: the folder of studies.
-        study: its name.
+        study: name of the study.
         storage: URL or journal file that has the studies of all cells; None where each has its own journal.
-        env, modality: take only these cells.
+        env, modality: restrict the cells to those of an environment or a subset of feedback; None for all.
 
     Raises:
         ConfigurationError: there is no such study, or no such cell in it.
         StorageError: it cannot be read.
     """
-    places = _places(root, study, storage)
+    places = _cell_storages(root, study, storage)
     if not places:
         known = ", ".join(study_names(root, storage)) or "none"
         raise ConfigurationError("study", study, f"there is no such study in {storage or root}; there are: {known}")
-    wanted = {cell: open_ for cell, open_ in places.items() if env in (None, cell[0]) and modality in (None, cell[1])}
+    wanted = {cell: place for cell, place in places.items() if env in (None, cell[0]) and modality in (None, cell[1])}
     if not wanted:
         key, value = ("env", env) if env not in (None, *(cell[0] for cell in places)) else ("modality", modality)
         known = ", ".join(" ".join(cell) for cell in places)
         raise ConfigurationError(key, value, f"study {study} has no such cell; it has {known}")
     cells = []
-    for (in_env, with_modality), opened in wanted.items():
-        found, name = opened(), f"{study}/{in_env}/{with_modality}"
-        if name not in _names(found):  # its search has not got further than making the file
+    for (in_env, with_modality), open_cell in wanted.items():
+        found, name = open_cell(), f"{study}/{in_env}/{with_modality}"
+        if name not in _stored_names(found):  # its search has not got further than making the file
             continue
         loaded = load_study(study_name=name, storage=found)
         if IDENTITY in loaded.user_attrs:
@@ -112,10 +113,11 @@ def find_cells(
 
 
 def study_names(root: Path, storage: str | None = None) -> list[str]:
-    """The studies that there are."""
+    """The names of all studies in a folder, or in one storage."""
     if storage is not None:
-        return sorted({name.rsplit("/", 2)[0] for name in _names(_open(storage)) if name.count("/") >= 2})
-    depths = ("*/" * depth + "journal.log" for depth in range(3, _DEEPEST + 3))
+        names = _stored_names(_open_existing(storage))
+        return sorted({name.rsplit("/", 2)[0] for name in names if name.count("/") >= 2})
+    depths = ("*/" * depth + "journal.log" for depth in range(3, _MOST_PARTS + 3))
     return sorted({str(path.relative_to(root).parents[2]) for depth in depths for path in root.glob(depth)})
 
 
@@ -126,10 +128,10 @@ def read_confirmation(folder: Path) -> ConfirmedTrial | None:
         return ConfirmedTrial(
             content["trial"],
             content["value"],
-            content.get("stderr"),
+            content["stderr"],
             tuple(content["seeds"]),
-            _without_failed(content["final"], folder, content.get("run_directory")),
-            content.get("run_directory"),
+            _without_failed(content["final"], folder, content["run_directory"]),
+            content["run_directory"],
         )
     except (KeyError, TypeError, AttributeError):
         return None
@@ -137,37 +139,37 @@ def read_confirmation(folder: Path) -> ConfirmedTrial | None:
 
 def _without_failed(final: dict[str, list[float]], folder: Path, run_directory: str | None) -> dict[str, list[float]]:
     """Numbers per replicate without those that the run says have failed."""
-    directory = _found(folder, run_directory)
+    directory = _run_directory(folder, run_directory)
     metrics = read_json(directory / "metrics.json") if directory is not None else None
     failed = metrics.get("failed_replicates", []) if isinstance(metrics, dict) else []
     kept = {name: [x for k, x in enumerate(values) if k not in failed] for name, values in final.items()}
     return {name: values for name, values in kept.items() if values}
 
 
-def _found(folder: Path, run_directory: str | None) -> Path | None:
-    """Where a run is, also when the study has been moved since, or is read from elsewhere."""
-    if run_directory is None:
+def _run_directory(folder: Path, recorded: str | None) -> Path | None:
+    """Where a run is, also when the study has been moved since it was recorded, or is read from elsewhere."""
+    if recorded is None:
         return None
-    stored, beside = Path(run_directory), folder / Path(run_directory).name
+    stored, beside = Path(recorded), folder / Path(recorded).name
     return beside if beside.is_dir() and not stored.is_dir() else stored
 
 
-def _places(root: Path, study: str, storage: str | None) -> dict[tuple[str, str], Callable[[], BaseStorage]]:
+def _cell_storages(root: Path, study: str, storage: str | None) -> dict[tuple[str, str], Callable[[], BaseStorage]]:
     """How to open the storage of each cell, by environment and modality."""
     if storage is None:
         journals = {path.parts[-3:-1]: path for path in sorted((root / study).glob("*/*/journal.log"))}
-        return {(env, modality): lambda at=path: open_storage(str(at)) for (env, modality), path in journals.items()}
-    opened = _open(storage)
-    names = [name.rsplit("/", 2) for name in sorted(_names(opened))]
+        return {(env, modality): partial(open_storage, str(path)) for (env, modality), path in journals.items()}
+    opened = _open_existing(storage)
+    names = [name.rsplit("/", 2) for name in sorted(_stored_names(opened))]
     return {(parts[1], parts[2]): lambda: opened for parts in names if len(parts) == 3 and parts[0] == study}
 
 
-def _names(storage: BaseStorage) -> list[str]:
+def _stored_names(storage: BaseStorage) -> list[str]:
     return [study.study_name for study in storage.get_all_studies()]
 
 
-def _open(storage: str) -> BaseStorage:
-    """Optuna would make a SQLite file that is missing."""
+def _open_existing(storage: str) -> BaseStorage:
+    """Open a storage that is there; Optuna would make a SQLite file that is missing."""
     if storage.startswith("sqlite"):
         from sqlalchemy.engine import make_url
 

@@ -10,26 +10,26 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mavrl.metrics import DIGITS
 
-IDENTITY = "mavrl"  # the study's attribute that says what is searched
-ASKED = "n_trials"  # the one that says how many trials there are to be
+IDENTITY = "mavrl"  # the attribute of a study that says what is searched
+ASKED = "n_trials"  # the attribute of a study that says how many trials there are to be
 
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial.
+    """One trial of a study.
 
     Args:
-        number: from 0.
+        number: position in the study, from 0.
         state: running, completed or failed.
         value: mean of the metric over the replicates; None unless completed.
-        params: what was drawn, by parameter.
-        n_samples: of each kind of feedback.
-        overrides: of the trial, beside those that all trials of the study have in common.
-        final: numbers per replicate, by metric.
-        run_directory: where it ran.
-        seconds: wall time of the run.
-        error: why it failed.
-        started, ended: when.
+        params: values drawn, by parameter.
+        n_samples: counts by kind of feedback; empty unless completed.
+        overrides: the trial's part of the command line, beside what all trials of the study have in common.
+        final: numbers per replicate, by metric; empty unless completed.
+        run_directory: where the trial ran; None unless it has ended.
+        seconds: wall time of the run; None unless completed.
+        error: why the trial failed; None unless it did.
+        started, ended: times.
     """
 
     number: int
@@ -53,12 +53,12 @@ class StudyRecord:
     Args:
         name: study/env/modality.
         env, modality: the cell.
-        metric, direction: what is searched for.
+        metric, direction: what is searched for, and which way it is better.
         space: what is varied, as `SearchSpace.description` says it.
-        fixed: the settings that are not varied.
+        fixed: the settings that are not varied, by configuration key.
         command: overrides that all trials have in common.
-        trials: in their order.
-        asked: how many there are to be; None when the study does not say.
+        trials: all trials, in the order of their numbers.
+        asked: number of trials that there are to be; None when the study does not say.
     """
 
     name: str
@@ -74,7 +74,7 @@ class StudyRecord:
 
     @property
     def budget(self) -> int | None:
-        """Samples that are divided; None where counts are given."""
+        """The number of samples that are divided; None where counts are given."""
         return self.space.get("budget")
 
     def ranked(self) -> list[TrialRecord]:
@@ -85,21 +85,23 @@ class StudyRecord:
 
     @property
     def best(self) -> TrialRecord | None:
+        """The best completed trial; None while there is none."""
         return next(iter(self.ranked()), None)
 
     def count(self, state: str) -> int:
+        """How many trials are in a state."""
         return sum(trial.state == state for trial in self.trials)
 
 
 def read_studies(storage: BaseStorage, prefix: str = "") -> list[StudyRecord]:
-    """All studies of a storage that this package made, whose name begins with a prefix."""
+    """The studies in a storage that this package made and whose names begin with a prefix."""
     names = [study.study_name for study in storage.get_all_studies() if study.study_name.startswith(prefix)]
     studies = [load_study(study_name=name, storage=storage) for name in sorted(names)]
     return [study_record(study) for study in studies if IDENTITY in study.user_attrs]
 
 
 def study_record(study: Study) -> StudyRecord:
-    """One study as plain data."""
+    """Read a study of Optuna as plain data."""
     about = study.user_attrs[IDENTITY]
     return StudyRecord(
         study.study_name,

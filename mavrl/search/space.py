@@ -24,7 +24,7 @@ class SearchSpace:
 
     Args:
         settings: distributions by configuration key, such as optim.lr.
-        kinds: of feedback, whose counts are searched; none where the counts are given.
+        kinds: kinds of feedback whose counts are searched; empty where the counts are given.
         budget: samples that these kinds get in all.
         caps: most samples of a kind; None or absent for no limit.
     """
@@ -36,16 +36,16 @@ class SearchSpace:
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Of every parameter of a trial, by its name. A single kind takes the budget: nothing is searched there."""
+        """The distribution of each parameter of a trial. A single kind takes the budget and has no parameter."""
         shared = self.kinds if len(self.kinds) > 1 else ()
         return {**self.settings, **{f"share.{kind}": _SHARE for kind in shared}}
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
-        """Values of all parameters; those that the trial has already stay."""
+        """Values of all parameters of a trial; those that it has already stay."""
         return {name: _suggest(trial, name, distribution) for name, distribution in self.distributions.items()}
 
     def counts(self, params: Mapping[str, Any]) -> dict[str, int]:
-        """Samples of each kind whose counts are searched."""
+        """How many samples each kind gets whose counts are searched."""
         draws = {kind: params.get(f"share.{kind}", 1.0) for kind in self.kinds}
         return allocate(self.budget, draws, self.caps) if draws else {}
 
@@ -56,7 +56,7 @@ class SearchSpace:
 
     def description(self) -> dict[str, Any]:
         """The space in plain values, equal for equal spaces."""
-        described = {name: in_words(d) for name, d in sorted(self.distributions.items())}
+        described = {name: distribution_text(d) for name, d in sorted(self.distributions.items())}
         caps = {kind: cap for kind, cap in sorted(self.caps.items()) if kind in self.kinds and cap is not None}
         return {
             "parameters": described,
@@ -64,8 +64,8 @@ class SearchSpace:
         }
 
 
-def in_words(distribution: BaseDistribution) -> str:
-    """A distribution as one reads it, different for different ones."""
+def distribution_text(distribution: BaseDistribution) -> str:
+    """A distribution in words, different for different distributions."""
     if isinstance(distribution, CategoricalDistribution):
         return f"one of {', '.join(map(written, distribution.choices))}"
     assert isinstance(distribution, (FloatDistribution, IntDistribution))

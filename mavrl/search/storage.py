@@ -7,7 +7,6 @@ from typing import Any
 
 from optuna.storages import BaseStorage, JournalStorage, get_storage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.storages.journal._file import get_lock_file
 
 from mavrl.errors import StorageError
 from mavrl.storage.files import storage_error
@@ -16,24 +15,29 @@ from mavrl.storage.files import storage_error
 class MendingJournal(JournalFileBackend):
     """A journal file that survives writers that are killed in the middle of a line.
 
-    Optuna's own appends to the torn line, after which the file cannot be read any more.
+    Optuna's own backend appends to the torn line, after which the file cannot be read any more.
 
     Args:
-        path: of the file.
+        path: the journal file; made when missing.
     """
 
     def __init__(self, path: Path) -> None:
-        self._journal_lock = JournalFileOpenLock(str(path))  # safe on network file systems
-        super().__init__(str(path), self._journal_lock)
+        self._path = path
+        self._write_lock = JournalFileOpenLock(str(path))  # safe on network file systems
+        super().__init__(str(path), self._write_lock)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Append one line for each entry, after a whole line and while no other process appends."""
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        with get_lock_file(self._journal_lock):
-            _drop_torn_line(Path(self._file_path))
-            with open(self._file_path, "ab") as file:
+        self._write_lock.acquire()
+        try:
+            _drop_torn_line(self._path)
+            with open(self._path, "ab") as file:
                 file.write(lines.encode())
                 file.flush()
                 os.fsync(file.fileno())
+        finally:
+            self._write_lock.release()
 
 
 def _drop_torn_line(path: Path) -> None:
@@ -73,6 +77,7 @@ def open_storage(place: str, create: bool = False) -> BaseStorage:
     except OSError as error:
         raise storage_error(place, error) from error
     except ImportError as error:
-        raise StorageError(f"{place}: {error.__cause__ or error}; PostgreSQL needs psycopg") from error
+        cure = '; pip install "mavrl[postgres]"' if place.startswith("postgres") else ""
+        raise StorageError(f"{place}: {error.__cause__ or error}{cure}") from error
     except Exception as error:  # whatever a database driver raises
         raise StorageError(f"{place}: {' '.join(str(error).split())}") from error

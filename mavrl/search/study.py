@@ -17,7 +17,7 @@ import optuna
 from filelock import FileLock
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mavrl.configuration.plain import flatten
 from mavrl.errors import ConfigurationError
@@ -28,25 +28,25 @@ from mavrl.storage.files import read_json
 from mavrl.storage.run_directory import acquire
 
 _MOST_ATTEMPTS = 10  # at a trial whose run ends without a result
-_WEIGHTS = ("reward_model", "policies")  # in a run directory
+_WEIGHTS = ("reward_model", "policies")  # what a run directory holds besides results
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What one search is for.
+class SearchPlan:
+    """What one search looks for, where, and in how many trials.
 
     Args:
         study: name of the study that the cell belongs to.
         env, modality: the cell.
-        metric, direction: of metrics.json, and which way it is better.
+        metric, direction: the metric of metrics.json that is searched for, and which way it is better.
         space: what is varied.
-        fixed: settings that are not, by configuration key.
+        fixed: settings that are not varied, by configuration key.
         command: overrides that all trials have in common.
-        n_trials: in all, failed ones included.
-        seed: of the sampler.
-        kept: best trials whose weights are kept.
+        n_trials: number of trials, failed ones included.
+        seed: seed of the sampler.
+        kept: number of best trials whose weights are kept.
     """
 
     study: str
@@ -63,15 +63,16 @@ class Plan:
 
     @property
     def name(self) -> str:
+        """The name under which the storage has the study of the cell."""
         return f"{self.study}/{self.env}/{self.modality}"
 
     @property
     def total(self) -> int:
-        """Trials that there will be: one when nothing is varied."""
+        """The number of trials that there will be: one when nothing is varied."""
         return self.n_trials if self.space.distributions else min(self.n_trials, 1)
 
     def identity(self) -> dict[str, Any]:
-        """What must be the same for the study to go on."""
+        """The part of the plan that a stored study must share to be gone on with, as plain values."""
         about = {key: getattr(self, key) for key in ("env", "modality", "metric", "direction", "fixed", "command")}
         return {**about, "space": self.space.description()}
 
@@ -82,8 +83,8 @@ class Assignment:
 
     Args:
         trial: its number.
-        overrides: its part of the command line.
-        n_samples: counts that the search chose, by kind.
+        overrides: the trial's part of the command line.
+        n_samples: counts that the search drew, by kind of feedback.
     """
 
     trial: int
@@ -92,82 +93,91 @@ class Assignment:
 
 
 class Search:
-    """The trials of one plan.
+    """A process's part in the search of one plan: it takes trials to run, and tells the study how they ended.
 
     Args:
         plan: what is searched.
         storage: where the study is; it is made when it is not there.
-        folder: for locks.
-        sampler: gives a sampler from a seed.
+        folder: where the locks are that the searching processes of a study share.
+        make_sampler: makes the sampler of a seed.
 
     Raises:
         ConfigurationError: the study exists and searches for something else.
     """
 
-    def __init__(self, plan: Plan, storage: BaseStorage, folder: Path, sampler: Callable[[int], BaseSampler]) -> None:
+    def __init__(
+        self, plan: SearchPlan, storage: BaseStorage, folder: Path, make_sampler: Callable[[int], BaseSampler]
+    ) -> None:
         self.plan = plan
-        self._sampler = sampler
+        self._storage = storage
+        self._make_sampler = make_sampler
         self._folder = folder
         self._id = uuid.uuid4().hex[:12]
         self._running: set[int] = set()
-        self._pruned: set[str] = set()
+        self._bare: set[str] = set()
         (folder / ".owners").mkdir(parents=True, exist_ok=True)
         self._alive = FileLock(self._owner_lock(self._id))
         self._alive.acquire()
         self._turn = FileLock(folder / ".turn")  # one searching process at a time takes trials
         with self._turn:
-            self.study = _open(plan, storage)
+            self.study = _open_study(plan, storage)
             if self.study.user_attrs.get(ASKED) != plan.total:
                 self.study.set_user_attr(ASKED, plan.total)
 
     def close(self) -> None:
-        """Give up what is still owned."""
+        """Give up the trials that this process still owns, so that others take them over."""
         self._alive.release()
         self._owner_lock(self._id).unlink(missing_ok=True)
 
     @property
     def record(self) -> StudyRecord:
+        """The study as it is now."""
         return study_record(self.study)
 
     def take(self, count: int) -> list[Assignment]:
-        """Up to so many trials to run now: first those whose owner is gone, then new ones. None: all are taken."""
+        """Own some trials to run now: first those whose owner is gone, then new ones. Empty when all are taken.
+
+        Args:
+            count: most trials.
+        """
         with self._turn:
             trials = self.study.get_trials(deepcopy=False)
             orphans = [trial for trial in trials if trial.state == TrialState.RUNNING and self._is_orphan(trial)]
-            taken = [trial for trial in orphans if self._claim(trial)][:count]
-            numbers = [trial.number for trial in taken]
-            for number in range(len(trials), min(self.plan.total, len(trials) + count - len(taken))):
-                self.study.sampler = self._sampler(_seed(self.plan.seed, number))
-                trial = self.study.ask()
-                self._own(trial)
-                numbers.append(trial.number)
+            numbers = [trial.number for trial in orphans if self._claim(trial)][:count]
+            for number in range(len(trials), min(self.plan.total, len(trials) + count - len(numbers))):
+                self.study.sampler = self._make_sampler(_trial_seed(self.plan.seed, number))
+                numbers.append(self.study.ask().number)
+                self._note(numbers[-1], owner=self._id)
             self._running |= set(numbers)
             return [self._assignment(number) for number in numbers]
 
     def _assignment(self, number: int) -> Assignment:
-        frozen = self.study.get_trials(deepcopy=False)[number]
-        self.study.sampler = self._sampler(_seed(self.plan.seed, number))
-        trial = optuna.trial.Trial(self.study, frozen._trial_id)  # one that was cut off while being drawn goes on
+        self.study.sampler = self._make_sampler(_trial_seed(self.plan.seed, number))
+        trial = Trial(self.study, self._trial_id(number))  # one that was cut off while being drawn goes on
         space = self.plan.space
         params = space.suggest(trial)
         counts, overrides = space.counts(params), space.overrides(params)
-        trial.set_user_attr("overrides", overrides)
+        self._note(number, overrides=overrides)
         return Assignment(number, overrides, counts)
+
+    def _trial_id(self, number: int) -> int:
+        study_id = self._storage.get_study_id_from_name(self.plan.name)
+        return self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
+
+    def _note(self, number: int, **attributes: Any) -> None:
+        trial_id = self._trial_id(number)
+        for name, value in attributes.items():
+            self._storage.set_trial_user_attr(trial_id, name, value)
 
     def _claim(self, trial: FrozenTrial) -> bool:
         """Own a trial whose owner is gone, unless it has ended without a result too often."""
-        live = optuna.trial.Trial(self.study, trial._trial_id)
         attempts = trial.user_attrs.get("attempts", 1)
         if attempts >= _MOST_ATTEMPTS:
-            live.set_user_attr("error", f"its run ended without a result {attempts} times")
+            self._note(trial.number, error=f"its run ended without a result {attempts} times")
             self.study.tell(trial.number, state=TrialState.FAIL)
             return False
-        live.set_user_attr("attempts", attempts + 1)
-        self._own(live)
+        self._note(trial.number, attempts=attempts + 1, owner=self._id)
         return True
-
-    def _own(self, trial: optuna.trial.Trial) -> None:
-        trial.set_user_attr("owner", self._id)
 
     def _owner_lock(self, owner: str) -> Path:
         return self._folder / ".owners" / owner
@@ -187,15 +197,18 @@ class Search:
         return True
 
     def tell(self, assignment: Assignment, directory: Path, error: BaseException | None) -> bool:
-        """Record what became of a trial. False: it ended without a result, and is taken again later.
+        """Tell the study what became of a trial.
 
         Args:
+            assignment: the trial.
             directory: where it ran.
-            error: that its launcher saw, if any.
+            error: what its launcher saw go wrong, if anything.
+
+        Returns:
+            Whether the trial has ended. One without a result has not, and is taken again later.
         """
         self._running.discard(assignment.trial)
         status, metrics = read_json(directory / "status.json") or {}, read_json(directory / "metrics.json") or {}
-        trial = optuna.trial.Trial(self.study, self.study.get_trials(deepcopy=False)[assignment.trial]._trial_id)
         ended = status.get("state") == "completed"
         why = None
         if ended and self.plan.metric not in metrics.get("mean", {}):
@@ -204,34 +217,30 @@ class Search:
             why = status.get("error") or str(error)
         elif not ended:
             return False
-        trial.set_user_attr("run_directory", str(directory))
+        self._note(assignment.trial, run_directory=str(directory))
         if why is not None:
-            trial.set_user_attr("error", why)
+            self._note(assignment.trial, error=why)
             self.study.tell(assignment.trial, state=TrialState.FAIL)
             return True
-        for key, value in {
-            "final": metrics["final"],
-            "n_samples": metrics["n_samples"],
-            "seconds": metrics["seconds"]["total"],
-        }.items():
-            trial.set_user_attr(key, value)
+        facts = {"final": metrics["final"], "n_samples": metrics["n_samples"], "seconds": metrics["seconds"]["total"]}
+        self._note(assignment.trial, **facts)
         self.study.tell(assignment.trial, metrics["mean"][self.plan.metric])
-        self._prune()
+        self._delete_weights()
         return True
 
-    def _prune(self) -> None:
+    def _delete_weights(self) -> None:
         """Delete the weights of all completed trials but the best ones."""
         with self._turn:
             record = self.record
             ranked = record.ranked()
             wanted = {trial.run_directory for trial in ranked[: self.plan.kept]}
-            for directory in {trial.run_directory for trial in ranked} - wanted - self._pruned:
+            for directory in {trial.run_directory for trial in ranked} - wanted - self._bare:
                 for name in _WEIGHTS:
                     shutil.rmtree(Path(str(directory)) / name, ignore_errors=True)
-                self._pruned.add(str(directory))
+                self._bare.add(str(directory))
 
 
-def _open(plan: Plan, storage: BaseStorage) -> optuna.Study:
+def _open_study(plan: SearchPlan, storage: BaseStorage) -> optuna.Study:
     """Make the study, or go on with it if it is the same."""
     wanted = plan.identity()
     if plan.name not in {study.study_name for study in storage.get_all_studies()}:
@@ -258,6 +267,6 @@ def _refuse_another(name: str, stored: dict[str, Any], wanted: dict[str, Any]) -
             raise ConfigurationError("study", name, allowed)
 
 
-def _seed(seed: int, number: int) -> int:
-    """Of one trial's sampler: an interrupted search draws what an undisturbed one draws."""
+def _trial_seed(seed: int, number: int) -> int:
+    """The seed of one trial's sampler: an interrupted search draws what an undisturbed one draws."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{number}".encode()).digest()[:4], "big")

@@ -40,7 +40,7 @@ class AnswerStore:
         return self.directory / key["kind"] / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}.safetensors"
 
     def read(self, key: dict[str, Any], n_samples: int) -> Arrays | None:
-        """The entry's arrays, when it is whole and holds at least `n_samples` samples (their first axis)."""
+        """The arrays of an entry; None unless it is whole and holds at least `n_samples` samples (their first axis)."""
         path = self.path(key)
         if path is None or not path.exists():
             return None

@@ -14,14 +14,19 @@ class Checkpoints:
     """The checkpoints of one run, of which the newest is kept.
 
     Args:
-        directory: where they are; made when needed.
+        directory: where the checkpoints are; made when needed.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     def save(self, step: int, write: Callable[[Path], None]) -> None:
-        """Store a checkpoint that `write` writes to the path that it is given, and drop the older ones."""
+        """Store a checkpoint, and delete the older ones.
+
+        Args:
+            step: number of the checkpoint; the highest is the newest.
+            write: writes the checkpoint to the path that it is given.
+        """
         pending = self.directory / "pending.ckpt"
         with replacing(pending) as temporary:
             write(temporary)
@@ -33,7 +38,7 @@ class Checkpoints:
                 path.unlink(missing_ok=True)
 
     def newest(self) -> Path | None:
-        """The newest checkpoint that is whole; damaged ones are warned of and deleted."""
+        """The newest checkpoint that is whole; None when there is none. Damaged ones are warned of and deleted."""
         for path in reversed(self._stored()):
             if path.stem.rpartition("-")[2] == _digest(path):
                 return path
@@ -42,7 +47,7 @@ class Checkpoints:
         return None
 
     def clear(self) -> None:
-        """Delete all of them."""
+        """Delete all checkpoints, and their directory."""
         if self.directory.is_dir():
             for path in self.directory.iterdir():
                 path.unlink(missing_ok=True)

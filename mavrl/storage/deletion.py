@@ -10,7 +10,7 @@ from mavrl.storage.run_directory import RunDirectory, acquire
 
 
 def size_of(path: Path) -> int:
-    """Bytes in the files below a directory; those that vanish meanwhile count nothing."""
+    """The number of bytes in the files below a directory; files that vanish meanwhile count nothing."""
     total = 0
     for directory, _, names in os.walk(path):
         for name in names:
@@ -22,11 +22,14 @@ def size_of(path: Path) -> int:
 
 
 def delete_run(run: Run) -> bool:
-    """Delete a run's directory. Returns False, and deletes nothing, when the run is not what it was when it was found.
+    """Delete a run's directory, unless the run is no longer what it was when it was found.
 
     The run's lock is held meanwhile, and the directory is first renamed to a hidden one: whoever looks sees all of the
     run or nothing. A process that is already waiting for the lock finds that the directory is gone and ends with an
     error; one that starts later makes a new one.
+
+    Returns:
+        Whether the run was deleted.
 
     Raises:
         OSError: the directory may not be renamed or deleted.

@@ -13,7 +13,7 @@ from mavrl.errors import StorageError
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path` to write to, and renames it to `path` when the block succeeds.
+    """Replace a file in one step: the block writes to a temporary path beside it, which is renamed when it succeeds.
 
     Raises:
         StorageError: the directory cannot be written, or the disk is full.
@@ -37,22 +37,23 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def storage_error(path: Path | str, error: OSError) -> StorageError:
-    """What could not be written or read, and why, in one line."""
+    """The error that says in one line which path could not be written or read, and why."""
     return StorageError(f"{path}: {error.strerror or error}")
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """JSON with a final newline. NaN and infinity are refused: they are not JSON."""
+    """Write a value as JSON, whole or not at all. NaN and infinity are refused: they are not JSON."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any | None:
-    """The content, or None when there is no such file or it is damaged."""
+    """The content of a JSON file; None when there is no such file or it is damaged."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError):

@@ -12,7 +12,7 @@ from mavrl.configuration.identity import is_execution
 from mavrl.configuration.plain import written
 from mavrl.errors import ConfigurationError
 from mavrl.storage.index import Run
-from mavrl.storage.sweeps import Job
+from mavrl.storage.sweeps import PlannedRun
 
 _ABSENT = object()
 
@@ -22,8 +22,8 @@ class Filter:
     """One condition: a group's option by its name, or the value of a key.
 
     Args:
-        key: of the group or setting, such as env or optim.lr.
-        value: that it must have; 1 and 1.0 are the same, and so are 1e-3 and 0.001.
+        key: name of the group or setting, such as env or optim.lr.
+        value: value that it must have; 1 and 1.0 are the same, and so are 1e-3 and 0.001.
         is_group: whether the key names a group.
     """
 
@@ -36,18 +36,18 @@ class Filter:
 
     def concerns(self, config: dict[str, Any]) -> bool:
         """Whether a run's configuration has the key at all."""
-        return self._found(config) is not _ABSENT
+        return self._value_in(config) is not _ABSENT
 
     def holds(self, config: dict[str, Any]) -> bool:
-        """Whether it is true of the content of a run's config.json."""
-        return _same(self._found(config), self.value)
+        """Whether the condition is true of the content of a run's config.json."""
+        return _same(self._value_in(config), self.value)
 
     @property
     def path(self) -> list[str]:
-        """Where config.json has it."""
+        """The keys that lead to the value in config.json, from the outermost."""
         return ["choices", self.key] if self.is_group else self.key.split(".")
 
-    def _found(self, config: Any) -> Any:
+    def _value_in(self, config: Any) -> Any:
         for part in self.path:
             if not isinstance(config, dict) or part not in config:
                 return _ABSENT
@@ -56,14 +56,14 @@ class Filter:
 
 
 def read_filters(overrides: Iterable[str], groups: Collection[str]) -> list[Filter]:
-    """The conditions in a command line's overrides. What is no part of a result, such as paths.runs, is none.
+    """The conditions in a command line's overrides. What is no part of a result, such as paths.runs, is no condition.
 
     Args:
-        overrides: such as env=grid_trap or optim.lr=1e-3.
+        overrides: words such as env=grid_trap or optim.lr=1e-3.
         groups: names of the configuration groups.
 
     Raises:
-        ConfigurationError: an override says no value that a run could have, or has several.
+        ConfigurationError: an override deletes a key, or gives it several values.
     """
     found = []
     for text in overrides:
@@ -94,30 +94,33 @@ def matching(runs: Sequence[Run], filters: Sequence[Filter]) -> list[Run]:
     return [run for run in runs if all(condition.holds(run.config) for condition in filters)]
 
 
-def matching_jobs(jobs: Iterable[Job], filters: Sequence[Filter], groups: Collection[str]) -> list[Job]:
-    """The jobs whose overrides or directories say all that the filters ask for; a default that they keep is unknown."""
+def matching_planned_runs(
+    planned: Iterable[PlannedRun], filters: Sequence[Filter], groups: Collection[str]
+) -> list[PlannedRun]:
+    """The planned runs whose directories or overrides say all that the filters ask for.
+
+    A default that the overrides keep is not known before a run has begun, and no filter is true of it.
+    """
     if not filters:
-        return list(jobs)
-    return [job for job in jobs if all(condition.holds(told(job, groups)) for condition in filters)]
+        return list(planned)
+    return [run for run in planned if all(condition.holds(planned_configuration(run, groups)) for condition in filters)]
 
 
-def told(job: Job, groups: Collection[str]) -> dict[str, Any]:
-    """What a job's directory and overrides tell of its configuration, in the form of config.json."""
-    names = job.directory.split("/")
-    told: dict[str, Any] = {"choices": dict(zip(("env", "modality"), names, strict=False)) if len(names) == 3 else {}}
-    for override in (_parsed(text) for text in job.overrides if not is_execution(text)):
-        if not override.is_delete():
-            for condition in _conditions(_key(override), override.value(), groups):
-                _set(told, condition.path, condition.value)
-    return told
-
-
-def _set(node: dict[str, Any], path: list[str], value: Any) -> None:
-    for part in path[:-1]:
-        if not isinstance(node.get(part), dict):
-            node[part] = {}
-        node = node[part]
-    node[path[-1]] = value
+def planned_configuration(planned: PlannedRun, groups: Collection[str]) -> dict[str, Any]:
+    """The part of a planned run's configuration that its directory and overrides say, in the form of config.json."""
+    names = planned.directory.split("/")
+    known: dict[str, Any] = {"choices": dict(zip(("env", "modality"), names, strict=False)) if len(names) == 3 else {}}
+    for override in (_parsed(text) for text in planned.overrides if not is_execution(text)):
+        if override.is_delete():
+            continue
+        for condition in _conditions(_key(override), override.value(), groups):
+            node = known
+            for part in condition.path[:-1]:
+                if not isinstance(node.get(part), dict):
+                    node[part] = {}
+                node = node[part]
+            node[condition.path[-1]] = condition.value
+    return known
 
 
 @cache
@@ -133,7 +136,7 @@ def _conditions(key: str, value: Any, groups: Collection[str]) -> list[Filter]:
     if key in groups:
         return [Filter(key, value, is_group=True)]
     if isinstance(value, dict) and value:
-        return [leaf for name, inner in value.items() for leaf in _conditions(f"{key}.{name}", inner, groups)]
+        return [found for name, inner in value.items() for found in _conditions(f"{key}.{name}", inner, groups)]
     return [Filter(key, value, is_group=False)]
 
 

@@ -18,7 +18,7 @@ class Run:
     """One run, as its directory was when it was found.
 
     Args:
-        path: of its directory.
+        path: the run's directory.
         state: one of `STATES`. A run whose process is gone is interrupted.
         status: content of status.json.
     """
@@ -29,12 +29,12 @@ class Run:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """Content of config.json, read when it is asked for; of an older run, what metrics.json says of it."""
-        return _mapping(self.path / "config.json") or _configuration_in(_mapping(self.path / "metrics.json"))
+        """Content of config.json, read when it is first asked for; empty where a run was killed before it wrote it."""
+        return _mapping(self.path / "config.json")
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        """Content of metrics.json of a completed run, read when it is asked for; of any other run, nothing."""
+        """Content of metrics.json, read when it is first asked for; empty unless the run is completed."""
         return _mapping(self.path / "metrics.json") if self.state == "completed" else {}
 
     def choice(self, group: str) -> str | None:
@@ -106,9 +106,3 @@ def _directories(path: str) -> Iterator[str]:
 def _mapping(path: Path) -> dict[str, Any]:
     content = read_json(path)
     return content if isinstance(content, dict) else {}
-
-
-def _configuration_in(metrics: dict[str, Any]) -> dict[str, Any]:
-    known = {key: metrics[key] for key in ("seed", "replicates", "members") if key in metrics}
-    choices = {key: metrics[key] for key in ("env", "modality") if key in metrics}
-    return {**known, "choices": choices} if choices else {}

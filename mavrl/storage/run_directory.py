@@ -15,7 +15,7 @@ _INTERRUPTIONS = (KeyboardInterrupt, SystemExit)  # Ctrl-C, a scheduler's preemp
 
 
 class RunDirectory:
-    """Files of one run: status.json, config.json, metrics.json, .hydra/, and what the task writes beside them.
+    """The files of one run: status.json, config.json, metrics.json, .hydra/, and what the task writes beside them.
 
     Args:
         path: the directory; made when missing.
@@ -31,7 +31,7 @@ class RunDirectory:
         return read_json(self.path / "metrics.json") if status.get("state") == "completed" else None
 
     def lock(self) -> FileLock:
-        """Held by the process that works in the directory. It is freed when that process ends, however it ends.
+        """The lock that a process holds while it works in the directory, free when that process ends, however it ends.
 
         Raises:
             StorageError: the directory cannot be made or written.
@@ -47,8 +47,8 @@ class RunDirectory:
         """Note that this process has started to work on the run.
 
         Args:
-            config_hash: of the scientific configuration.
-            config: what index and filters read of the configuration, plain; goes to config.json.
+            config_hash: hash of the scientific configuration.
+            config: content of config.json, which index and filters read; None writes none.
         """
         # First the status: a directory with other files and without one is taken for a foreign directory.
         self._status(state="running", config_hash=config_hash, started=_now())

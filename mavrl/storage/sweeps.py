@@ -11,12 +11,12 @@ from mavrl.storage.files import read_json, write_json
 
 
 @dataclass(frozen=True)
-class Job:
-    """One run of a sweep.
+class PlannedRun:
+    """A run that a sweep intends, whether it has begun or not.
 
     Args:
-        directory: of the run, relative to the folder of runs.
-        overrides: of the command line, which reproduce the run.
+        directory: the run's directory, relative to the folder of runs.
+        overrides: words of the command line that reproduce the run.
     """
 
     directory: str
@@ -29,47 +29,47 @@ class Job:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A list of runs that one command asked for.
+    """The runs that one command asked for.
 
     Args:
-        id: short hash of the jobs.
-        command: as it was typed.
-        recorded: when, in ISO 8601.
-        jobs: what to run.
+        id: short hash of the runs.
+        command: the command as it was typed.
+        recorded: time of the record, in ISO 8601.
+        runs: the runs that the command intends.
     """
 
     id: str
     command: str
     recorded: str
-    jobs: tuple[Job, ...]
+    runs: tuple[PlannedRun, ...]
 
 
-def record_sweep(root: Path, command: str, jobs: list[Job]) -> Path:
+def record_sweep(root: Path, command: str, runs: list[PlannedRun]) -> Path:
     """Write what a sweep intends to run, and return the file.
 
-    The same jobs, in any order, are the same sweep: issuing it again changes nothing.
+    The same runs, in any order, are the same sweep: issuing it again changes nothing.
 
     Args:
         root: the folder of runs.
-        command: as it was typed.
-        jobs: what the sweep intends to run.
+        command: the command as it was typed.
+        runs: what the sweep intends to run.
 
     Raises:
         StorageError: the folder cannot be written.
     """
-    content = sorted([job.directory, list(job.overrides)] for job in jobs)
+    content = sorted([run.directory, list(run.overrides)] for run in runs)
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     name = f"s{digest[:7]}"  # with a letter first, it is never read as a number on a command line
     path = _folder(root) / f"{name}.json"
     if _read(path) is None:
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        listed = [{"directory": job.directory, "overrides": list(job.overrides)} for job in jobs]
-        write_json(path, {"id": name, "command": command, "recorded": now, "jobs": listed})
+        listed = [{"directory": run.directory, "overrides": list(run.overrides)} for run in runs]
+        write_json(path, {"id": name, "command": command, "recorded": now, "runs": listed})
     return path
 
 
 def recorded_sweeps(root: Path) -> list[Sweep]:
-    """The sweeps that were recorded below a folder of runs, oldest first. Damaged files are left out."""
+    """The sweeps that were recorded in a folder of runs, oldest first. Damaged records are left out."""
     found = [_read(path) for path in _folder(root).glob("[!.]*.json")]
     return sorted((sweep for sweep in found if sweep is not None), key=lambda sweep: (sweep.recorded, sweep.id))
 
@@ -81,7 +81,7 @@ def _folder(root: Path) -> Path:
 def _read(path: Path) -> Sweep | None:
     content: Any = read_json(path)
     try:
-        jobs = tuple(Job(job["directory"], job["overrides"]) for job in content["jobs"])
-        return Sweep(path.stem, content["command"], content["recorded"], jobs)
+        runs = tuple(PlannedRun(run["directory"], run["overrides"]) for run in content["runs"])
+        return Sweep(path.stem, content["command"], content["recorded"], runs)
     except (KeyError, TypeError):
         return None

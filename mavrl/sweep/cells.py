@@ -10,19 +10,19 @@ _AXES = ("env", "modality")
 
 
 def with_cells(config: DictConfig, arguments: Sequence[str]) -> list[str]:
-    """The arguments, with the configured `cells` for the axes that the command line does not choose."""
-    chosen = {override.key_or_group for override in OverridesParser.create().parse_overrides(list(arguments))}
-    cells = {axis: config.cells[axis] for axis in _AXES if config.cells[axis] and axis not in chosen}
+    """Add the configured `cells` to a command line's arguments, for the axes that these do not choose."""
+    given = {override.key_or_group for override in OverridesParser.create().parse_overrides(list(arguments))}
+    cells = {axis: config.cells[axis] for axis in _AXES if config.cells[axis] and axis not in given}
     return [*(f"{axis}={','.join(options)}" for axis, options in cells.items()), *arguments]
 
 
 def split_cells(overrides: Sequence[Override]) -> tuple[list[Override], list[Override]]:
-    """Those that choose environments and subsets of feedback, and the others."""
+    """Divide overrides into those that choose environments and subsets of feedback, and all others."""
     axes = [override for override in overrides if override.key_or_group in _AXES]
     return axes, [override for override in overrides if override.key_or_group not in _AXES]
 
 
-def chosen(arguments: Sequence[str], axis: str) -> str | None:
-    """The option of an axis that the command line chooses, if it does."""
+def chosen_option(arguments: Sequence[str], axis: str) -> str | None:
+    """The option of env or modality that a command line's arguments choose; None when they choose none."""
     overrides = OverridesParser.create().parse_overrides(list(arguments))
     return next((str(override.value()) for override in overrides if override.key_or_group == axis), None)

@@ -1,12 +1,12 @@
 """The runs that one command asks for: every combination of its values, composed, checked, and compared with rules."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,10 +18,10 @@ from mavrl.sweep.composer import Composer
 
 @dataclass(frozen=True)
 class ComposedJob:
-    """One run of a sweep.
+    """One run of a sweep, composed but not launched.
 
     Args:
-        overrides: of the command line.
+        overrides: words of the command line that make the run.
         config: the whole configuration, Hydra's included.
     """
 
@@ -30,11 +30,12 @@ class ComposedJob:
 
     @cached_property
     def directory(self) -> Path:
+        """The run's directory."""
         return Path(self.config.hydra.sweep.dir) / self.config.hydra.sweep.subdir
 
     @property
     def finished(self) -> bool:
-        """Whether its result is there, so that nothing needs to be run."""
+        """Whether the run's result is there, so that nothing needs to be done."""
         if self.config.task.name != "train":
             return False
         status = read_json(self.directory / "status.json") or {}
@@ -42,15 +43,38 @@ class ComposedJob:
 
 
 def combinations(arguments: Sequence[str]) -> list[list[str]]:
-    """Every combination of the values on a command line, the last argument varying fastest."""
-    parsed = OverridesParser.create().parse_overrides(list(arguments))
-    deleted = [str(override.input_line) for override in parsed if override.is_delete()]
-    product = BasicSweeper.split_arguments([override for override in parsed if not override.is_delete()], None)[0]
-    return [job + deleted for job in product]
+    """Every combination of the values on a command line, the last argument varying fastest.
+
+    Of a key that is given twice the last values count; deletions are part of every combination.
+
+    Raises:
+        ConfigurationError: an argument is an interval, which has no single values.
+    """
+    axes: dict[str, list[str]] = {}
+    deletions = []
+    for override in OverridesParser.create().parse_overrides(list(arguments)):
+        key = override.get_key_element()
+        if override.is_delete():
+            deletions.append(str(override.input_line))
+        elif not override.is_sweep_override():
+            axes[key] = [f"{key}={override.get_value_element_as_str()}"]
+        elif override.is_discrete_sweep():
+            axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            allowed = "has no single values; hydra/sweeper=optuna searches in it"
+            raise ConfigurationError(key, override.get_value_string(), allowed)
+    return [[*combination, *deletions] for combination in itertools.product(*axes.values())]
 
 
 def compose_all(compose: Composer, jobs: Iterable[list[str]]) -> tuple[list[ComposedJob], dict[str, int]]:
-    """The jobs that no rule leaves out, each run once, and how many each rule leaves out.
+    """Compose the jobs of a sweep.
+
+    Args:
+        compose: makes a configuration of overrides.
+        jobs: overrides of each job.
+
+    Returns:
+        The jobs that no rule of `skip` leaves out, each run once, and how many jobs each rule leaves out.
 
     Raises:
         ConfigurationError: a job cannot work and no rule leaves it out.
@@ -70,7 +94,7 @@ def compose_all(compose: Composer, jobs: Iterable[list[str]]) -> tuple[list[Comp
 
 
 def skipping_rule(config: DictConfig) -> str | None:
-    """The first rule of `skip` all of whose conditions hold; None if there is none.
+    """The name of the first rule of `skip` all of whose conditions hold; None if there is none.
 
     Raises:
         ConfigurationError: a rule is not a mapping of keys to values.

@@ -3,21 +3,21 @@
 import pickle
 from collections.abc import Sequence
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, read_write
+from hydra.core.override_parser.types import Override, OverrideType
+from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf.errors import OmegaConfBaseException
 
 
 class Composer:
     """Composes the configuration of a job as Hydra does, several times as fast where jobs share their groups.
 
     Hydra reads and merges all files for every job. Here jobs that differ in plain values only, such as seed=3, are
-    copies of one composition to which Hydra's own function applies the values.
+    copies of one composition into which the values are put.
 
     Args:
-        loader: of Hydra.
+        loader: Hydra's loader of configurations.
         master: the configuration of the sweep.
     """
 
@@ -27,7 +27,14 @@ class Composer:
         self._composed: dict[tuple[str, ...], bytes] = {}
 
     def __call__(self, overrides: Sequence[str]) -> DictConfig:
-        """The configuration of a job, Hydra's included."""
+        """The configuration of a job, Hydra's included.
+
+        Args:
+            overrides: words of the command line that make the job.
+
+        Raises:
+            HydraException: the overrides cannot be composed.
+        """
         parsed = OverridesParser.create().parse_overrides(list(overrides))
         values = [override for override in parsed if self._is_value(override)]
         rest = tuple(str(override.input_line) for override in parsed if override not in values)
@@ -35,7 +42,11 @@ class Composer:
             self._composed[rest] = pickle.dumps(self._loader.load_sweep_config(self._master, list(rest)))
         config = pickle.loads(self._composed[rest])  # our own: the quickest copy
         if values:
-            ConfigLoaderImpl._apply_overrides_to_config(values, config)
+            try:
+                for override in values:
+                    OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+            except OmegaConfBaseException:  # Hydra says what is wrong
+                return self._loader.load_sweep_config(self._master, list(overrides))
             with read_write(config.hydra):
                 task = [override for override in parsed if not override.is_hydra_override()]
                 config.hydra.overrides.task = [override.input_line for override in task]
@@ -43,7 +54,7 @@ class Composer:
 
     def _is_value(self, override: Override) -> bool:
         """Whether it changes a key that is there, and neither a group nor Hydra itself."""
-        if override.is_add() or override.is_force_add() or override.is_delete() or override.is_hydra_override():
+        if override.type != OverrideType.CHANGE or override.is_hydra_override():
             return False
         key = override.key_or_group
         if key not in self._groups:

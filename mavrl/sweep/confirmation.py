@@ -17,14 +17,14 @@ from mavrl.sweep.combinations import ComposedJob
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What is confirmed, and where.
+    """The confirmation of one cell's best trial, before it is run.
 
     Args:
-        study: of one cell.
-        trial: its best one.
-        directory: where that ran.
-        folder: of the cell.
-        seeds: fresh ones.
+        study: the study of the cell.
+        trial: the best trial of the study.
+        directory: where the trial ran.
+        folder: the folder of the cell.
+        seeds: seeds that the search did not use.
     """
 
     study: StudyRecord
@@ -34,11 +34,11 @@ class Confirmation:
     seeds: range
 
     @property
-    def original(self) -> list[str]:
-        """The command line of the trial itself.
+    def trial_overrides(self) -> list[str]:
+        """The overrides that repeat the trial itself, on the seeds of the search.
 
         Raises:
-            StorageError: its run directory is gone.
+            StorageError: the trial's run directory is gone.
         """
         path = self.directory / "config.json"
         config = read_json(path)
@@ -48,6 +48,9 @@ class Confirmation:
 
     def check(self, job: ComposedJob) -> None:
         """Refuse to confirm a trial that this version would run differently.
+
+        Args:
+            job: what `trial_overrides` compose to now.
 
         Raises:
             ConfigurationError: the configuration has changed its meaning since.
@@ -59,13 +62,21 @@ class Confirmation:
 
     @property
     def overrides(self) -> list[str]:
-        """The command line of the run that confirms."""
+        """The overrides of the run that confirms the trial."""
         fresh = [f"++seed={self.seeds.start}", f"++replicates={len(self.seeds)}"]
         name = f"trial={self.trial.number},seeds={self.seeds.start}-{self.seeds.stop - 1}"
-        return [*self.original, *fresh, f"hydra.sweep.dir={self.folder}", f"hydra.sweep.subdir='{name}'"]
+        return [*self.trial_overrides, *fresh, f"hydra.sweep.dir={self.folder}", f"hydra.sweep.subdir='{name}'"]
 
     def write(self, metrics: dict[str, Any], directory: Path) -> Path:
-        """Keep the result beside the study, and print it beside the searched one."""
+        """Write the confirmed result to confirmed.json in the cell's folder, and print it beside the searched one.
+
+        Args:
+            metrics: content of metrics.json of the run that confirms.
+            directory: where that run is.
+
+        Returns:
+            The path of confirmed.json.
+        """
         metric = self.study.metric
         content = {
             "trial": self.trial.number,
@@ -89,7 +100,11 @@ class Confirmation:
 
 
 def confirmations(config: DictConfig, env: str | None, modality: str | None) -> list[Confirmation]:
-    """What `task=confirm` runs: the best trial of every cell of `study`, or of some of them.
+    """The confirmations that `task=confirm` runs: of the best trial of every cell of `study`, or of some cells.
+
+    Args:
+        config: the configuration of the command.
+        env, modality: restrict the cells; None for all.
 
     Raises:
         ConfigurationError: there is no such study, it has no completed trial, or seeds are those of the search.

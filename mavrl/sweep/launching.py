@@ -12,8 +12,13 @@ from mavrl.sweep.launchers.local import LocalLauncher
 
 
 @contextmanager
-def prepared(launcher: Launcher, jobs: int) -> Iterator[None]:
-    """Let the workers that so many jobs need import their libraries meanwhile; they end with the block."""
+def prepared_workers(launcher: Launcher, jobs: int) -> Iterator[None]:
+    """Start a local launcher's workers, which import their libraries while the block runs and end with it.
+
+    Args:
+        launcher: any launcher; those that have no workers of their own are left alone.
+        jobs: number of jobs that will be launched, at most.
+    """
     if not isinstance(launcher, LocalLauncher):
         yield
         return
@@ -25,21 +30,26 @@ def prepared(launcher: Launcher, jobs: int) -> Iterator[None]:
 
 
 def launch(launcher: Launcher, jobs: Sequence[ComposedJob], first: int = 0) -> Sequence[JobReturn]:
-    """Run the jobs; what each returned. A local launcher need not compose them again.
+    """Run composed jobs, which a local launcher need not compose again.
 
     Args:
+        launcher: where the jobs run.
+        jobs: the jobs.
         first: number of the first job.
+
+    Returns:
+        What each job returned, in their order.
     """
     if not jobs:
         return []
     lines = [job.overrides for job in jobs]
     if isinstance(launcher, LocalLauncher):
-        return launcher.launch(lines, first, [_located(job) for job in jobs])
+        return launcher.launch(lines, first, [_with_directory(job) for job in jobs])
     return launcher.launch(lines, initial_job_idx=first)
 
 
-def _located(job: ComposedJob) -> DictConfig:
-    """Its configuration, with the directory that is known by now."""
+def _with_directory(job: ComposedJob) -> DictConfig:
+    """A job's configuration, with the directory that is known by now, so that no worker needs to find it again."""
     with read_write(job.config.hydra):
         job.config.hydra.sweep.subdir = job.directory.relative_to(job.config.hydra.sweep.dir).as_posix()
     return job.config

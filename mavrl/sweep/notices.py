@@ -6,30 +6,32 @@ from omegaconf import DictConfig
 
 log = logging.getLogger(__name__)
 
-_SECONDS = 5  # that a webhook may take to answer
+_PATIENCE = 5  # seconds that a webhook may take to answer
 
 
 class Notices:
     """Where notices go. A webhook that does not answer is warned of, and ends nothing.
 
     Args:
-        url: of an incoming webhook; None leaves it at what is printed.
+        url: address of an incoming webhook; None posts nothing.
     """
 
     def __init__(self, url: str | None) -> None:
         self._url = url
 
     @classmethod
-    def of(cls, config: DictConfig) -> "Notices":
+    def from_config(cls, config: DictConfig) -> "Notices":
+        """Notices to the address in `notify.url`."""
         return cls(config.notify.url)
 
     def post(self, text: str) -> None:
+        """Send a text to the webhook, if there is one."""
         if self._url is None:
             return
         from slack_sdk.webhook import WebhookClient
 
         try:
-            answer = WebhookClient(self._url, timeout=_SECONDS).send(text=text)
+            answer = WebhookClient(self._url, timeout=_PATIENCE).send(text=text)
         except Exception as error:  # whatever goes wrong on the way
             log.warning("notice not sent (%s): %s", error, text)
             return

@@ -11,20 +11,17 @@ from mavrl.configuration.plain import flatten
 from mavrl.errors import ConfigurationError
 from mavrl.search.metric import direction_of
 from mavrl.search.space import SearchSpace
-from mavrl.search.study import Plan
+from mavrl.search.study import SearchPlan
 
 
-def plan_of(
-    config: DictConfig, study: str, settings: Mapping[str, BaseDistribution], fixed: list[str], direction: str | None
-) -> Plan:
-    """The plan of one cell.
+def make_plan(config: DictConfig, study: str, settings: Mapping[str, BaseDistribution], fixed: list[str]) -> SearchPlan:
+    """Plan the search of one cell.
 
     Args:
-        config: of a run in the cell, without what is searched.
+        config: configuration of a run in the cell, without what is searched.
         study: name of the study.
-        settings: what is searched besides the allocation.
+        settings: distributions of what is searched besides the division of the budget, by configuration key.
         fixed: overrides that all trials have in common.
-        direction: that the user names, or None.
 
     Raises:
         ConfigurationError: the metric does not fit, or nothing can be divided.
@@ -37,12 +34,12 @@ def plan_of(
     searched = {*settings, *(f"feedback.{kind}.n_samples" for kind in space.kinds)}
     everything = flatten({**scientific(config), "feedback": OmegaConf.to_container(config.feedback, resolve=True)})
     kept = {f"feedback.{kind}." for kind in config.modality.active}
-    return Plan(
+    return SearchPlan(
         study,
         config.env.name,
         config.modality.name,
         search.metric,
-        direction_of(search.metric, direction, config.env.family, config.model.objective),
+        direction_of(search.metric, None, config.env.family, config.model.objective),
         space,
         {
             key: value
@@ -65,12 +62,12 @@ def _space(config: DictConfig, settings: Mapping[str, BaseDistribution]) -> Sear
 
 
 def study_folder(config: DictConfig, study: str) -> Path:
-    """Where a cell's journal and runs are."""
+    """The folder of a cell's journal and runs."""
     return Path(config.paths.studies) / study / config.env.name / config.modality.name
 
 
-def journal_of(config: DictConfig, study: str) -> str:
-    """The storage of a cell: its own journal file, unless a database or a file is configured."""
+def storage_place(config: DictConfig, study: str) -> str:
+    """The place of a cell's study: its own journal file, unless `search.storage` is a database or a file."""
     return config.search.storage or str(study_folder(config, study) / "journal.log")
 
 

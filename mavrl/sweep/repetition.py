@@ -12,12 +12,17 @@ _TO_RETRY = ("failed", "interrupted")
 
 
 def directory_overrides(directory: Path) -> list[str]:
-    """The overrides that make a job run in this directory."""
+    """The overrides that make a job run in a directory."""
     return [f"hydra.sweep.dir={directory.parent}", f"hydra.sweep.subdir={directory.name}"]
 
 
 def runs_to_retry(config: DictConfig, arguments: Iterable[str]) -> list[Run]:
-    """Runs below paths.runs that failed or were cut off, of which the command's filters are true."""
+    """The runs below paths.runs that failed or were cut off, and of which all filters are true.
+
+    Args:
+        config: the configuration of the command.
+        arguments: overrides of the command, which are the filters.
+    """
     filters = read_filters(arguments, set(config.hydra.runtime.choices))
     runs = [run for run in find_runs(config.paths.runs) if run.state in _TO_RETRY and run.config.get("choices")]
     return matching(runs, filters)

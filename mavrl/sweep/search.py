@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
@@ -23,22 +23,32 @@ from mavrl.sweep.composer import Composer
 from mavrl.sweep.launchers.jobs import failure_of
 from mavrl.sweep.launching import launch
 from mavrl.sweep.notices import Notices
-from mavrl.sweep.searches import run_searches
+from mavrl.sweep.search_workers import run_searches
+
+if TYPE_CHECKING:  # Optuna takes a second to import, and run.py imports this module for every command
+    from optuna.samplers import BaseSampler
+
+    from mavrl.search.study import Assignment, Search, SearchPlan
 
 _SAMPLERS = ("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*")
 _GIVE_UP_AFTER = 10  # trials of a cell, when none of them has succeeded
 
 
 @dataclass
-class _Cell:
-    """One search that goes on."""
+class _CellSearch:
+    """The search of one cell, as it goes on.
 
-    search: Any  # mavrl.search.study.Search
-    overrides: list[str]  # that all its trials have
+    Args:
+        search: takes trials and records their ends.
+        overrides: what all trials have in common.
+    """
+
+    search: "Search"
+    overrides: list[str]
 
     @property
-    def hopeless(self) -> str | None:
-        """The last error, when the first trials have all failed."""
+    def reason_to_give_up(self) -> str | None:
+        """The last error, when the first trials have all failed; None while there is hope."""
         trials = self.search.record.trials
         if len(trials) >= _GIVE_UP_AFTER and all(trial.state == "failed" for trial in trials):
             return trials[-1].error
@@ -48,45 +58,31 @@ class _Cell:
 class SearchSweeper(Sweeper):
     """Asks Optuna for trials, launches them in batches, and records what becomes of them.
 
-    With `search.workers` above 1 it starts so many searches instead, which share the studies.
+    `search` in the configuration says what is searched and how. With `search.workers` above 1 the sweeper starts so
+    many searches instead, which share the studies.
 
     Args:
-        sampler: of Optuna, by its `_target_`.
-        direction: minimize or maximize, which must be the metric's; None for the metric's.
-        storage: URL or path of a journal file, for all cells; None for `search.storage`.
-        study_name: None for `study`.
-        n_trials: of each cell in all; trials that are in the study count.
-        n_jobs: trials that are launched together; None for as many as the launcher runs at once.
-        params: more distributions, by key.
+        sampler: configuration of a sampler of Optuna, with its `_target_`.
     """
 
-    def __init__(
-        self,
-        sampler: Any,
-        direction: Any = None,
-        storage: str | None = None,
-        study_name: str | None = None,
-        n_trials: int | None = None,
-        n_jobs: int | None = None,
-        params: DictConfig | None = None,
-    ) -> None:
+    def __init__(self, sampler: DictConfig) -> None:
         self._sampler = sampler
-        self._direction = direction
-        self._params = params or {}
-        self._n_jobs = n_jobs
-        chosen = {"search.storage": storage, "study": study_name, "search.n_trials": n_trials}
-        self._own = [f"{key}={value}" for key, value in chosen.items() if value is not None]
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        for override in OverridesParser.create().parse_overrides(self._own):
-            OmegaConf.update(config, override.key_or_group, override.value())
+        """Take the configuration of the command, and make the launcher that it names."""
         with read_write(config.hydra):
             config.hydra.sweep.dir = str(Path(config.paths.studies) / config.study)
         self._config, self._compose = config, Composer(hydra_context.config_loader, config)
         self._launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
-    def sweep(self, arguments: list[str]) -> Any:
+    def sweep(self, arguments: list[str]) -> list[list[JobReturn]]:
         """Search in all cells.
+
+        Args:
+            arguments: overrides of the command, Hydra's own excepted.
+
+        Returns:
+            What the trials of each batch returned; nothing where other searches ran them.
 
         Raises:
             ConfigurationError: a search cannot work; nothing is run.
@@ -97,14 +93,15 @@ class SearchSweeper(Sweeper):
         if self._sampler.get("_partial_"):
             allowed = "needs a list of all values; -m without it runs every combination"
             raise ConfigurationError("hydra/sweeper/sampler", "grid", allowed)
-        cells, left_out = self._cells(arguments)
+        cells, left_out = self._plan_cells(arguments)
         if self._config.dry_run:
-            for job, plan in cells:
-                print(_planned(job, plan))
-            print(f"{len(cells)} searches, {sum(plan.total for _, plan in cells)} trials; {_omitted(left_out)}")
+            for _, plan in cells:
+                print(_plan_line(plan))
+            omitted = ", ".join(f"{n} left out by skip.{rule}" for rule, n in left_out.items()) or "none left out"
+            print(f"{len(cells)} searches, {sum(plan.total for _, plan in cells)} trials; {omitted}")
             return []
         with contextlib.ExitStack() as opened:
-            searches = [opened.enter_context(self._open(job, plan)) for job, plan in cells]
+            searches = [opened.enter_context(self._open_search(job, plan)) for job, plan in cells]
             if self._config.search.workers == 1:
                 return self._search(searches)
             run_searches(self._launcher, self._config, arguments)
@@ -113,101 +110,92 @@ class SearchSweeper(Sweeper):
 
     # The cells of a command ------------------------------------------------------------------------------------------
 
-    def _cells(self, arguments: list[str]) -> tuple[list[tuple[ComposedJob, Any]], dict[str, int]]:
-        from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
+    def _plan_cells(self, arguments: list[str]) -> "tuple[list[tuple[ComposedJob, SearchPlan]], dict[str, int]]":
+        """The plan of each cell beside a run in it, and how many cells each rule of `skip` leaves out."""
+        from mavrl.sweep.distributions import read_distributions
+        from mavrl.sweep.plans import make_plan
 
-        from mavrl.sweep.plans import plan_of
-
-        given = [f"{key}={value}" for key, value in self._params.items()] + with_cells(self._config, arguments)
+        given = with_cells(self._config, arguments)
         axes, others = split_cells(OverridesParser.create().parse_overrides(given))
-        swept = [str(override.input_line) for override in others if override.is_sweep_override()]
+        ranges = [str(override.input_line) for override in others if override.is_sweep_override()]
         fixed = [str(override.input_line) for override in others if not override.is_sweep_override()]
-        distributions = create_params_from_overrides(swept)[0]
-        own = [*self._own, f"hydra.sweep.dir={self._config.hydra.sweep.dir}"]
         jobs, left_out = compose_all(
             self._compose,
-            [[*cell, *fixed, *own] for cell in combinations([str(axis.input_line) for axis in axes])],
+            [
+                [*cell, *fixed, f"hydra.sweep.dir={self._config.hydra.sweep.dir}"]
+                for cell in combinations([str(axis.input_line) for axis in axes])
+            ],
         )
+        of_command, keys_of_command = read_distributions(ranges), {override.key_or_group for override in others}
         cells = []
         for job in jobs:
-            chosen = {override.key_or_group for override in others}
-            space: Any = (
-                OmegaConf.to_container(job.config.search.space, resolve=True) if job.config.search.settings else {}
-            )
-            lines = [f"{key}={values}" for key, values in space.items() if key not in chosen and values is not None]
-            settings = {**create_params_from_overrides(lines)[0], **distributions}
-            cells.append((job, plan_of(job.config, self._config.study, settings, fixed, self._asked_direction())))
+            search = job.config.search
+            space = OmegaConf.to_container(search.space, resolve=True) if search.settings else {}
+            assert isinstance(space, dict)
+            lines = [f"{key}={range_}" for key, range_ in space.items() if range_ is not None]
+            own = read_distributions(line for line in lines if line.partition("=")[0] not in keys_of_command)
+            cells.append((job, make_plan(job.config, self._config.study, {**own, **of_command}, fixed)))
         return cells, left_out
 
-    def _asked_direction(self) -> str | None:
-        return None if self._direction is None else str(getattr(self._direction, "name", self._direction))
-
     @contextlib.contextmanager
-    def _open(self, job: ComposedJob, plan: Any) -> Iterator[_Cell]:
+    def _open_search(self, job: ComposedJob, plan: "SearchPlan") -> Iterator[_CellSearch]:
         from mavrl.search.storage import open_storage
         from mavrl.search.study import Search
-        from mavrl.sweep.plans import journal_of, study_folder
+        from mavrl.sweep.plans import storage_place, study_folder
 
-        storage = open_storage(journal_of(job.config, plan.study), create=True)
+        storage = open_storage(storage_place(job.config, plan.study), create=True)
         search = Search(plan, storage, study_folder(job.config, plan.study), self._make_sampler)
         try:
-            yield _Cell(search, job.overrides)
+            yield _CellSearch(search, job.overrides)
         finally:
             search.close()
 
-    def _make_sampler(self, seed: int) -> Any:
+    def _make_sampler(self, seed: int) -> "BaseSampler":
         return instantiate({**self._sampler, "seed": seed}, _execution_whitelist_=_SAMPLERS)
 
     # Trials ----------------------------------------------------------------------------------------------------------
 
-    def _search(self, cells: list[_Cell]) -> list[list[JobReturn]]:
-        at_once = self._n_jobs or getattr(self._launcher, "workers", None) or 1
-        returns, number, notices = [], 0, Notices.of(self._config)
+    def _search(self, cells: list[_CellSearch]) -> list[list[JobReturn]]:
+        batch_size = self._config.search.batch or getattr(self._launcher, "workers", None) or 1
+        returns, number, notices = [], 0, Notices.from_config(self._config)
         for cell in cells:
-            _begin(cell)
-        while batch := self._batch(cells, at_once):
-            lines = [[*cell.overrides, *taken.overrides] for cell, taken in batch]
+            n_trials = len(cell.search.record.trials)
+            there = f", {n_trials} of them there" if n_trials else ""
+            plan = cell.search.plan
+            print(f"study {plan.name}: {plan.total} trials for {plan.metric} ({plan.direction}){there}", flush=True)
+        while batch := self._take_batch(cells, batch_size):
+            lines = [[*cell.overrides, *assignment.overrides] for cell, assignment in batch]
             jobs = [ComposedJob(overrides, self._compose(overrides)) for overrides in lines]
-            with _quiet(Path(self._config.hydra.sweep.dir)):
+            with _output_to_log(Path(self._config.hydra.sweep.dir)):
                 results = launch(self._launcher, jobs, first=number)
             number += len(jobs)
-            for (cell, taken), job, result in zip(batch, jobs, results, strict=True):
-                cell.search.tell(taken, job.directory, failure_of(result))
-                _report(cell, taken.trial, notices)
+            for (cell, assignment), job, result in zip(batch, jobs, results, strict=True):
+                cell.search.tell(assignment, job.directory, failure_of(result))
+                _report_trial(cell, assignment.trial, notices)
             returns.append(list(results))
         _conclude(cells)
         return returns
 
-    def _batch(self, cells: list[_Cell], count: int) -> list[tuple[_Cell, Any]]:
+    def _take_batch(self, cells: list[_CellSearch], size: int) -> "list[tuple[_CellSearch, Assignment]]":
         """Trials to run now, of the first cells that have some."""
-        batch: list[tuple[_Cell, Any]] = []
+        batch: list[tuple[_CellSearch, Assignment]] = []
         for cell in cells:
-            if len(batch) == count:
+            if len(batch) == size:
                 break
-            if cell.hopeless is None:
-                batch += [(cell, taken) for taken in cell.search.take(count - len(batch))]
+            if cell.reason_to_give_up is None:
+                batch += [(cell, assignment) for assignment in cell.search.take(size - len(batch))]
         return batch
 
 
-def _planned(job: ComposedJob, plan: Any) -> str:
+def _plan_line(plan: "SearchPlan") -> str:
     space = plan.space
     division = f"budget {space.budget} over {', '.join(space.kinds)}" if space.kinds else "given counts"
     searched = ", ".join(space.settings) or "nothing else"
     return f"{plan.name}: {plan.total} trials for {plan.metric} ({plan.direction}); {division}; {searched}"
 
 
-def _omitted(left_out: dict[str, int]) -> str:
-    return ", ".join(f"{count} left out by skip.{rule}" for rule, count in left_out.items()) or "none left out"
-
-
-def _begin(cell: _Cell) -> None:
-    record, plan = cell.search.record, cell.search.plan
-    found = f", {len(record.trials)} of them there" if record.trials else ""
-    print(f"study {plan.name}: {plan.total} trials for {plan.metric} ({plan.direction}){found}", flush=True)
-
-
-def _report(cell: _Cell, number: int, notices: Notices) -> None:
-    """One line for a trial that has ended, and a notice when it is the best, the last, or failed."""
+def _report_trial(cell: _CellSearch, number: int, notices: Notices) -> None:
+    """Print one line for a trial that has ended, and post a notice when it is the best, the last, or failed."""
     record = cell.search.record
     trial, best, total = record.trials[number], record.best, cell.search.plan.total
     ended = record.count("completed") + record.count("failed")
@@ -230,7 +218,7 @@ def _report(cell: _Cell, number: int, notices: Notices) -> None:
         notices.post(f"study {_summary(cell)}")
 
 
-def _summary(cell: _Cell) -> str:
+def _summary(cell: _CellSearch) -> str:
     record = cell.search.record
     failed = f", {record.count('failed')} failed" if record.count("failed") else ""
     running = f", {record.count('running')} running elsewhere" if record.count("running") else ""
@@ -239,18 +227,18 @@ def _summary(cell: _Cell) -> str:
     return f"{record.name}: {record.count('completed')} trials{failed}{running}; {found}"
 
 
-def _conclude(cells: list[_Cell]) -> None:
+def _conclude(cells: list[_CellSearch]) -> None:
     for cell in cells:
         print(f"study {_summary(cell)}", flush=True)
     for cell in cells:
-        if (error := cell.hopeless) is not None:
+        if (error := cell.reason_to_give_up) is not None:
             name = cell.search.plan.name
             raise MavrlError(f"every trial of {name} failed, so the search was ended; the last one: {error}")
 
 
 @contextlib.contextmanager
-def _quiet(folder: Path) -> Iterator[None]:
-    """What trials and launchers print goes to a file: a search has one line for each trial."""
+def _output_to_log(folder: Path) -> Iterator[None]:
+    """Send what trials and launchers print to a file: a search has one line for each trial."""
     (folder / ".logs").mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     with open(folder / ".logs" / "trials.log", "a") as log, contextlib.redirect_stdout(log):

@@ -9,9 +9,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl.errors import ConfigurationError
-from mavrl.storage.filters import Filter, matching, matching_jobs, read_filters, told
+from mavrl.storage.filters import Filter, matching, matching_planned_runs, planned_configuration, read_filters
 from mavrl.storage.index import Run, find_runs, read_run
-from mavrl.storage.sweeps import Job, recorded_sweeps
+from mavrl.storage.sweeps import PlannedRun, recorded_sweeps
 
 
 def status(config: DictConfig) -> None:
@@ -25,11 +25,11 @@ def status(config: DictConfig) -> None:
         if not chosen:
             known = ", ".join(sweep.id for sweep in sweeps) or "there is none"
             raise ConfigurationError("task.sweep", config.task.sweep, f"no such sweep in {root}; recorded: {known}")
-        directories = {job.directory for job in chosen[0].jobs}
+        directories = {planned.directory for planned in chosen[0].runs}
         runs = [run for run in runs if run.path.relative_to(root).as_posix() in directories]
     begun = {run.path.relative_to(root).as_posix() for run in runs}
-    waiting = {job.directory: job for sweep in chosen for job in sweep.jobs if job.directory not in begun}
-    pending = [_cell(job) for job in matching_jobs(waiting.values(), filters, _groups())]
+    waiting = {run.directory: run for sweep in chosen for run in sweep.runs if run.directory not in begun}
+    pending = [_cell(planned) for planned in matching_planned_runs(waiting.values(), filters, _groups())]
     runs = matching(runs, filters)
     if not runs and not pending:
         print(_nothing(root, filters))
@@ -153,6 +153,6 @@ def _nothing(root: Path, filters: list[Filter], config: DictConfig | None = None
     return f"no run in {root}" + (f" matches {' '.join(asked)}" if asked else "")
 
 
-def _cell(job: Job) -> tuple[str, str]:
-    choices = told(job, _groups())["choices"]
+def _cell(planned: PlannedRun) -> tuple[str, str]:
+    choices = planned_configuration(planned, _groups())["choices"]
     return choices.get("env", "?"), choices.get("modality", "?")

@@ -96,6 +96,8 @@ def test_retry_finishes_what_was_cut_off(app: Any, fresh_app: Any) -> None:
         (("skip.mine=3",), "error: skip.mine=3"),
         (("+skip.mine=3",), "error: skip.mine=3: must map keys to values"),
         (("dry_run=7",), "error: dry_run=7: must be one of true, false"),
+        (("optim.lr=interval(0.1,0.2)",), "error: optim.lr=interval(0.1,0.2): has no single values"),
+        (("hydra.sweeper.params=null",), "error: hydra.sweeper.params=null: no such key"),
     ],
 )
 def test_a_combination_that_cannot_work_stops_the_sweep_before_it_begins(
@@ -116,7 +118,7 @@ def test_own_rules_leave_combinations_out(fresh_app: Any) -> None:
 
 def test_a_sweep_is_recorded_so_that_what_is_missing_is_known(app: Any, sweep: Any) -> None:
     records = [json.loads(path.read_text()) for path in Path(app.directory / "runs" / ".sweeps").glob("*.json")]
-    assert sorted(len(record["jobs"]) for record in records) == [8, 12] or [len(r["jobs"]) for r in records] == [8]
+    assert sorted(len(record["runs"]) for record in records) == [8, 12] or [len(r["runs"]) for r in records] == [8]
     assert all(record["command"].startswith("python run.py -m") or "-m" in record["command"] for record in records)
 
 

@@ -8,7 +8,7 @@ import polars
 import pytest
 
 from mavrl.storage.files import read_json
-from mavrl.storage.sweeps import Job, record_sweep
+from mavrl.storage.sweeps import PlannedRun, record_sweep
 
 pytestmark = pytest.mark.integration
 
@@ -37,8 +37,8 @@ def failed(app: Any) -> Path:
 @pytest.fixture(scope="module")
 def folder(app: Any, trap: Any, cliff: Any, failed: Path) -> Any:
     """Runs whatever task, on a folder with two finished runs, a failed one and a pending one."""
-    jobs = [Job(run.relative_to(app.directory / "runs").as_posix(), []) for run in (trap.run, cliff.run)]
-    record_sweep(app.directory / "runs", "python run.py -m x", [*jobs, Job("grid_path/r/123", ["modality=r"])])
+    jobs = [PlannedRun(run.relative_to(app.directory / "runs").as_posix(), []) for run in (trap.run, cliff.run)]
+    record_sweep(app.directory / "runs", "python run.py -m x", [*jobs, PlannedRun("grid_path/r/123", ["modality=r"])])
     return app
 
 

@@ -80,8 +80,16 @@ def test_the_same_name_goes_on(searched: Any, app: Any) -> None:
             "error: study=mine/grid_trap/pdrs: exists and searches for something else (space parameters",
         ),
         (
-            ("hydra.sweeper.direction=maximize",),
-            "error: hydra.sweeper.direction=maximize: search.metric=regret is to mini",
+            ("hydra.sweeper.n_trials=3",),
+            "error: hydra.sweeper.n_trials=3: no such key",
+        ),
+        (
+            ("search.batch=0",),
+            "error: search.batch=0: must be a whole number from 1 to 10000, or null",
+        ),
+        (
+            ("env.size=interval(2,1)",),
+            "error: env.size=interval(2,1): is no range to search in",
         ),
         (("search.metric=mean_return",), "error: search.metric=mean_return: must be one of"),
         (("search.metric=bound", "model.objective=weighted"), "error: search.metric=bound: model.objective=weighted"),
@@ -126,11 +134,10 @@ def test_only_settings_or_only_the_budget(app: Any, searched: Any) -> None:
     assert {sum(trial.n_samples.values()) for trial in record.trials} == {64}
 
 
-def test_a_search_over_what_the_command_line_says_in_a_database_by_hydra_s_names(app: Any, searched: Any) -> None:
+def test_a_search_over_what_the_command_line_says_in_a_database(app: Any, searched: Any) -> None:
     place = f"sqlite:///{app.directory / 'x.db'}"
     done = app("-m", "hydra/sweeper=optuna", "search=budget", "modality=d", "optim.lr=interval(0.01,0.02)",
-               f"hydra.sweeper.storage={place}", "hydra.sweeper.study_name=named", "hydra.sweeper.n_trials=3",
-               "hydra.sweeper.n_jobs=2", "hydra.sweeper.direction=minimize")  # fmt: skip
+               f"search.storage={place}", "study=named", "search.n_trials=3", "search.batch=2")  # fmt: skip
     assert done.status == 0, done.err
     record = study(app, place)
     assert record.name == "named/grid_trap/d"

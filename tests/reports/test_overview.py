@@ -8,7 +8,7 @@ import pytest
 from mavrl.reports.overview import duration, number_of_runs, print_overview
 from mavrl.storage.index import find_runs
 from mavrl.storage.run_directory import RunDirectory
-from mavrl.storage.sweeps import Job, Sweep
+from mavrl.storage.sweeps import PlannedRun, Sweep
 
 HOUR = {"started": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T01:00:00+00:00"}
 
@@ -74,7 +74,7 @@ def test_errors_are_one_line_each_within_80_columns(
 ) -> None:
     make_run("grid_trap/pd/aaa", "failed", error="ValueError: [bold]first\nsecond " + "long " * 50)
     make_run("grid_trap/pd/bbb", "failed", error="short")
-    sweep = Sweep("1a2b", "python run.py " + "x" * 100, "2026", (Job("a", []),))
+    sweep = Sweep("1a2b", "python run.py " + "x" * 100, "2026", (PlannedRun("a", []),))
     lines = printed(sweeps=(sweep,))
     at = lines.index("failed:")
     assert lines[at + 1].startswith("  grid_trap/pd/aaa  ValueError: [bold]first second long")

@@ -84,7 +84,7 @@ def test_a_cell_without_results(cell: Callable[..., StudyCell], capsys: pytest.C
 def test_the_confirmed_value_is_told_beside_the_searched_one(
     cell: Callable[..., StudyCell], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    content = {"trial": 1, "value": 4.0, "stderr": 1.0, "seeds": [50, 51]}
+    content = {"trial": 1, "value": 4.0, "stderr": 1.0, "seeds": [50, 51], "run_directory": "x"}
     searched = cell([3.0, 1.0])
     write_json(searched.folder / "confirmed.json", {**content, "final": {"regret": [3.0, 5.0]}})
     told = "regret 4 ± 1 over 2 seeds, 50 to 51"
@@ -97,7 +97,7 @@ def test_the_confirmed_value_is_told_beside_the_searched_one(
 def test_several_cells(cell: Callable[..., StudyCell], capsys: pytest.CaptureFixture[str]) -> None:
     cells = [cell([2.0, None], running=1), cell([3.0], "grid_cliff"), cell([None], "grid_path")]
     final = {"regret": [6.0, 7.0], "normalized_return": [50.0, 52.0]}
-    confirmed = {"trial": 0, "value": 6.5, "seeds": [50, 51], "final": final}
+    confirmed = {"trial": 0, "value": 6.5, "stderr": None, "seeds": [50, 51], "final": final, "run_directory": "x"}
     write_json(cells[1].folder / "confirmed.json", confirmed)
     found = _printed(capsys, print_cells, "mine", cells)
     assert "study mine: 3 cells, regret to minimize" in found

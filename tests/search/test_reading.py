@@ -47,8 +47,8 @@ def make(tmp_path: Path) -> Callable[..., optuna.Study]:
 
 
 def _confirm(folder: Path, trial: int, **more: Any) -> None:
-    content = {"trial": trial, "value": 0.5, "stderr": 0.1, "seeds": [100, 101], "final": {"regret": [0.4, 0.6]}}
-    write_json(folder / "confirmed.json", {**content, **more})
+    numbers = {"value": 0.5, "stderr": 0.1, "seeds": [100, 101], "final": {"regret": [0.4, 0.6]}}
+    write_json(folder / "confirmed.json", {"trial": trial, **numbers, "run_directory": str(folder / "again"), **more})
 
 
 def test_cells_are_found_by_study_environment_and_subset(make: Callable, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from mavrl.search.space import SearchSpace, in_words
+from mavrl.search.space import SearchSpace, distribution_text
 
 SETTINGS = {
     "optim.lr": FloatDistribution(1e-3, 1e-1, log=True),
@@ -81,8 +81,8 @@ def test_a_limit_that_concerns_no_kind_makes_no_difference() -> None:
 
 
 def test_distributions_in_words() -> None:
-    assert [in_words(d) for d in SETTINGS.values()] == [
+    assert [distribution_text(d) for d in SETTINGS.values()] == [
         "0.001 to 0.1, log", "one of [16,16], [32,32]", "3 to 9 in steps of 3, whole", "one of true, false"
     ]  # fmt: skip
-    assert in_words(IntDistribution(1, 5)) == "1 to 5, whole"
-    assert in_words(FloatDistribution(0.0, 1.0, step=0.25)) == "0.0 to 1.0 in steps of 0.25"
+    assert distribution_text(IntDistribution(1, 5)) == "1 to 5, whole"
+    assert distribution_text(FloatDistribution(0.0, 1.0, step=0.25)) == "0.0 to 1.0 in steps of 0.25"

@@ -1,5 +1,6 @@
 """Journals that writers were killed in, and places that cannot be a storage."""
 
+import sys
 from pathlib import Path
 
 import optuna
@@ -67,6 +68,14 @@ def test_a_database_by_its_address(tmp_path: Path) -> None:
 def test_what_cannot_be_opened_is_one_line(tmp_path: Path, place: str, said: str) -> None:
     with pytest.raises(StorageError, match=said) as caught:
         open_storage(place if "://" in place else str(tmp_path / place))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_driver_that_is_missing_names_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(StorageError, match=r'pip install "mavrl\[postgres\]"') as caught:
+        open_storage("postgresql://nobody@localhost/studies")
     assert "\n" not in str(caught.value)
 
 

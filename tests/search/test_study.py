@@ -14,11 +14,11 @@ from mavrl.errors import ConfigurationError
 from mavrl.search.record import read_studies
 from mavrl.search.space import SearchSpace
 from mavrl.search.storage import open_storage
-from mavrl.search.study import Assignment, Plan, Search
+from mavrl.search.study import Assignment, Search, SearchPlan
 from mavrl.storage.files import write_json
 
 SPACE = SearchSpace({"optim.lr": FloatDistribution(0.0, 1.0)}, ("preference", "rating"), 10)
-PLAN = Plan(
+PLAN = SearchPlan(
     "mine", "grid_trap", "pr", "regret", "minimize", SPACE, {"seed": 0, "replicates": 2}, [], 12, seed=0, kept=2
 )  # fmt: skip
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from mavrl.errors import ConfigurationError
-from mavrl.storage.filters import Filter, matching, matching_jobs, read_filters
+from mavrl.storage.filters import Filter, matching, matching_planned_runs, read_filters
 from mavrl.storage.index import find_runs
-from mavrl.storage.sweeps import Job
+from mavrl.storage.sweeps import PlannedRun
 
 GROUPS = {"env", "modality", "experiment", "task", "logger"}
 CONFIG = {
@@ -97,17 +97,17 @@ class TestRuns:
         assert matching([], filters) == []
 
 
-def test_pending_jobs_match_by_their_directory_and_their_overrides() -> None:
-    one = Job("grid_trap/pd/aaa", ["seed=20", "optim.lr=1e-2"])
-    other = Job("grid_cliff/pd/bbb", ["env=grid_cliff", "modality=pd"])
-    odd = Job("somewhere", ["env=grid_trap", "+env.note='a,b'", "~model.prior", "env.size=4"])
-    short = Job("grid_trap/pd", [])  # of a layout of the user's own
-    jobs = [one, other, odd, short]
+def test_planned_runs_match_by_their_directory_and_their_overrides() -> None:
+    one = PlannedRun("grid_trap/pd/aaa", ["seed=20", "optim.lr=1e-2"])
+    other = PlannedRun("grid_cliff/pd/bbb", ["env=grid_cliff", "modality=pd"])
+    odd = PlannedRun("somewhere", ["env=grid_trap", "+env.note='a,b'", "~model.prior", "env.size=4"])
+    short = PlannedRun("grid_trap/pd", [])  # of a layout of the user's own
+    planned = [one, other, odd, short]
 
     def names(*overrides: str) -> list[Any]:
-        return [job.directory for job in matching_jobs(jobs, read_filters(overrides, GROUPS), GROUPS)]
+        return [run.directory for run in matching_planned_runs(planned, read_filters(overrides, GROUPS), GROUPS)]
 
-    assert names() == [job.directory for job in jobs]
+    assert names() == [run.directory for run in planned]
     assert names("env=grid_trap") == [one.directory, odd.directory]
     assert names("modality=pd") == [one.directory, other.directory]
     assert names("optim.lr=0.01") == [one.directory]

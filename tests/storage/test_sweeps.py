@@ -4,36 +4,36 @@ from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from mavrl.storage.sweeps import Job, record_sweep, recorded_sweeps
+from mavrl.storage.sweeps import PlannedRun, record_sweep, recorded_sweeps
 
-JOBS = [
-    Job("grid_trap/p/aaa", ["env=grid_trap", "modality=p"]),
-    Job("grid_cliff/p/bbb", ["env=grid_cliff", "modality=p"]),
+RUNS = [
+    PlannedRun("grid_trap/p/aaa", ["env=grid_trap", "modality=p"]),
+    PlannedRun("grid_cliff/p/bbb", ["env=grid_cliff", "modality=p"]),
 ]
 
 
 def test_a_recorded_sweep_is_read_back(tmp_path: Path) -> None:
-    path = record_sweep(tmp_path, "python run.py -m env=grid_trap,grid_cliff", JOBS)
+    path = record_sweep(tmp_path, "python run.py -m env=grid_trap,grid_cliff", RUNS)
     (sweep,) = recorded_sweeps(tmp_path)
     assert path == tmp_path / ".sweeps" / f"{sweep.id}.json"
     assert sweep.command == "python run.py -m env=grid_trap,grid_cliff"
-    assert sweep.jobs == tuple(JOBS)
+    assert sweep.runs == tuple(RUNS)
     assert [path.name] == [p.name for p in (tmp_path / ".sweeps").iterdir()]
 
 
-def test_the_same_jobs_are_the_same_sweep(tmp_path: Path) -> None:
-    first = record_sweep(tmp_path, "one", JOBS)
+def test_the_same_runs_are_the_same_sweep(tmp_path: Path) -> None:
+    first = record_sweep(tmp_path, "one", RUNS)
     content = first.read_bytes()
-    assert record_sweep(tmp_path, "two", JOBS[::-1]) == first
+    assert record_sweep(tmp_path, "two", RUNS[::-1]) == first
     assert first.read_bytes() == content
-    other = record_sweep(tmp_path, "one", [JOBS[0], Job(JOBS[1].directory, ["env=grid_dense"])])
+    other = record_sweep(tmp_path, "one", [RUNS[0], PlannedRun(RUNS[1].directory, ["env=grid_dense"])])
     assert other != first
     assert len(recorded_sweeps(tmp_path)) == 2
 
 
 def test_an_id_is_a_word_on_a_command_line(tmp_path: Path) -> None:
     for k in range(100):
-        record_sweep(tmp_path, "x", [Job(str(k), [])])
+        record_sweep(tmp_path, "x", [PlannedRun(str(k), [])])
     ids = [sweep.id for sweep in recorded_sweeps(tmp_path)]
     assert len(set(ids)) == 100
     values = OverridesParser.create().parse_overrides([f"task.sweep={name}" for name in ids])
@@ -41,16 +41,16 @@ def test_an_id_is_a_word_on_a_command_line(tmp_path: Path) -> None:
 
 
 def test_damaged_records_are_left_out_and_written_again(tmp_path: Path) -> None:
-    path = record_sweep(tmp_path, "one", JOBS)
+    path = record_sweep(tmp_path, "one", RUNS)
     for damage in (
         "",
         "[]",
-        '{"jobs": [{"directory": 1',
-        '{"jobs": [{"directory": "a"}], "command": "", "recorded": ""}',
+        '{"runs": [{"directory": 1',
+        '{"runs": [{"directory": "a"}], "command": "", "recorded": ""}',
     ):
         path.write_text(damage)
         assert recorded_sweeps(tmp_path) == []
-    record_sweep(tmp_path, "again", JOBS)
+    record_sweep(tmp_path, "again", RUNS)
     assert [sweep.command for sweep in recorded_sweeps(tmp_path)] == ["again"]
 
 

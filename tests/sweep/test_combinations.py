@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from mavrl.errors import ConfigurationError
 from mavrl.storage.files import write_json
-from mavrl.sweep.cells import chosen, split_cells, with_cells
+from mavrl.sweep.cells import chosen_option, split_cells, with_cells
 from mavrl.sweep.combinations import ComposedJob, combinations, skipping_rule
 
 
@@ -23,6 +23,15 @@ def test_the_last_argument_varies_fastest() -> None:
 
 def test_nothing_asked_is_one_combination() -> None:
     assert combinations([]) == [[]]
+
+
+def test_of_a_key_that_is_given_twice_the_last_values_count() -> None:
+    assert combinations(["seed=1,2", "env=a", "seed=3"]) == [["seed=3", "env=a"]]
+
+
+def test_an_interval_has_no_single_values() -> None:
+    with pytest.raises(ConfigurationError, match=r"^optim.lr=interval\(0,1\): has no single values"):
+        combinations(["optim.lr=interval(0,1)"])
 
 
 def config(**skip: Any) -> Any:
@@ -99,5 +108,5 @@ def test_what_chooses_cells_is_told_from_the_rest() -> None:
     axes, others = split_cells(OverridesParser.create().parse_overrides(["seed=1", "env=a,b", "env.size=3"]))
     assert [axis.input_line for axis in axes] == ["env=a,b"]
     assert [other.input_line for other in others] == ["seed=1", "env.size=3"]
-    assert chosen(["seed=1", "env=a"], "env") == "a"
-    assert chosen(["seed=1", "env.size=3"], "env") is None
+    assert chosen_option(["seed=1", "env=a"], "env") == "a"
+    assert chosen_option(["seed=1", "env.size=3"], "env") is None

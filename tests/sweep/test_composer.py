@@ -43,8 +43,8 @@ def test_every_job_is_what_hydra_composes(loader: Any) -> None:
         ours, theirs = compose(overrides), loader.load_sweep_config(master, list(overrides))
         assert OmegaConf.to_container(ours) == OmegaConf.to_container(theirs), overrides
         assert ours.hydra.overrides.task == [word for word in overrides if not word.startswith("hydra.")]
-        for flag in ("struct", "readonly"):
-            assert ours._get_node_flag(flag) == theirs._get_node_flag(flag)
+        assert OmegaConf.is_struct(ours) == OmegaConf.is_struct(theirs)
+        assert OmegaConf.is_readonly(ours) == OmegaConf.is_readonly(theirs)
 
 
 def test_jobs_do_not_share_what_they_change(loader: Any) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 @contextmanager
 def isolated() -> Iterator[None]:
-    """Undo, after the block, what it does to the state of the process.
+    """Undo, after a block, what the block does to the state of the process.
 
-    These are the working directory, environment variables, handlers of the root logger, and the random generators,
-    threads and numerical settings of the libraries.
+    The state consists of the working directory, environment variables, handlers of the root logger, and the random
+    generators, threads and numerical settings of the libraries.
     """
     directory, variables = os.getcwd(), dict(os.environ)
     handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
@@ -31,7 +31,7 @@ def isolated() -> Iterator[None]:
 
 
 def _reset_libraries(threads: int) -> None:
-    """Generators are seeded anew from the system's entropy, as in a fresh process."""
+    """Give the libraries the settings of a fresh process, with generators seeded from the system's entropy."""
     random.seed()
     if "numpy" in sys.modules:
         import numpy as np
@@ -71,7 +71,7 @@ def _flush(streams: tuple) -> None:
 
 
 def fresh_log(directory: Path, number: int) -> Path:
-    """A new empty file `<number>.log`, or `<number>-2.log` and so on when earlier jobs had that number."""
+    """Make an empty file `<number>.log`, or `<number>-2.log` and so on when earlier jobs had that number."""
     directory.mkdir(parents=True, exist_ok=True)
     attempt = 1
     while True:

@@ -1,5 +1,7 @@
 """The jobs of a launch, as every launcher of this package shows and returns them."""
 
+import contextlib
+import io
 from collections.abc import Sequence
 
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
@@ -11,57 +13,62 @@ class JobLines:
     """Prints one line as each job of a launch ends.
 
     Args:
-        job_overrides: of all jobs of the launch.
+        job_overrides: overrides of each job of the launch.
     """
 
     def __init__(self, job_overrides: Sequence[Sequence[str]]) -> None:
-        self._names = names(job_overrides)
+        self._names = job_names(job_overrides)
         self._ended = 0
 
-    def ended(self, index: int, job: JobReturn, where: str, log: str) -> None:
-        """Print the line of a job.
+    def print_end(self, index: int, job: JobReturn, where: str, log: str) -> None:
+        """Print the line of a job that has ended.
 
         Args:
-            index: of the job in the launch.
-            job: what it returned.
-            where: how long it took, or which job of a scheduler it was.
-            log: the file with its output, printed when it failed.
+            index: position of the job in the launch.
+            job: what the job returned.
+            where: how long the job took, or which job of a scheduler it was.
+            log: the file with the job's output, named when it failed.
         """
         self._ended += 1
         head = f"[{self._ended}/{len(self._names)}]"
         if job.status == JobStatus.COMPLETED:
             value = job.return_value
-            shown = f": {round(value, 3)}" if isinstance(value, (int, float)) else ""
-            print(f"{head} completed {self._names[index]}{shown} ({where})", flush=True)
+            result = f": {round(value, 3)}" if isinstance(value, (int, float)) else ""
+            print(f"{head} completed {self._names[index]}{result} ({where})", flush=True)
         else:
             why = one_line(error_of(job))
             more = ", ".join(text for text in (where, f"log {log}") if text not in why)
             print(f"{head} failed {self._names[index]}: {why}" + (f" ({more})" if more else ""), flush=True)
 
 
-def names(job_overrides: Sequence[Sequence[str]]) -> list[str]:
-    """What tells each job from the others: the overrides that not all of them have, or all of a single one."""
-    shown = [list(filter_overrides(overrides)) for overrides in job_overrides]
-    common = set.intersection(*map(set, shown)) if len(shown) > 1 else set()
-    distinct = [" ".join(word for word in words if word not in common) for words in shown]
-    return [name or " ".join(words) or "job" for name, words in zip(distinct, shown, strict=True)]
+def job_names(job_overrides: Sequence[Sequence[str]]) -> list[str]:
+    """Names that tell jobs apart: the overrides that not all of them have, or all overrides of a single job."""
+    own = [list(filter_overrides(overrides)) for overrides in job_overrides]  # without those of Hydra
+    common = set.intersection(*map(set, own)) if len(own) > 1 else set()
+    distinct = [" ".join(word for word in words if word not in common) for words in own]
+    return [name or " ".join(words) or "job" for name, words in zip(distinct, own, strict=True)]
 
 
 def failed_job(overrides: Sequence[str], error: BaseException) -> JobReturn:
-    """What a launcher returns for a job that could not return anything itself."""
+    """The result of a job that could not return any itself, with the error that says why."""
     job = JobReturn(overrides=list(overrides), status=JobStatus.FAILED)
     job.return_value = error
     return job
 
 
 def error_of(job: JobReturn) -> BaseException:
-    """Why a job failed. Hydra's own property raises it, and prints all overrides."""
-    error = job._return_value
-    return error if isinstance(error, BaseException) else RuntimeError(f"the job's state is {job.status.name.lower()}")
+    """The error with which a job failed."""
+    if job.status == JobStatus.FAILED:
+        try:
+            with contextlib.redirect_stderr(io.StringIO()):  # Hydra prints all overrides, then raises
+                job.return_value  # noqa: B018
+        except BaseException as error:
+            return error
+    return RuntimeError(f"the job's state is {job.status.name.lower()}")
 
 
 def failure_of(job: JobReturn) -> BaseException | None:
-    """Why a job failed; None if it did not."""
+    """The error with which a job failed; None if it did not."""
     return None if job.status == JobStatus.COMPLETED else error_of(job)
 
 

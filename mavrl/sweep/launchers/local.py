@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from mavrl.sweep.launchers.isolation import fresh_log, isolated, output_to
 from mavrl.sweep.launchers.jobs import JobLines, error_of, failed_job
 from mavrl.workers import cores, end_with_parent
 
-_WORKERS = optional(whole(1, 1024))
+_WORKER_COUNT = optional(whole(1, 1024))
 
 
 class LocalLauncher(Launcher):
@@ -36,36 +37,40 @@ class LocalLauncher(Launcher):
     process, however it ends. What jobs print goes to `<hydra.sweep.dir>/.logs/<number>.log`.
 
     Args:
-        workers: processes; None for as many as this process may use cores.
+        workers: number of processes; None for as many as this process may use cores.
 
     Raises:
         ConfigurationError: `workers` is not a number from 1 to 1024.
     """
 
     def __init__(self, workers: int | None = None) -> None:
-        if not _WORKERS.holds(workers):
-            raise ConfigurationError("hydra.launcher.workers", workers, _WORKERS.allowed)
+        if not _WORKER_COUNT.holds(workers):
+            raise ConfigurationError("hydra.launcher.workers", workers, _WORKER_COUNT.allowed)
         self.workers = workers or cores()
         self.config: DictConfig | None = None
         self._shared: tuple[Any, ...] = ()
-        self._slots: list[_Slot] = []
+        self._processes: list[_WorkerProcess] = []
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config = config
         self._shared = (hydra_context, task_function, config)
 
     def prepare(self, jobs: int) -> None:
-        """Start the workers that so many jobs will need, which then import what a run needs."""
+        """Start workers, which then import what a run needs.
+
+        Args:
+            jobs: number of jobs that will be launched; more workers than that are not started.
+        """
         self._open()
-        for slot in self._slots[:jobs]:
-            slot.submit(_import_libraries)
+        for worker in self._processes[:jobs]:
+            worker.submit(_import_libraries)
 
     def _open(self) -> None:
         import cloudpickle  # Hydra keeps the task's function of run.py where pickle cannot find it
 
-        if not self._slots:
+        if not self._processes:
             shared = cloudpickle.dumps((*self._shared, Singleton.get_state(), max(1, cores() // self.workers)))
-            self._slots = [_Slot(shared) for _ in range(self.workers)]
+            self._processes = [_WorkerProcess(shared) for _ in range(self.workers)]
 
     def launch(
         self,
@@ -73,10 +78,15 @@ class LocalLauncher(Launcher):
         initial_job_idx: int,
         configs: Sequence[DictConfig] | None = None,
     ) -> Sequence[JobReturn]:
-        """Run the jobs; returns what each returned, in their order.
+        """Run jobs, and wait for them.
 
         Args:
-            configs: of the jobs, where they have been composed already.
+            job_overrides: overrides of each job.
+            initial_job_idx: number of the first job.
+            configs: configurations of the jobs, where they have been composed already.
+
+        Returns:
+            What each job returned, in their order.
 
         Raises:
             StorageError: the logs cannot be written.
@@ -86,22 +96,22 @@ class LocalLauncher(Launcher):
         logs = Path(str(self.config.hydra.sweep.dir)) / ".logs"
         self._open()
         lines = JobLines(job_overrides)
-        waiting, idle = deque(enumerate(job_overrides)), list(self._slots)
-        running: dict[Future[JobReturn], tuple[_Slot, int, Path, float]] = {}
+        waiting, idle = deque(enumerate(job_overrides)), list(self._processes)
+        running: dict[Future[JobReturn], tuple[_WorkerProcess, int, Path, float]] = {}
         ended: dict[int, JobReturn] = {}
         try:
             while waiting or running:
                 while waiting and idle:
                     index, overrides = waiting.popleft()
-                    slot, log = idle.pop(), fresh_log(logs, initial_job_idx + index)
+                    worker, log = idle.pop(), fresh_log(logs, initial_job_idx + index)
                     config = None if configs is None else configs[index]
-                    future = slot.submit(_run, list(overrides), initial_job_idx + index, log, config)
-                    running[future] = slot, index, log, time.monotonic()
+                    future = worker.submit(_run, list(overrides), initial_job_idx + index, log, config)
+                    running[future] = worker, index, log, time.monotonic()
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    slot, index, log, begun = running.pop(future)
-                    job = ended[index] = slot.outcome(future, job_overrides[index])
-                    lines.ended(index, job, f"{time.monotonic() - begun:.1f} s", str(log))
-                    idle.append(slot)
+                    worker, index, log, begun = running.pop(future)
+                    job = ended[index] = worker.outcome(future, job_overrides[index])
+                    lines.print_end(index, job, f"{time.monotonic() - begun:.1f} s", str(log))
+                    idle.append(worker)
         except OSError as error:
             self.close()
             raise storage_error(logs, error) from error
@@ -112,20 +122,25 @@ class LocalLauncher(Launcher):
 
     def close(self) -> None:
         """End the workers, and with them the jobs that they are at."""
-        for slot in self._slots:
-            slot.end()
-        self._slots = []
+        for worker in self._processes:
+            worker.end()
+        self._processes = []
 
 
-class _Slot:
-    """Of one worker process, started when first needed and again after it has died."""
+class _WorkerProcess:
+    """One worker process, started when first needed and again after it has died.
+
+    Args:
+        shared: what all jobs need, pickled: see `LocalLauncher._open`.
+    """
 
     def __init__(self, shared: bytes) -> None:
         self._shared = shared
         self._pool: ProcessPoolExecutor | None = None
-        self._process: Any = None
+        self._process: BaseProcess | None = None
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
+        """Start a call in the process."""
         if self._pool is not None:
             try:
                 return self._pool.submit(function, *arguments)
@@ -138,7 +153,7 @@ class _Slot:
         return future
 
     def outcome(self, future: "Future[JobReturn]", overrides: Sequence[str]) -> JobReturn:
-        """What the job returned; a failed one when it could not."""
+        """What a job returned; a failed result when its process died or the result could not be sent."""
         try:
             return future.result()
         except BrokenProcessPool:
@@ -147,13 +162,13 @@ class _Slot:
             return failed_job(overrides, error)
 
     def end(self) -> str:
-        """End the process; returns how it ended."""
-        if self._pool is None:
+        """End the process, and say in words how it ended."""
+        if self._pool is None or self._process is None:
             return "has not begun"
         self._process.kill()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._pool = None
-        status = self._process.exitcode
+        status = self._process.exitcode or 0
         return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
 

@@ -1,4 +1,4 @@
-"""What SLURM's queue says about jobs."""
+"""The states of jobs in SLURM's queue."""
 
 import getpass
 import subprocess
@@ -14,13 +14,13 @@ _FORGOTTEN = "unknown to squeue"
 
 
 class Queue:
-    """The states of jobs, asked for seldom: often at first, every half a minute later on.
+    """The states of jobs, for which SLURM is asked seldom: every two seconds at first, every half a minute later on.
 
     Args:
-        job_ids: as submitit writes them, `123` or `123_4`.
-        ask: gives what squeue prints, None when it does not answer.
-        clock: time in seconds.
-        patience: how long after its end a job may still leave a result, in seconds: file systems are slow.
+        job_ids: numbers of the jobs as submitit writes them, `123` or `123_4`.
+        ask: returns what squeue prints, None when it does not answer.
+        clock: returns the time in seconds.
+        patience: seconds after its end in which a job may still leave a result: file systems are slow.
     """
 
     def __init__(
@@ -34,8 +34,8 @@ class Queue:
         self._begun = self._asked = clock()
         self._ended: dict[str, tuple[str, float]] = {}
 
-    def ended(self, job_id: str) -> str | None:
-        """The state in which a job ended some time ago; None for one that may still leave a result."""
+    def final_state(self, job_id: str) -> str | None:
+        """The state in which a job ended some time ago; None for a job that may still leave a result."""
         self._refresh()
         state, since = self._ended.get(job_id, ("", self._clock()))
         return state if state and self._clock() - since >= self._patience else None
@@ -48,7 +48,7 @@ class Queue:
         answer = self._ask()
         if answer is None:  # a controller that does not answer says nothing about the jobs
             return
-        states = parsed(answer)
+        states = parse_states(answer)
         for job_id in self._ids:
             state = states.get(job_id)
             if state is not None and state not in _ENDED:
@@ -60,13 +60,13 @@ class Queue:
                 self._ended[job_id] = (state or _FORGOTTEN, now)
 
 
-def parsed(text: str) -> dict[str, str]:
-    """The state of each job in lines such as `123_4|RUNNING`."""
+def parse_states(text: str) -> dict[str, str]:
+    """Read the state of each job in lines such as `123_4|RUNNING`."""
     return dict(line.strip().split("|", 1) for line in text.splitlines() if "|" in line)
 
 
 def squeue() -> str | None:
-    """The user's jobs, those that ended lately too; None when SLURM does not answer."""
+    """The user's jobs as squeue prints them, those that ended lately too; None when SLURM does not answer."""
     command = ["squeue", "--noheader", "--array", "--states=all", f"--user={getpass.getuser()}", "--format=%i|%T"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout

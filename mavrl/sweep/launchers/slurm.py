@@ -23,8 +23,8 @@ from mavrl.errors import ConfigurationError, JobError
 from mavrl.sweep.launchers.jobs import JobLines, error_of, failed_job
 from mavrl.sweep.launchers.queue import Queue
 
-_OF_EXECUTOR = ("submitit_folder", "max_num_timeout", "python")
-_SECONDS = 1.0  # between two looks for results
+_EXECUTOR_PARAMS = ("submitit_folder", "max_num_timeout", "python")  # the others are resources of a job
+_INTERVAL = 1.0  # seconds between two looks for results
 
 
 class SlurmLauncher(submitit_launcher.SlurmLauncher):
@@ -34,7 +34,7 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
     runs out of time for good is a failed one; the others are not concerned. The jobs go on when this process ends.
 
     Args:
-        params: of conf/hydra/launcher/euler.yaml. Those that are null are left to the cluster.
+        params: the keys of conf/hydra/launcher/euler.yaml. Those that are null are left to the cluster.
 
     Raises:
         ConfigurationError: a value that submitit needs is missing.
@@ -52,7 +52,14 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
         return super().__call__(*arguments, **named)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run the jobs; returns what each returned, in their order.
+        """Run jobs, and wait for them.
+
+        Args:
+            job_overrides: overrides of each job.
+            initial_job_idx: number of the first job.
+
+        Returns:
+            What each job returned, in their order.
 
         Raises:
             ConfigurationError: there is no SLURM, or it refuses the jobs.
@@ -75,7 +82,7 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
             allowed = "needs SLURM's sbatch and srun, which are not on PATH; hydra/launcher=local runs jobs here"
             raise ConfigurationError("hydra.launcher._target_", "mavrl.sweep.launchers.slurm.SlurmLauncher", allowed)
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
-        limits = {f"slurm_{name}": self.params[name] for name in _OF_EXECUTOR[1:] if name in self.params}
+        limits = {f"slurm_{name}": self.params[name] for name in _EXECUTOR_PARAMS[1:] if name in self.params}
         executor = submitit.AutoExecutor(self.params["submitit_folder"], cluster="slurm", **limits)
         executor.update_parameters(**self._resources())
         state = Singleton.get_state()
@@ -87,14 +94,14 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
             with contextlib.redirect_stderr(io.StringIO()):  # submitit prints what it raises
                 return executor.map_array(self, *zip(*calls, strict=True))
         except (FailedJobError, FailedSubmissionError) as error:
-            chosen = self.config.hydra.runtime.choices["hydra/launcher"]
+            option = self.config.hydra.runtime.choices["hydra/launcher"]
             why = "; ".join(line.removeprefix("sbatch: error: ") for line in str(error).splitlines() if line.strip())
-            raise ConfigurationError("hydra/launcher", chosen, f"SLURM refuses the jobs: {why}") from error
+            raise ConfigurationError("hydra/launcher", option, f"SLURM refuses the jobs: {why}") from error
 
     def _resources(self) -> dict[str, Any]:
-        """What submitit is told, under the names that it uses."""
+        """The resources of a job, under the names that submitit uses."""
         common = set(OmegaConf.structured(BaseQueueConf).keys())
-        params = {name: value for name, value in self.params.items() if name not in _OF_EXECUTOR}
+        params = {name: value for name, value in self.params.items() if name not in _EXECUTOR_PARAMS}
         if "cpus_per_task" in params:  # srun does not take it from sbatch
             params["srun_args"] = [f"--cpus-per-task={params['cpus_per_task']}", *params.get("srun_args", [])]
         package = shlex.quote(str(Path(mavrl.__file__).parents[1]))  # jobs run the code that submits them
@@ -114,20 +121,20 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
                 log = str(job.paths.stdout)
                 if _has_result(job):
                     result = _result(job, job_overrides[index], log)
-                elif state := queue.ended(job.job_id):
+                elif state := queue.final_state(job.job_id):
                     text = f"SLURM job {job.job_id} ended without a result, state {state}; log {log}"
                     result = failed_job(job_overrides[index], JobError(text))
                 else:
                     continue
                 results[index] = result
-                lines.ended(index, result, f"SLURM job {job.job_id}", log)
+                lines.print_end(index, result, f"SLURM job {job.job_id}", log)
             if len(results) < len(jobs):
-                time.sleep(_SECONDS)
+                time.sleep(_INTERVAL)
         return [results[index] for index in range(len(jobs))]
 
 
 def _has_result(job: Any) -> bool:
-    """Whether the job has left one; the directory is listed, because network file systems remember what was absent."""
+    """Whether a job has left a result. Its directory is listed: network file systems remember what was absent."""
     try:
         return job.paths.result_pickle.name in os.listdir(job.paths.folder)
     except OSError:
@@ -135,7 +142,7 @@ def _has_result(job: Any) -> bool:
 
 
 def _result(job: Any, overrides: Sequence[str], log: str) -> JobReturn:
-    """What a job returned; its own errors are in it, those of submitit become one."""
+    """What a job returned. Errors of submitit become the job's own."""
     from submitit.core.utils import UncompletedJobError
 
     try:
@@ -148,7 +155,7 @@ def _result(job: Any, overrides: Sequence[str], log: str) -> JobReturn:
 
 
 def _last_line(error: Exception) -> str:
-    """That of the traceback which submitit puts between lines of dashes."""
+    """The last line of the traceback that submitit puts between lines of dashes."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     dashes = [k for k, line in enumerate(lines) if set(line.strip()) == {"-"}]
     return lines[dashes[-1] - 1].strip() if dashes and dashes[-1] > 0 else f"{type(error).__name__}: {error}"

@@ -4,7 +4,7 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
 from mavrl.errors import ConfigurationError, JobError
-from mavrl.sweep.launchers.jobs import JobLines, error_of, failed_job, failure_of, names, one_line
+from mavrl.sweep.launchers.jobs import JobLines, error_of, failed_job, failure_of, job_names, one_line
 
 GRID = [["env=grid_trap", "seed=0", "hydra.sweep.dir=x"], ["env=grid_trap", "seed=1", "hydra.sweep.dir=x"]]
 
@@ -15,16 +15,16 @@ def _completed(value: object) -> JobReturn:
     return job
 
 
-class TestNames:
+class TestJobNames:
     def test_are_what_differs(self):
-        assert names(GRID) == ["seed=0", "seed=1"]
+        assert job_names(GRID) == ["seed=0", "seed=1"]
 
     def test_of_a_single_job_are_all_its_overrides_but_those_of_hydra(self):
-        assert names(GRID[:1]) == ["env=grid_trap seed=0"]
+        assert job_names(GRID[:1]) == ["env=grid_trap seed=0"]
 
     def test_of_equal_jobs_are_not_empty(self):
-        assert names([["seed=0"], ["seed=0"]]) == ["seed=0", "seed=0"]
-        assert names([[]]) == ["job"]
+        assert job_names([["seed=0"], ["seed=0"]]) == ["seed=0", "seed=0"]
+        assert job_names([[]]) == ["job"]
 
 
 class TestOneLine:
@@ -53,13 +53,13 @@ class TestFailedJob:
 class TestJobLines:
     def test_count_the_ended_ones(self, capsys: pytest.CaptureFixture[str]):
         lines = JobLines(GRID)
-        lines.ended(1, _completed(87.65432), "3.2 s", "1.log")
-        lines.ended(0, failed_job(GRID[0], ValueError("bad")), "SLURM job 7_0", "0.log")
+        lines.print_end(1, _completed(87.65432), "3.2 s", "1.log")
+        lines.print_end(0, failed_job(GRID[0], ValueError("bad")), "SLURM job 7_0", "0.log")
         assert capsys.readouterr().out.splitlines() == [
             "[1/2] completed seed=1: 87.654 (3.2 s)",
             "[2/2] failed seed=0: ValueError: bad (SLURM job 7_0, log 0.log)",
         ]
 
     def test_a_value_that_is_no_number_is_not_shown(self, capsys: pytest.CaptureFixture[str]):
-        JobLines(GRID).ended(0, _completed(None), "1 s", "0.log")
+        JobLines(GRID).print_end(0, _completed(None), "1 s", "0.log")
         assert capsys.readouterr().out == "[1/2] completed seed=0 (1 s)\n"

@@ -12,13 +12,13 @@ from typing import Any
 import cloudpickle
 import pytest
 from hydra import initialize_config_dir
-from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobStatus
+from hydra.experimental.callback import Callback
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig
-from omegaconf.basecontainer import BaseContainer
+from omegaconf import DictConfig, OmegaConf
 
+from mavrl.configuration.check import register_with_hydra
 from mavrl.errors import ConfigurationError, JobError, StorageError
 from mavrl.sweep.launchers.jobs import error_of
 from mavrl.sweep.launchers.local import LocalLauncher
@@ -40,9 +40,7 @@ hydra: {sweep: {dir: sweep, subdir: "${number}"}, output_subdir: null}
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., LocalLauncher]]:
     """A launcher of a task, in a directory of its own."""
     monkeypatch.chdir(tmp_path)
-    # Those of mavrl carry shape checks in tests, which cannot be sent to another process.
-    plain = {name: resolver for name, resolver in BaseContainer._resolvers.items() if name.startswith("oc.")}
-    monkeypatch.setattr(BaseContainer, "_resolvers", plain)
+    OmegaConf.clear_resolvers()  # those of mavrl carry shape checks in tests, which cannot be sent to another process
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "config.yaml").write_text(CONFIG)
     launchers = []
@@ -53,7 +51,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
 
         def launcher(task: Callable[[DictConfig], Any], workers: int | None = 2) -> LocalLauncher:
             made = LocalLauncher(workers)
-            context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(), execution_whitelist=())
+            context = HydraContext(config_loader=hydra.config_loader, callbacks=Callback(), execution_whitelist=())
             made.setup(hydra_context=context, task_function=task, config=config)
             launchers.append(made)
             return made
@@ -61,6 +59,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
         yield launcher
         for made in launchers:
             made.close()
+    register_with_hydra()
 
 
 def _jobs(*numbers: int, more: tuple[str, ...] = ()) -> list[list[str]]:

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from mavrl.sweep.launchers.queue import Queue, parsed, squeue
+from mavrl.sweep.launchers.queue import Queue, parse_states, squeue
 
 
 class Cluster:
@@ -24,13 +24,13 @@ class Cluster:
 def _states(cluster: Cluster, queue: Queue, job: str, *times: float) -> list[str | None]:
     found = []
     for cluster.now in times:
-        found.append(queue.ended(job))
+        found.append(queue.final_state(job))
     return found
 
 
 def test_lines_are_parsed() -> None:
-    assert parsed("12_0|RUNNING\n 12_1|CANCELLED \nnoise\n") == {"12_0": "RUNNING", "12_1": "CANCELLED"}
-    assert parsed("") == {}
+    assert parse_states("12_0|RUNNING\n 12_1|CANCELLED \nnoise\n") == {"12_0": "RUNNING", "12_1": "CANCELLED"}
+    assert parse_states("") == {}
 
 
 @pytest.mark.parametrize("state", ["PENDING", "RUNNING", "COMPLETING", "REQUEUED", "SUSPENDED", "REQUEUE_HOLD"])
@@ -49,7 +49,7 @@ def test_a_job_that_the_queue_forgets_has_ended_in_the_state_that_was_seen_last(
     cluster = Cluster("7|TIMEOUT", "8|RUNNING")
     queue = cluster.queue("7", "9")
     assert _states(cluster, queue, "7", 3, 40) == [None, "TIMEOUT"]
-    assert queue.ended("9") == "unknown to squeue"
+    assert queue.final_state("9") == "unknown to squeue"
 
 
 def test_a_job_that_is_queued_again_has_not_ended() -> None:

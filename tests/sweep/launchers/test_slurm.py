@@ -1,6 +1,8 @@
 """What is submitted to SLURM, and what becomes of jobs; the cluster itself is in tests/integration."""
 
+import os
 import pickle
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,29 +31,38 @@ def _params(*overrides: str) -> dict[str, Any]:
     return params
 
 
-def _script(tmp_path: Path, *overrides: str) -> str:
-    """The batch script that submitit would submit."""
-    from submitit.slurm.slurm import SlurmExecutor, _make_sbatch_string
+@pytest.fixture
+def submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
+    """The batch script of three jobs, which an sbatch that runs nothing has got."""
+    (tmp_path / "bin").mkdir()
+    for name, command in (("sbatch", f'cp "$1" {tmp_path}/script; echo Submitted batch job 12'), ("srun", "true")):
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{command}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setattr(SlurmLauncher, "_results", lambda *_: [])
 
-    resources = SlurmLauncher(**_params(*overrides))._resources()
-    plain = {name.removeprefix("slurm_"): value for name, value in resources.items()}
-    converted = SlurmExecutor._equivalence_dict()
-    return _make_sbatch_string(
-        command="python", folder=tmp_path, map_count=3, **{converted.get(name, name): v for name, v in plain.items()}
-    )
+    def submit(*overrides: str) -> str:
+        launcher = SlurmLauncher(**_params(f"hydra.launcher.submitit_folder={tmp_path}/jobs/%j", *overrides))
+        launcher.config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
+        OmegaConf.clear_resolvers()  # those of mavrl carry shape checks in tests, which cannot be sent to a job
+        launcher.launch([["seed=0"], ["seed=1"], ["seed=2"]], 0)
+        return (tmp_path / "script").read_text()
+
+    yield submit
+    register_with_hydra()
 
 
-def test_what_is_null_is_left_to_the_cluster(tmp_path: Path) -> None:
-    script = _script(tmp_path)
+def test_what_is_null_is_left_to_the_cluster(submitted: Callable[..., str]) -> None:
+    script = submitted()
     flags = {line.removeprefix("#SBATCH --").partition("=")[0] for line in script.splitlines() if "#SBATCH" in line}
     assert not flags & {"partition", "account", "mem", "qos", "constraint", "exclude", "gres", "comment"}
     assert {"time", "cpus-per-task", "mem-per-cpu", "array", "signal"} <= flags
     assert "None" not in script
 
 
-def test_what_is_given_is_asked_for(tmp_path: Path) -> None:
-    script = _script(
-        tmp_path, "hydra.launcher.partition=local", "hydra.launcher.account=lab", "hydra.launcher.timeout_min=7",
+def test_what_is_given_is_asked_for(submitted: Callable[..., str]) -> None:
+    script = submitted(
+        "hydra.launcher.partition=local", "hydra.launcher.account=lab", "hydra.launcher.timeout_min=7",
         "hydra.launcher.cpus_per_task=3", "hydra.launcher.signal_delay_s=33", "hydra.launcher.array_parallelism=2",
         "+hydra.launcher.additional_parameters.mail-type=END",
     )  # fmt: skip
@@ -61,8 +72,8 @@ def test_what_is_given_is_asked_for(tmp_path: Path) -> None:
     assert " --cpus-per-task=3 " in next(line for line in script.splitlines() if line.startswith("srun"))
 
 
-def test_modules_come_before_python_and_the_code_is_that_of_the_launcher(tmp_path: Path) -> None:
-    lines = _script(tmp_path).splitlines()
+def test_modules_come_before_python_and_the_code_is_that_of_the_launcher(submitted: Callable[..., str]) -> None:
+    lines = submitted().splitlines()
     package = Path(mavrl.__file__).parents[1]
     load, path, python = (
         next(k for k, line in enumerate(lines) if line.startswith(start))
@@ -70,7 +81,7 @@ def test_modules_come_before_python_and_the_code_is_that_of_the_launcher(tmp_pat
     )
     assert load < path < python
     assert 'if [ -n "$VIRTUAL_ENV" ]; then . "$VIRTUAL_ENV/bin/activate"; fi' in lines
-    assert "module load" not in _script(tmp_path, "hydra.launcher.setup=[]")
+    assert "module load" not in submitted("hydra.launcher.setup=[]")
 
 
 @pytest.mark.parametrize("minutes", ["null", "0", "soon"])
@@ -110,7 +121,7 @@ class _Queue:
     def __init__(self, ids: list[str]) -> None:
         pass
 
-    def ended(self, job_id: str) -> str | None:
+    def final_state(self, job_id: str) -> str | None:
         return {"7_0": "CANCELLED", "7_1": "NODE_FAIL"}.get(job_id)
 
 
