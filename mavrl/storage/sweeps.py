@@ -62,7 +62,7 @@ def record_sweep(root: Path, command: str, jobs: list[Job]) -> Path:
     name = f"s{digest[:7]}"  # with a letter first, it is never read as a number on a command line
     path = _folder(root) / f"{name}.json"
     if _read(path) is None:
-        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         listed = [{"directory": job.directory, "overrides": list(job.overrides)} for job in jobs]
         write_json(path, {"id": name, "command": command, "recorded": now, "jobs": listed})
     return path
