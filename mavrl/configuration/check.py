@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from omegaconf import DictConfig, OmegaConf
 
+from mavrl.configuration.extras import check_extras
 from mavrl.configuration.identity import active_kinds, config_hash
 from mavrl.configuration.plain import written
 from mavrl.configuration.registry import FAMILIES, KINDS
@@ -29,6 +30,7 @@ def check(config: DictConfig) -> None:
         value = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
         if not rule.holds(value):
             raise ConfigurationError(key, written(value), rule.allowed)
+    check_extras(config)
     if config.task.name in RESULTS_RULES:
         return
     if not active_kinds(config):

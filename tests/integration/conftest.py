@@ -51,11 +51,18 @@ class Outcome:
 
 
 class App:
-    """Runs run.py in a directory, with small settings unless told otherwise."""
+    """Runs run.py in a directory, with small settings unless told otherwise.
 
-    def __init__(self, directory: Path, settings: tuple[str, ...] = TINY) -> None:
+    Args:
+        directory: in which it runs.
+        settings: the small ones.
+        program: that is run instead, always as a process.
+    """
+
+    def __init__(self, directory: Path, settings: tuple[str, ...] = TINY, program: Path | None = None) -> None:
         self.directory = directory
         self.settings = settings
+        self.program = program
 
     def __call__(self, *arguments: str, process: bool = False, tiny: bool = True, **options: Any) -> Outcome:
         """Run the command, and wait for it.
@@ -65,15 +72,16 @@ class App:
             tiny: with the small settings.
             options: variables of the environment.
         """
-        if process:
+        if process or self.program is not None:
             return self.finish(self.start(*arguments, tiny=tiny, **options))
         words = [str(ROOT / "run.py"), *(self.settings if tiny else ()), *arguments]
         return Outcome(*run_here(words, self.directory, _variables(options)))
 
     def start(self, *arguments: str, python: tuple[str, ...] = (), tiny: bool = True, **env: str) -> subprocess.Popen:
         """Start the command as a process."""
+        program = [sys.executable, *python, str(ROOT / "run.py")] if self.program is None else [str(self.program)]
         return subprocess.Popen(
-            [sys.executable, *python, str(ROOT / "run.py"), *(self.settings if tiny else ()), *arguments],
+            [*program, *(self.settings if tiny else ()), *arguments],
             cwd=self.directory,
             env=_variables(env),
             stdout=subprocess.PIPE,
@@ -121,6 +129,12 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> App:
 @pytest.fixture
 def fresh_app(tmp_path: Path) -> App:
     return App(tmp_path)
+
+
+@pytest.fixture
+def program_app(tmp_path: Path) -> Callable[[Path], App]:
+    """Runs another program than run.py."""
+    return lambda program: App(tmp_path, program=program)
 
 
 @pytest.fixture(scope="session")
