@@ -1,19 +1,26 @@
-# make run: the main job. make test: all tests. Both set up a virtual environment first.
+# make run: the main job. make test: all tests. Both set up a virtual environment first, as make install does.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test test-fast lint types clean
+# A file's tests share what it has run before them, so they stay together.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+
+.PHONY: install run test test-fast test-slow lint types clean
+
+install: $(READY)
 
 run: $(READY)
 	$(BIN)/python run.py $(ARGS)
 
-test: test-fast
-	$(BIN)/python -m pytest -m "slow or integration" -n 2
+test: test-fast test-slow
 
 test-fast: $(READY)
-	$(BIN)/python -m pytest -m "not slow and not integration" -n 2
+	$(PYTEST) -m "not slow and not integration"
+
+test-slow: $(READY)
+	$(PYTEST) -m "slow or integration"
 
 lint: $(READY)
 	$(BIN)/ruff check .

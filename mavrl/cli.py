@@ -4,10 +4,9 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn
 
+import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
@@ -15,9 +14,37 @@ from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mavrl.configuration.check import check
+from mavrl.configuration.check import check, register_with_hydra
+from mavrl.configuration.composition import configuration_directory
+from mavrl.configuration.registry import load_plugins, trusted_targets
 from mavrl.errors import ConfigurationError, MavrlError
 from mavrl.storage.files import storage_error
+from mavrl.sweep import register_plugins
+
+_JOBS = {"task=retry", "task=confirm"}  # tasks that run jobs
+
+
+def main() -> None:
+    """Do what the words of the command line, `sys.argv`, ask for: `python run.py` and the command `mavrl`.
+
+    Exits with status 2 when they cannot work, 1 when something else has failed.
+    """
+    words = set(sys.argv[1:])
+    if words & _JOBS and not words & {"-m", "--multirun"}:
+        sys.argv.append("-m")
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come here instead of being printed with a traceback
+    try:
+        load_plugins()
+        register_with_hydra()
+        register_plugins()
+        hydra.main(str(configuration_directory()), "config", execution_whitelist=trusted_targets())(run_task)()
+    except (HydraException, OmegaConfBaseException) as error:
+        _exit(_configuration_error(error) or _one_line(error))
+    except (MavrlError, OSError) as error:
+        _exit(error)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        sys.exit(130)
 
 
 def run_task(config: DictConfig) -> Any:
@@ -32,22 +59,6 @@ def run_task(config: DictConfig) -> Any:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise
         _exit(error)
-
-
-def guarded(main: Callable[[], Any], config_directory: Path) -> None:
-    """Run a Hydra application; what it cannot compose is reported in one line, with exit status 2."""
-    if {"task=retry", "task=confirm"} & set(sys.argv) and not {"-m", "--multirun"} & set(sys.argv):
-        sys.argv.append("-m")  # they run jobs
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come here instead of being printed with a traceback
-    try:
-        main()
-    except (HydraException, OmegaConfBaseException) as error:
-        _exit(_configuration_error(error) or _one_line(error, config_directory))
-    except (MavrlError, OSError) as error:
-        _exit(error)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on", file=sys.stderr)
-        sys.exit(130)
 
 
 def _exit(error: Exception) -> NoReturn:
@@ -66,7 +77,7 @@ def _configuration_error(error: BaseException | None) -> ConfigurationError | No
     return None
 
 
-def _one_line(error: Exception, config_directory: Path) -> ConfigurationError:
+def _one_line(error: Exception) -> ConfigurationError:
     """What Hydra says, shorter, with the nearest name that exists."""
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
@@ -76,7 +87,7 @@ def _one_line(error: Exception, config_directory: Path) -> ConfigurationError:
     unknown = re.search(r"[Cc]ould not override '([^']+)'", text)
     if unknown:
         key = unknown[1].split("@")[0]
-        return ConfigurationError(key, _given(key), f"no such key{_nearest(key, _known_keys(config_directory))}")
+        return ConfigurationError(key, _given(key), f"no such key{_nearest(key, _known_keys())}")
     return ConfigurationError("command", " ".join(sys.argv[1:]), text)
 
 
@@ -90,15 +101,16 @@ def _nearest(name: str, options: list[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def _known_keys(config_directory: Path) -> list[str]:
+def _known_keys() -> list[str]:
     """Those of the groups that the command line chooses."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    groups = {path.name for path in config_directory.iterdir() if path.is_dir()}
+    directory = configuration_directory()
+    groups = {path.name for path in directory.iterdir() if path.is_dir()}
     chosen = [word for word in sys.argv[1:] if word.partition("=")[0] in groups]
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(config_directory)):
+    with initialize_config_dir(str(directory)):
         try:
             config = compose("config", chosen)
         except HydraException:  # several at once, or one of the user's own directory

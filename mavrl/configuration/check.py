@@ -9,6 +9,7 @@ from collections.abc import Callable
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
+from mavrl.configuration.extras import check_extras
 from mavrl.configuration.identity import active_kinds, config_hash
 from mavrl.configuration.plain import written
 from mavrl.configuration.registry import FAMILIES, KINDS, subsets
@@ -30,6 +31,7 @@ def check(config: DictConfig) -> None:
         value = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
         if not rule.holds(value):
             raise ConfigurationError(key, written(value), rule.allowed)
+    check_extras(config)
     if config.task.name in RESULTS_RULES:
         return
     missing = [kind for kind in config.modality.active if kind not in config.feedback]

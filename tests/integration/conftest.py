@@ -1,4 +1,4 @@
-"""run.py as a process, in a directory of its own."""
+"""run.py in a directory of its own: in this process, or as one where that is what a test is about."""
 
 import json
 import os
@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from mavrl.policies.network import NetworkPolicy
+from tests.fixtures.application import run_here
 
 ROOT = Path(__file__).parents[2]
 TINY = ("env.size=4", "env.max_steps=50", "replicates=2", "trainer.max_epochs=3", "trainer.passes_per_epoch=2")
@@ -50,18 +51,39 @@ class Outcome:
 
 
 class App:
-    """Runs run.py in a directory, with small settings unless told otherwise."""
+    """Runs run.py in a directory, with small settings unless told otherwise.
 
-    def __init__(self, directory: Path, settings: tuple[str, ...] = TINY) -> None:
+    Args:
+        directory: in which it runs.
+        settings: the small ones.
+        program: that is run instead, always as a process.
+    """
+
+    def __init__(self, directory: Path, settings: tuple[str, ...] = TINY, program: Path | None = None) -> None:
         self.directory = directory
         self.settings = settings
+        self.program = program
+
+    def __call__(self, *arguments: str, process: bool = False, tiny: bool = True, **options: Any) -> Outcome:
+        """Run the command, and wait for it.
+
+        Args:
+            process: in a process of its own, which takes seconds to import its libraries.
+            tiny: with the small settings.
+            options: variables of the environment.
+        """
+        if process or self.program is not None:
+            return self.finish(self.start(*arguments, tiny=tiny, **options))
+        words = [str(ROOT / "run.py"), *(self.settings if tiny else ()), *arguments]
+        return Outcome(*run_here(words, self.directory, _variables(options)))
 
     def start(self, *arguments: str, python: tuple[str, ...] = (), tiny: bool = True, **env: str) -> subprocess.Popen:
-        plain = {k: v for k, v in os.environ.items() if not k.startswith(_UNWANTED)}
+        """Start the command as a process."""
+        program = [sys.executable, *python, str(ROOT / "run.py")] if self.program is None else [str(self.program)]
         return subprocess.Popen(
-            [sys.executable, *python, str(ROOT / "run.py"), *(self.settings if tiny else ()), *arguments],
+            [*program, *(self.settings if tiny else ()), *arguments],
             cwd=self.directory,
-            env={**plain, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", **env},
+            env=_variables(env),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -71,9 +93,6 @@ class App:
     def finish(process: subprocess.Popen) -> Outcome:
         out, err = process.communicate(timeout=300)
         return Outcome(process.returncode, out, err)
-
-    def __call__(self, *arguments: str, **options: Any) -> Outcome:
-        return self.finish(self.start(*arguments, **options))
 
     def kill_when(self, arguments: tuple[str, ...], reached: Callable[[Path], bool]) -> Path:
         """Start the command and kill it as soon as `reached(run directory)` holds; returns that directory."""
@@ -97,6 +116,11 @@ class App:
         return next(iter((self.directory / "runs").glob("*/*/*")), None)
 
 
+def _variables(others: dict[str, str]) -> dict[str, str]:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(_UNWANTED)}
+    return {**plain, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", **others}
+
+
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> App:
     return App(tmp_path_factory.mktemp("work"))
@@ -105,6 +129,12 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> App:
 @pytest.fixture
 def fresh_app(tmp_path: Path) -> App:
     return App(tmp_path)
+
+
+@pytest.fixture
+def program_app(tmp_path: Path) -> Callable[[Path], App]:
+    """Runs another program than run.py."""
+    return lambda program: App(tmp_path, program=program)
 
 
 @pytest.fixture(scope="session")

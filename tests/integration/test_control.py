@@ -20,7 +20,7 @@ BASELINES = ("env.baselines.positive=60", "env.baselines.negative=10")
 
 @pytest.fixture(scope="module")
 def first(control_app: Any) -> Any:
-    outcome = control_app(*BASELINES)
+    outcome = control_app(*BASELINES, process=True)
     assert outcome.status == 0, outcome.err
     return outcome
 
@@ -113,7 +113,7 @@ def test_what_was_learned_loads(first: Any) -> None:
 
 def test_a_finished_run_is_returned_at_once_without_torch(first: Any, control_app: Any, snapshot: Any) -> None:
     before = snapshot(first.run)
-    again = control_app(*BASELINES, python=("-X", "importtime"))
+    again = control_app(*BASELINES, process=True, python=("-X", "importtime"))
     assert again.status == 0
     assert again.run == first.run
     assert "finished before" in again.out

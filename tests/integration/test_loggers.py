@@ -45,7 +45,7 @@ def _history(path: Path) -> tuple[list[dict[str, float]], set[str]]:
 
 @pytest.fixture(scope="module")
 def multirun(app: Any) -> Any:
-    outcome = app("-m", "modality=p,r", "logger=wandb")
+    outcome = app("-m", "modality=p,r", "logger=wandb", process=True)
     assert outcome.status == 0, outcome.err
     return outcome
 
@@ -86,7 +86,7 @@ def test_each_job_has_a_wandb_run_of_its_own_with_its_curves(multirun: Any, app:
 
 
 def test_wandb_that_cannot_start_fails_no_run(fresh_app: Any) -> None:
-    outcome = fresh_app("modality=p", "logger=wandb", "logger.project=a/b", WANDB_MODE="nonsense")
+    outcome = fresh_app("modality=p", "logger=wandb", "logger.project=a/b", process=True, WANDB_MODE="nonsense")
     assert outcome.status == 0, outcome.err
     assert "wandb" in outcome.err
     assert "Traceback" not in outcome.err

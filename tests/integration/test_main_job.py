@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(scope="module")
 def first(app: Any) -> Any:
-    outcome = app("paths.cache=null")
+    outcome = app("paths.cache=null", process=True)
     assert outcome.status == 0, outcome.err
     return outcome
 
@@ -89,7 +89,7 @@ def test_the_reward_model_loads(first: Any) -> None:
 
 def test_a_finished_run_is_returned_at_once_without_torch(first: Any, app: Any, snapshot: Any) -> None:
     before = snapshot(first.run)
-    again = app("paths.cache=null", python=("-X", "importtime"))
+    again = app("paths.cache=null", process=True, python=("-X", "importtime"))
     assert again.status == 0
     assert again.run == first.run
     assert "finished before" in again.out

@@ -78,10 +78,10 @@ def test_retry_runs_what_failed_in_its_own_directory(failing: Any, app: Any) -> 
 
 
 def test_retry_finishes_what_was_cut_off(app: Any, fresh_app: Any) -> None:
-    arguments = ("trainer.max_epochs=2000", "checkpoint_seconds=0", "modality=d")
+    arguments = ("trainer.max_epochs=150", "checkpoint_seconds=0", "modality=d")
     directory = fresh_app.kill_when(arguments, lambda run: any(run.glob("checkpoints/step=*.ckpt")))
     config = json.loads((directory / "config.json").read_text())
-    assert config["trainer"]["max_epochs"] == 2000
+    assert config["trainer"]["max_epochs"] == 150
     retried = fresh_app("task=retry", tiny=False)
     assert retried.status == 0, retried.err
     assert json.loads((directory / "metrics.json").read_text())["env"] == "grid_trap"

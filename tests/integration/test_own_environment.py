@@ -111,8 +111,8 @@ def test_mountain_car(own: Any) -> None:
 def test_a_class_in_a_file_of_one_s_own(own: Any) -> None:
     """Of float64, with three actions, arguments, episodes shorter than our environments' segments."""
     _expert(own, "line", [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]], [-1.0, 0.0, 1.0])
-    path = str(own.directory)
-    outcome = own("env=line", PYTHONPATH=path)
+    found = {"process": True, "PYTHONPATH": str(own.directory)}
+    outcome = own("env=line", **found)
     assert outcome.status == 0, outcome.err
     assert outcome.err == ""
     metrics = outcome.metrics
@@ -121,12 +121,10 @@ def test_a_class_in_a_file_of_one_s_own(own: Any) -> None:
     }  # fmt: skip
     assert all(-1 <= value <= 1 for value in metrics["final"]["spearman"])
     assert read_json(outcome.run / "reward_model/description.json")["n_actions"] == 3
-    parallel = own("env=line", "processes=2", "replicates=2", PYTHONPATH=path)
+    parallel = own("env=line", "processes=2", "replicates=2", **found)
     assert parallel.status == 0, parallel.err
     assert len(parallel.metrics["final"]["mean_return"]) == 2
-    transferred = own(
-        "task=transfer", "env=line", f"run_dir={outcome.run}", "+env.perturbation.wind=1.0", PYTHONPATH=path
-    )
+    transferred = own("task=transfer", "env=line", f"run_dir={outcome.run}", "+env.perturbation.wind=1.0", **found)
     assert transferred.status == 2
     (line,) = transferred.err.splitlines()
     assert "env.perturbation.wind=1.0: Line-v0 has no perturbations" in line
@@ -150,9 +148,9 @@ def test_an_expert_of_its_own_is_trained(own: Any) -> None:
         LINE + "experts:\n  dqn: {total_steps: 300, learning_rate: 0.01, learning_starts: 50, hidden_sizes: [8]}\n"
     )
     path = str(own.directory)
-    expert = own("task=expert", "env=line", "policy=dqn", PYTHONPATH=path, tiny=False)
+    expert = own("task=expert", "env=line", "policy=dqn", process=True, PYTHONPATH=path, tiny=False)
     assert expert.status == 2  # the directory is not known
-    expert = own("task=expert", "env=line", "policy=dqn", own.settings[-1], PYTHONPATH=path, tiny=False)
+    expert = own("task=expert", "env=line", "policy=dqn", own.settings[-1], process=True, PYTHONPATH=path, tiny=False)
     assert expert.status == 0, expert.err
     card = read_json(own.directory / "experts" / "line" / "dqn" / "card.json")
     assert card["id"] == "my_line:Line-v0"

@@ -153,7 +153,7 @@ def test_reading_leaves_no_trace_and_does_not_wait_for_torch(task: str, folder: 
         return {path: path.stat().st_mtime_ns for path in [folder.directory, *folder.directory.rglob("*")]}
 
     before, times = snapshot(folder.directory), places()
-    outcome = folder(f"task={task}", f"run_dir={trap.run}", tiny=False, python=("-X", "importtime"))
+    outcome = folder(f"task={task}", f"run_dir={trap.run}", tiny=False, process=True, python=("-X", "importtime"))
     assert outcome.status == 0, outcome.err
     imported = {line.rpartition("|")[2].strip() for line in outcome.err.splitlines()}
     assert not imported & {"torch", "lightning", "matplotlib", "scipy", "gymnasium", "polars"}

@@ -9,7 +9,7 @@ import pytest
 from mavrl.reports.progress import cells, instant, modality_order, runs_per_hour
 from mavrl.storage.index import Run
 
-BEGIN = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+BEGIN = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 
 def _run(started: float, ended: float, state: str = "completed") -> Run:
