@@ -121,6 +121,12 @@ def _variables(others: dict[str, str]) -> dict[str, str]:
     return {**plain, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", **others}
 
 
+@pytest.fixture(scope="session")
+def make_app() -> Callable[..., App]:
+    """Runs the command in a directory, with these settings before the words."""
+    return App
+
+
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> App:
     return App(tmp_path_factory.mktemp("work"))
