@@ -1,4 +1,4 @@
-"""How alike a learned and a true reward are, whatever policy they lead to."""
+"""Distances and correlations of a learned and a true reward, whatever policies they lead to."""
 
 import torch
 from jaxtyping import Float

@@ -1,4 +1,7 @@
-"""The exact reward posterior of small problems by Markov chain Monte Carlo, to judge the variational one by."""
+"""The exact reward posterior of small problems, by Markov chain Monte Carlo: what the variational one is judged by.
+
+Axes beside those of the package: C independent chains.
+"""
 
 import math
 from collections.abc import Callable
@@ -24,13 +27,22 @@ def elliptical_slice_sampling(
     n_warmup: int,
     generator: torch.Generator,
 ) -> Float[Tensor, "N C S"]:
-    """Draws from prior N(mean, scale^2) times likelihood, from C independent chains at once.
+    """Draw rewards from a normal prior times a likelihood, in C chains at once.
 
-    Murray, Adams and MacKay (2010): no step size, no rejected iteration.
+    Elliptical slice sampling (Murray, Adams and MacKay, 2010) has no step size and rejects no iteration: a proposal
+    that is not likely enough shrinks the bracket of angles on an ellipse through the current reward and a prior draw.
 
     Args:
-        log_likelihood: of one reward of every state for each chain, in nats.
-        n_samples: draws kept of each chain, after `n_warmup` that are not.
+        log_likelihood: log-likelihood in nats of the feedback under each chain's reward.
+        prior_mean: prior mean of the reward of every state.
+        prior_scale: prior standard deviation of each of them.
+        n_chains: number C of chains.
+        n_samples: draws that are kept of each chain.
+        n_warmup: draws before these that are not.
+        generator: all randomness.
+
+    Returns:
+        The draws, in the order in which each chain made them.
     """
 
     def uniform() -> Float[Tensor, "C"]:
@@ -66,10 +78,12 @@ def elliptical_slice_sampling(
 def feedback_log_likelihood(
     problem: TabularProblem, likelihood: FeedbackLikelihood, batch: FeedbackBatch
 ) -> LogLikelihood:
-    """Log-likelihood of one kind of feedback as a function of the reward, with the optimal Q of each reward.
+    """Make the log-likelihood of one kind of feedback a function of the reward, with the optimal Q of each reward.
 
     Args:
-        likelihood: with parameters for as many replicates as `batch` has: one for each chain.
+        problem: the environment.
+        likelihood: the likelihood, with parameters for as many replicates as the batch has: one for each chain.
+        batch: all feedback of the kind, the same for each chain.
     """
 
     @torch.no_grad()

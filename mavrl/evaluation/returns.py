@@ -54,12 +54,20 @@ def value_at_start(problem: TabularProblem, policy: Float[Tensor, "R S A"]) -> F
 
 
 def policy_of(problem: TabularProblem, reward: Float[Tensor, "R S"]) -> Float[Tensor, "R S A"]:
-    """The greedy optimal policy of another reward in the same environment."""
+    """The greedy policy that is optimal for another reward in the same environment."""
     return greedy_policy(optimal_action_values(problem.transitions, reward[..., None], problem.gamma))
 
 
 def return_metrics(problem: TabularProblem, reward: Float[Tensor, "R S"]) -> dict[str, Float[Tensor, "R"]]:
-    """Discounted value of the policy that is planned on a reward, its regret, and its normalized return."""
+    """What the policy that is planned on a reward is worth under the true one.
+
+    Args:
+        problem: the environment with its true reward.
+        reward: reward of every state that is planned on.
+
+    Returns:
+        `normalized_return` in percent, and `regret` and `discounted_value` as discounted returns at the start.
+    """
     reference = ReferenceValues.of_problem(problem)
     value = value_at_start(problem, policy_of(problem, reward))
     return {

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import trim_mean
 
-_RESAMPLES = 2000
+_RESAMPLES = 2000  # of the bootstrap
 
 
 def interquartile_mean(cells: Sequence[Sequence[float]], coverage: float = 0.95) -> tuple[float, tuple[float, float]]:
@@ -16,7 +16,7 @@ def interquartile_mean(cells: Sequence[Sequence[float]], coverage: float = 0.95)
 
     Args:
         cells: the scores of each cell, one for each seed.
-        coverage: of the interval.
+        coverage: probability that the interval is meant to hold the mean with.
     """
     scores = [np.asarray(cell, dtype=float) for cell in cells]
     generator = np.random.default_rng(0)

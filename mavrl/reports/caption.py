@@ -1,79 +1,92 @@
-"""What a table's caption says about how its numbers came about, from the studies or runs themselves."""
+"""Captions of tables: how the numbers came about, from the studies or runs themselves, and what they mean."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from mavrl.reports.table import ResultTable
+from mavrl.reports.words import seeds_in_words, settings_in_words
 from mavrl.search.record import StudyRecord
 
 Cell = tuple[str, str]  # environment, subset of feedback
 _BETTER = {"minimize": "lower", "maximize": "higher"}
-MEASURES = (
-    "Normalized return: 100 is optimal, 0 the uniform policy. EPIC distance: 0 is best.",
+_SIGNS = (
     "± is the standard error over seeds: their standard deviation over the root of their number.",
     "A dash is a cell without a result.",
 )
-INTERQUARTILE = (
-    "IQM: interquartile mean over environments and seeds, below it the 95 % interval of its stratified bootstrap; "
-    "only where all these environments have a result."
-)
-PUBLISHED = (
-    "Published: the figures of the fixed allocation, each the best trial of its own search; "
-    "beside results with the same environment and counts only."
-)
+_UNIFORM = "A normalized return of 0 is that of the uniform policy."
+_ROWS = {
+    "aggregate": "IQM: interquartile mean over environments and seeds, below it the 95 % interval of its stratified "
+    "bootstrap; only where all these environments have a result.",
+    "published": "Published: the figures of the fixed allocation, each the best trial of its own search; "
+    "beside results with the same environment and counts only.",
+}
 
 
 def study_caption(
     study: str, records: Sequence[StudyRecord], confirmed: Mapping[str, Sequence[int]], outdated: Sequence[str] = ()
 ) -> list[str]:
-    """Sentences about a study.
+    """Sentences about the study that a table is of.
 
     Args:
-        study: its name.
-        records: its cells.
+        study: name of the study.
+        records: records of its cells.
         confirmed: seeds that the best trial was confirmed on, by name of the cell.
         outdated: names of the cells that were confirmed, but have found a better trial since.
     """
     finished = [record for record in records if record.best is not None]
-    metric = _over(records, lambda r: f"{r.metric} ({_BETTER[r.direction]} is better)")
-    settings = _over(records, lambda r: ", ".join(n for n in r.space["parameters"] if not n.startswith("share.")))
+    metric = _describe(records, lambda r: f"{r.metric} ({_BETTER[r.direction]} is better)")
+    settings = _describe(records, _searched_settings)
     trained = [record for record in records if "policy.checkpoint" in record.fixed]
     return [
-        f"Study {study}: the best trial of each cell in a search for {metric}. {_division(records)} "
+        f"Study {study}: the best trial of each cell in a search for {metric}. {_division_sentence(records)} "
         f"Settings searched: {settings}.",
-        _trials(records),
-        f"Searched on {_over(records, lambda r: seeds_in_words(seeds_of(r.fixed)))}.",
-        *_confirmation([record.name for record in finished], confirmed, outdated),
-        *checkpoints({(r.env, r.modality): r.fixed["policy.checkpoint"] for r in trained}),
+        _trials_sentence(records),
+        f"Searched on {_describe(records, lambda r: seeds_in_words(replicate_seeds(r.fixed)))}.",
+        *_confirmation_sentences([record.name for record in finished], confirmed, outdated),
+        *checkpoint_sentences({(r.env, r.modality): r.fixed["policy.checkpoint"] for r in trained}),
     ]
 
 
 def runs_caption(root: str, protocols: Mapping[Cell, Mapping[str, Any]], seeds: Mapping[Cell, str]) -> list[str]:
-    """Sentences about plain runs.
+    """Sentences about the plain runs that a table is of.
 
     Args:
         root: the folder of runs.
         protocols: protocol in metrics.json, by cell.
-        seeds: in words, by cell.
+        seeds: seeds in words, by cell.
     """
     parts = ("objective", "q", "backup", "termination", "selection")
-    how = {cell: ", ".join(f"{key} {p[key]}" for key in parts if key in p) for cell, p in protocols.items()}
+    how = {cell: settings_in_words({key: p[key] for key in parts if key in p}) for cell, p in protocols.items()}
     return [
-        f"Completed runs in {root}, nothing searched. Protocol: {grouped(how)}.",
-        f"Over {grouped(seeds)}.",
-        *checkpoints({cell: p["checkpoint"] for cell, p in protocols.items() if "policy" in p}),
+        f"Completed runs in {root}, nothing searched. Protocol: {cells_in_words(how)}.",
+        f"Over {cells_in_words(seeds)}.",
+        *checkpoint_sentences({cell: p["checkpoint"] for cell, p in protocols.items() if "policy" in p}),
     ]
 
 
-def checkpoints(kept: Mapping[Cell, str]) -> list[str]:
-    """Which policy of a training was kept, where policies are trained."""
+def legend(table: ResultTable) -> list[str]:
+    """Sentences about what stands in a table: its metrics, signs and kinds of rows."""
+    metrics = [section.metric for section in table.sections]
+    scales = [f"{m.words[:1].upper()}{m.words[1:]}: {m.remark}." for m in metrics if m.remark]
+    uniform = [_UNIFORM] if any(metric.name == "normalized_return" for metric in metrics) else []
+    kinds = {line.kind for section in table.sections for line in section.lines}
+    return [*scales, *uniform, *_SIGNS, *(sentence for kind, sentence in _ROWS.items() if kind in kinds)]
+
+
+def checkpoint_sentences(kept: Mapping[Cell, str]) -> list[str]:
+    """The sentence that says which policy of a training was kept, where policies are trained.
+
+    Args:
+        kept: `policy.checkpoint`, by cell that trains policies.
+    """
     if not kept:
         return []
     remark = "; true_reward: chosen on the true reward" if "true_reward" in kept.values() else ""
-    return [f"policy.checkpoint={grouped(kept)}{remark}."]
+    return [f"policy.checkpoint={cells_in_words(kept)}{remark}."]
 
 
-def grouped(values: Mapping[Cell, str]) -> str:
-    """Equal values once, with the cells that have them: "20 in a, b; 5 in c", or "20 (5 in c)" where 20 is the rule.
+def cells_in_words(values: Mapping[Cell, str]) -> str:
+    """Values of cells, equal ones once: "20 in a, b; 5 in c", or "20 (5 in c)" where more than half have 20.
 
     An environment whose cells all have the same value is named alone, otherwise with the subset.
     """
@@ -91,74 +104,70 @@ def grouped(values: Mapping[Cell, str]) -> str:
     return f"{ruling} ({exceptions})" if exceptions else ruling
 
 
-def seeds_of(fixed: Mapping[str, Any]) -> list[int]:
-    """Of the replicates of a study's trials."""
+def replicate_seeds(fixed: Mapping[str, Any]) -> list[int]:
+    """The seeds of the replicates of each trial, from the settings that a study fixes."""
     return [fixed["seed"] + k for k in range(fixed["replicates"])]
 
 
-def seeds_in_words(seeds: Sequence[int]) -> str:
-    """A range where they follow one another."""
-    ordered = sorted(seeds)
-    if len(ordered) == 1:
-        return f"seed {ordered[0]}"
-    if ordered == list(range(ordered[0], ordered[-1] + 1)):
-        return f"{len(ordered)} seeds, {ordered[0]} to {ordered[-1]}"
-    return f"{len(ordered)} seeds from {ordered[0]} to {ordered[-1]}"
-
-
 def division_in_words(space: Mapping[str, Any]) -> str:
-    """What of the feedback a search divides."""
+    """The division of the feedback by a search, from the description of its space."""
     if space.get("budget") is None:
         return "the counts are given"
     caps = ", ".join(f"at most {cap} {kind}" for kind, cap in space.get("caps", {}).items())
     return f"budget {space['budget']}{f' ({caps})' if caps else ''}"
 
 
-def _over(records: Sequence[StudyRecord], words: Callable[[StudyRecord], str]) -> str:
-    return grouped({(record.env, record.modality): words(record) for record in records})
+def _describe(records: Sequence[StudyRecord], words: Callable[[StudyRecord], str]) -> str:
+    return cells_in_words({(record.env, record.modality): words(record) for record in records})
 
 
-def _division(records: Sequence[StudyRecord]) -> str:
+def _searched_settings(record: StudyRecord) -> str:
+    return ", ".join(name for name in record.space["parameters"] if not name.startswith("share."))
+
+
+def _division_sentence(records: Sequence[StudyRecord]) -> str:
     divided = [record for record in records if record.budget is not None]
     if not divided:
-        return f"The counts of feedback are given: {_given(records)}."
+        return f"The counts of feedback are given: {_counts_by_env(records)}."
     caps = sorted({f"at most {n} {kind}s" for r in divided for kind, n in r.space.get("caps", {}).items()})
     capped = "".join(f", {cap}" for cap in caps)
     return (
-        f"Samples that it divides among the kinds of feedback: {_over(divided, lambda r: str(r.budget))}{capped}. "
+        f"Samples that it divides among the kinds of feedback: {_describe(divided, lambda r: str(r.budget))}{capped}. "
         "The published counts are others, so published figures are not shown."
     )
 
 
-def _given(records: Sequence[StudyRecord]) -> str:
-    """Counts of all kinds that occur in an environment."""
+def _counts_by_env(records: Sequence[StudyRecord]) -> str:
+    """The given counts of feedback, of all kinds that occur in an environment."""
     counts: dict[str, dict[str, str]] = {}
     for record in records:
         for key, value in record.fixed.items():
             if key.startswith("feedback.") and key.endswith(".n_samples"):
                 counts.setdefault(record.env, {})[key.split(".")[1]] = str(value)
-    return _over(records, lambda r: ", ".join(f"{n} {kind}" for kind, n in counts.get(r.env, {}).items()))
+    return _describe(records, lambda r: ", ".join(f"{n} {kind}" for kind, n in counts.get(r.env, {}).items()))
 
 
-def _trials(records: Sequence[StudyRecord]) -> str:
+def _trials_sentence(records: Sequence[StudyRecord]) -> str:
     ended = [record.count("completed") + record.count("failed") for record in records]
     asked = [record.asked for record in records if record.asked is not None]
     cells = "its cell" if len(records) == 1 else f"each of {len(records)} cells"
     done = sum(record.asked is not None and e >= record.asked for record, e in zip(records, ended, strict=True))
     if done == len(records):
-        text = f"All trials are finished: {_span(ended)} in {cells}"
+        text = f"All trials are finished: {_range(ended)} in {cells}"
     elif asked:
-        text = f"Finished trials so far: {_span(ended)} of {_span(asked)} in {cells}; complete cells: {done}"
+        text = f"Finished trials so far: {_range(ended)} of {_range(asked)} in {cells}; complete cells: {done}"
     else:
-        text = f"Finished trials: {_span(ended)} in {cells}"
+        text = f"Finished trials: {_range(ended)} in {cells}"
     failed = sum(record.count("failed") for record in records)
     return text + (f"; {failed} trial{'s' * (failed > 1)} failed." if failed else ".")
 
 
-def _confirmation(names: Sequence[str], confirmed: Mapping[str, Sequence[int]], outdated: Sequence[str]) -> list[str]:
+def _confirmation_sentences(
+    names: Sequence[str], confirmed: Mapping[str, Sequence[int]], outdated: Sequence[str]
+) -> list[str]:
     sentences = []
     if confirmed:
-        words = " or ".join(sorted({seeds_in_words(of) for of in confirmed.values()}))
+        words = " or ".join(sorted({seeds_in_words(seeds) for seeds in confirmed.values()}))
         sentences.append(
             f"Confirmed: {len(confirmed)} of {len(names)} cells, whose best trial was run again on {words}, "
             "which the search did not use."
@@ -175,6 +184,6 @@ def _confirmation(names: Sequence[str], confirmed: Mapping[str, Sequence[int]], 
     return sentences
 
 
-def _span(numbers: Sequence[int]) -> str:
+def _range(numbers: Sequence[int]) -> str:
     low, high = min(numbers), max(numbers)
     return str(low) if low == high else f"{low} to {high}"

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mavrl.configuration.plain import flatten
-from mavrl.reports.overview import relative
+from mavrl.reports.overview import relative_path
 from mavrl.storage.files import replacing
 from mavrl.storage.index import Run
 
 if TYPE_CHECKING:
     import polars
 
-_OF_REPLICATES = "_replicates"  # ends the names of columns with one value for each replicate
+_REPLICATES = "_replicates"  # the end of the names of columns with one value for each replicate
 
 
 def export_runs(runs: Sequence[Run], root: Path, path: Path) -> None:
@@ -22,29 +22,29 @@ def export_runs(runs: Sequence[Run], root: Path, path: Path) -> None:
     A CSV file leaves out the values of single replicates, and has other lists as JSON text.
 
     Args:
-        runs: what to write.
+        runs: the runs to write, a row each.
         root: the folder of runs; the column `directory` is relative to it.
-        path: of the file, whose suffix, one of `SUFFIXES`, says the format.
+        path: where to write; the suffix, one of `EXPORT_SUFFIXES` in the rules, says the format.
 
     Raises:
         StorageError: the file cannot be written.
     """
-    table = frame([row_of(run, root) for run in runs])
+    table = data_frame([run_row(run, root) for run in runs])
     with replacing(path) as temporary:
         if path.suffix == ".parquet":
             table.write_parquet(temporary)
         elif path.suffix == ".json":
             table.write_json(temporary)
         else:
-            flat(table).write_csv(temporary)
+            without_lists(table).write_csv(temporary)
 
 
-def row_of(run: Run, root: Path) -> dict[str, Any]:
-    """What a run's row holds, by column: where and how it ended, its configuration, its metrics."""
+def run_row(run: Run, root: Path) -> dict[str, Any]:
+    """The row of a run, by column: where and how it ended, its configuration, its metrics."""
     choices = {group: name for group, name in run.config.get("choices", {}).items() if "@" not in group}
     settings = {key: value for key, value in run.config.items() if key not in ("choices", "overrides")}
     row = {
-        "directory": relative(run.path, root),
+        "directory": relative_path(run.path, root),
         "state": run.state,
         **{key: run.status.get(key) for key in ("started", "ended", "seconds", "error")},
         **choices,
@@ -54,23 +54,23 @@ def row_of(run: Run, root: Path) -> dict[str, Any]:
     for name, mean in run.metrics.get("mean", {}).items():
         row[name] = mean
         row[f"{name}_stderr"] = run.metrics.get("stderr", {}).get(name)
-        row[f"{name}{_OF_REPLICATES}"] = run.metrics.get("final", {}).get(name)
+        row[f"{name}{_REPLICATES}"] = run.metrics.get("final", {}).get(name)
     return row
 
 
-def frame(rows: Sequence[dict[str, Any]]) -> "polars.DataFrame":
-    """Rows as a data frame. A column holds numbers, truth values, lists of numbers, or else text."""
+def data_frame(rows: Sequence[dict[str, Any]]) -> "polars.DataFrame":
+    """Make a data frame of rows. A column holds numbers, truth values, lists of numbers, or else text."""
     import polars
 
     names = dict.fromkeys(name for row in rows for name in row)
     return polars.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names])
 
 
-def flat(table: "polars.DataFrame") -> "polars.DataFrame":
-    """A data frame without lists: those of replicates are left out, others are JSON text."""
+def without_lists(table: "polars.DataFrame") -> "polars.DataFrame":
+    """Make a data frame without lists: those of replicates are left out, others are JSON text."""
     import polars
 
-    kept = table.select(name for name in table.columns if not name.endswith(_OF_REPLICATES))
+    kept = table.select(name for name in table.columns if not name.endswith(_REPLICATES))
     return kept.with_columns(
         polars.Series(column.name, [None if x is None else json.dumps(x) for x in column.to_list()], polars.String)
         for column in kept
@@ -85,13 +85,13 @@ def _column(name: str, values: list[Any]) -> "polars.Series":
     if present and all(isinstance(value, bool) for value in present):
         return polars.Series(name, values, polars.Boolean)
     if present and all(isinstance(value, list) and _are_numbers(value) for value in present):
-        return polars.Series(name, values, polars.List(_number([x for value in present for x in value])))
+        return polars.Series(name, values, polars.List(_number_type([x for value in present for x in value])))
     if present and _are_numbers(present):
-        return polars.Series(name, values, _number(present), strict=False)
+        return polars.Series(name, values, _number_type(present), strict=False)
     return polars.Series(name, [_text(value) for value in values], polars.String)
 
 
-def _number(values: list[Any]) -> Any:
+def _number_type(values: list[Any]) -> Any:
     import polars
 
     return polars.Int64 if all(isinstance(value, int) for value in values) else polars.Float64

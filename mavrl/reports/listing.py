@@ -9,15 +9,21 @@ from rich.console import Console
 from rich.table import Table
 
 from mavrl.metrics import METRICS, Metric
-from mavrl.reports.overview import print_wide, relative
-from mavrl.reports.progress import instant, modality_order
+from mavrl.reports.overview import print_wide, relative_path
+from mavrl.reports.progress import modality_order, read_time
+from mavrl.reports.words import counts_in_words, numbers_in_words, settings_in_words, with_error
 from mavrl.storage.index import Run
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def print_runs(runs: Sequence[Run], root: Path) -> None:
-    """One row for each run, in the width that it needs."""
+    """Print one row for each run, in the width that it needs.
+
+    Args:
+        runs: the runs, in the order of the rows.
+        root: the folder of runs; directories are shown relative to it.
+    """
     listed = [metric for metric in METRICS.values() if metric.listed]
     table = Table(box=None, padding=(0, 1), pad_edge=False)
     for name in ("env", "modality"):
@@ -35,38 +41,37 @@ def print_runs(runs: Sequence[Run], root: Path) -> None:
             run.choice("modality") or "?",
             *(str(run.config.get(key, "?")) for key in ("seed", "replicates")),
             run.state,
-            *(_with_error(run, metric) for metric in listed),
-            _when(run.status.get("ended") or run.status.get("started"))[:16],
-            relative(run.path, root),
+            *(_result(run, metric) for metric in listed),
+            _local_time(run.status.get("ended") or run.status.get("started"))[:16],
+            relative_path(run.path, root),
         )
     print_wide(table)
 
 
 def sort_runs(runs: Sequence[Run], by: str) -> list[Run]:
-    """Runs in an order that `task.sort` names: metrics best first, times oldest first, what has no value last."""
+    """Sort runs as `task.sort` says: metrics best first, times oldest first, what has no value last."""
     order = _ORDERS[by] if by in _ORDERS else _metric_order(METRICS[by])
     return sorted(runs, key=lambda run: (*order(run), *_default_order(run)))
 
 
 def print_run(run: Run) -> None:
-    """All about one run."""
+    """Print all that is known about one run, its directory as the last line."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
     status, metrics = run.status, run.metrics
-    seconds = metrics.get("seconds", {})
     facts = {
         "state": run.state,
         "error": status.get("error"),
-        "started": _when(status.get("started")),
-        "ended": _when(status.get("ended")),
-        "seconds": ", ".join(f"{name} {value:.1f}" for name, value in seconds.items()),
+        "started": _local_time(status.get("started")),
+        "ended": _local_time(status.get("ended")),
+        "seconds": numbers_in_words(metrics.get("seconds", {})),
         "host": f"{status['host']}, process {status.get('pid')}" if "host" in status else None,
         "groups": ", ".join(f"{k}={v}" for k, v in run.config.get("choices", {}).items() if "@" not in k),
         "overrides": " ".join(run.config.get("overrides", [])) or "none",
-        "seeds": _seeds(run.config),
-        "feedback": ", ".join(f"{n} {kind}" for kind, n in _counts(run).items() if n),
-        "protocol": ", ".join(f"{key} {value}" for key, value in metrics.get("protocol", {}).items()),
+        "seeds": _seed_range(run.config),
+        "feedback": counts_in_words(_n_samples(run)),
+        "protocol": settings_in_words(metrics.get("protocol", {})),
         "failed replicates": ", ".join(map(str, metrics.get("failed_replicates", []))),
-        "others' returns": ", ".join(f"{name} {value:.1f}" for name, value in metrics.get("comparison", {}).items()),
+        "others' returns": numbers_in_words(metrics.get("comparison", {})),
     }
     length = max(len(name) for name, value in facts.items() if value)
     for name, value in facts.items():
@@ -103,22 +108,22 @@ def _metrics_table(metrics: dict[str, Any]) -> Table:
     return table
 
 
-def _counts(run: Run) -> dict[str, int]:
+def _n_samples(run: Run) -> dict[str, int]:
     if "n_samples" in run.metrics:
         return run.metrics["n_samples"]
     return {kind: settings.get("n_samples", 0) for kind, settings in run.config.get("feedback", {}).items()}
 
 
-def _seeds(config: dict[str, Any]) -> str:
+def _seed_range(config: dict[str, Any]) -> str:
     first, number = config.get("seed"), config.get("replicates")
     if not isinstance(first, int) or not isinstance(number, int):
         return ""
     return str(first) if number == 1 else f"{first} to {first + number - 1}"
 
 
-def _when(text: object) -> str:
-    """A time of status.json in this machine's time zone."""
-    time = instant(text)
+def _local_time(text: object) -> str:
+    """A time of status.json in this machine's time zone, without its fraction; empty when there is none."""
+    time = read_time(text)
     return "" if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -127,11 +132,9 @@ def _mean(run: Run, metric: str) -> float | None:
     return value if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
-def _with_error(run: Run, metric: Metric) -> str:
-    mean, error, digits = _mean(run, metric.name), run.metrics.get("stderr", {}).get(metric.name), metric.digits
-    if mean is None:
-        return ""
-    return f"{mean:.{digits}f}" if error is None else f"{mean:.{digits}f} ± {error:.{digits}f}"
+def _result(run: Run, metric: Metric) -> str:
+    mean = _mean(run, metric.name)
+    return "" if mean is None else with_error(mean, run.metrics.get("stderr", {}).get(metric.name), metric.digits)
 
 
 def _metric_order(metric: Metric) -> Callable[[Run], tuple]:
@@ -155,5 +158,5 @@ _ORDERS: dict[str, Callable[[Run], tuple]] = {
     "modality": lambda run: (modality_order(run.choice("modality") or ""),),
     "seed": lambda run: (run.config.get("seed", -1),),
     "state": lambda run: (run.state,),
-    "when": lambda run: (_when(run.status.get("ended") or run.status.get("started")),),
+    "when": lambda run: (_local_time(run.status.get("ended") or run.status.get("started")),),
 }

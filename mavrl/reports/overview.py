@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mavrl.reports.progress import cells, modality_order, runs_per_hour
+from mavrl.reports.progress import count_states, modality_order, runs_per_hour
 from mavrl.storage.index import Run
 from mavrl.storage.sweeps import Sweep
 
@@ -19,24 +19,24 @@ _MOST_SWEEPS = 5
 def print_overview(
     root: Path, runs: Sequence[Run], pending: Sequence[tuple[str, str]], sweeps: Sequence[Sweep], title: str
 ) -> None:
-    """Counts, progress, throughput and time left; then the cells, what failed or was interrupted, and the sweeps.
+    """Print counts, progress and time left; then the cells, what failed or was interrupted, and the sweeps.
 
     Args:
         root: the folder of runs; directories are shown relative to it.
-        runs: that have begun.
-        pending: environment and modality of the runs that have not.
-        sweeps: that were recorded in the folder.
-        title: of the progress bar.
+        runs: the runs that have begun.
+        pending: environment and modality of each run that has not.
+        sweeps: the sweeps that were recorded in the folder.
+        title: what stands before the progress bar.
     """
     console = Console(highlight=False, markup=False, soft_wrap=True)
     counts = Counter(run.state for run in runs)
     counts["pending"] = len(pending)
-    console.print(_bar(title, counts["completed"], counts.total(), console.width))
+    console.print(_progress_bar(title, counts["completed"], counts.total(), console.width))
     console.print(Text("   ").join(Text(f"{state} {counts[state]}", _COLOURS[state]) for state in _COLOURS))
-    if speed := _speed(runs, counts):
+    if speed := _throughput(runs, counts):
         console.print(speed)
     begun = [(run.choice("env") or "?", run.choice("modality") or "?", run.state) for run in runs]
-    counted = cells([*begun, *((env, modality, "pending") for env, modality in pending)])
+    counted = count_states([*begun, *((env, modality, "pending") for env, modality in pending)])
     if len(counted) > 1:
         console.print()
         _print_cells(counted)
@@ -45,25 +45,25 @@ def print_overview(
         if found:
             console.print(f"\n{state}{remark}:")
         for run in found:
-            console.print(_cropped(f"  {relative(run.path, root)}  {run.status.get('error', '')}", console.width))
+            console.print(_cropped(f"  {relative_path(run.path, root)}  {run.status.get('error', '')}", console.width))
     if sweeps:
         console.print("\nsweeps (task.sweep=<id> shows one):")
     for sweep in sweeps[-_MOST_SWEEPS:]:
         console.print(_cropped(f"  {sweep.id}  {number_of_runs(len(sweep.runs))}  {sweep.command}", console.width))
 
 
-def relative(path: Path, root: Path) -> str:
-    """A run's directory as it is shown: relative to the folder of runs."""
+def relative_path(path: Path, root: Path) -> str:
+    """A run's directory as it is shown: relative to the folder of runs, where it is inside."""
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
 def number_of_runs(number: int, kind: str = "") -> str:
-    """Such as "1 run" or "3 completed runs"."""
+    """A number of runs in words, such as "1 run" or "3 completed runs"."""
     return f"{number} {kind} run{'' if number == 1 else 's'}".replace("  ", " ")
 
 
 def duration(seconds: float) -> str:
-    """A time in words, to two units."""
+    """A length of time in words, to two units."""
     minutes = round(seconds / 60)
     if minutes < 1:
         return "less than a minute"
@@ -73,7 +73,7 @@ def duration(seconds: float) -> str:
     return f"about {hours} h {minutes % 60} min" if hours else f"about {minutes} min"
 
 
-def _bar(title: str, completed: int, total: int, width: int) -> Text:
+def _progress_bar(title: str, completed: int, total: int, width: int) -> Text:
     share = completed / total if total else 0.0
     words = f" {completed} of {total} completed ({100 * share:.0f} %)"
     length = max(10, min(40, width - len(title) - len(words) - 1))
@@ -81,7 +81,7 @@ def _bar(title: str, completed: int, total: int, width: int) -> Text:
     return Text.assemble(f"{title} ", ("━" * full, "green"), ("─" * (length - full), "dim"), words)
 
 
-def _speed(runs: Sequence[Run], counts: Counter[str]) -> str:
+def _throughput(runs: Sequence[Run], counts: Counter[str]) -> str:
     speed, left = runs_per_hour(runs), counts["pending"] + counts["running"]
     if speed is None:
         return f"no run has ended yet; {left} to go" if left else ""
@@ -98,18 +98,18 @@ def _print_cells(counted: dict[tuple[str, str], Counter[str]]) -> None:
     for modality in modalities:
         table.add_column(modality, justify="right", no_wrap=True)
     for env in dict.fromkeys(env for env, _ in counted):
-        table.add_row(env, *(_cell(counted.get((env, modality))) for modality in modalities))
+        table.add_row(env, *(_completed_of_all(counted.get((env, modality))) for modality in modalities))
     print_wide(table)
 
 
-def _cell(states: Counter[str] | None) -> str:
+def _completed_of_all(states: Counter[str] | None) -> str:
     if states is None:
         return ""
     return f"{states['completed']}/{states.total()}{'!' if states['failed'] else ''}"
 
 
 def print_wide(table: Table) -> None:
-    """A table in its natural width, however narrow the terminal: a path or a number that is cut is of no use."""
+    """Print a table in its natural width, however narrow the terminal: a path or a number that is cut is of no use."""
     table.header_style = "bold"
     console = Console(highlight=False, markup=False)
     console.width = max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum)

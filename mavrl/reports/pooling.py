@@ -15,9 +15,9 @@ class PooledRuns:
     """Runs of one cell with the same settings.
 
     Args:
-        result: their values, each seed once.
-        seeds: that there are.
-        protocol: in metrics.json.
+        result: values of the runs, each seed once.
+        seeds: seeds that there are values of, in order.
+        protocol: how the values came about, as in metrics.json.
     """
 
     result: CellResult
@@ -26,7 +26,7 @@ class PooledRuns:
 
 
 def pool_runs(runs: Iterable[Run]) -> tuple[list[PooledRuns], dict[tuple[str, str], int]]:
-    """Cells with one configuration, and how many configurations the other cells have.
+    """Pool the runs of each cell that has one configuration, and count the configurations of the other cells.
 
     A mean over different settings would say nothing about any of them, and taking the best would be a search.
     """
@@ -34,16 +34,16 @@ def pool_runs(runs: Iterable[Run]) -> tuple[list[PooledRuns], dict[tuple[str, st
     for run in runs:
         if run.metrics.get("final"):
             settings = cells.setdefault((run.metrics["env"], run.metrics["modality"]), {})
-            settings.setdefault(_settings(run), []).append(run)
-    pooled = [_pooled(next(iter(found.values()))) for found in cells.values() if len(found) == 1]
+            settings.setdefault(_settings_key(run), []).append(run)
+    pooled = [_pool(next(iter(found.values()))) for found in cells.values() if len(found) == 1]
     return pooled, {cell: len(found) for cell, found in cells.items() if len(found) > 1}
 
 
-def _settings(run: Run) -> str:
+def _settings_key(run: Run) -> str:
     return json.dumps(settings_but_seeds(run.config), sort_keys=True)
 
 
-def _pooled(runs: Sequence[Run]) -> PooledRuns:
+def _pool(runs: Sequence[Run]) -> PooledRuns:
     values: dict[str, dict[int, float]] = {}
     for metrics in (run.metrics for run in runs):
         failed = metrics.get("failed_replicates", [])
@@ -60,4 +60,5 @@ def _pooled(runs: Sequence[Run]) -> PooledRuns:
         n_samples=first["n_samples"],
         comparable=not changes_environment(config.get("overrides", [])),
     )
-    return PooledRuns(result, tuple(sorted({seed for of in values.values() for seed in of})), first["protocol"])
+    seeds = {seed for by_seed in values.values() for seed in by_seed}
+    return PooledRuns(result, tuple(sorted(seeds)), first["protocol"])

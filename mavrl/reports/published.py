@@ -5,8 +5,10 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from mavrl.configuration.plain import written
+
 _POLICY_KEYS = {"n_timesteps": "total_steps", "reward_thresh": "stop_below"}
-_PUBLISHED = (
+_PUBLISHED_POLICY_KEYS = (
     "reward_thresh",
     "n_envs",
     "n_timesteps",
@@ -25,15 +27,19 @@ _PUBLISHED = (
 
 @cache
 def published_cells() -> dict[tuple[str, str], dict[str, Any]]:
-    """Cells by environment and modality, with normalized_return, stderr, n_seeds, epic_distance and tuned settings."""
+    """The published cells by environment and modality: normalized_return, stderr, n_seeds, epic_distance, settings."""
     text = resources.files("mavrl.reports").joinpath("published_fixed_allocation.json").read_text()
     return {(cell["env"], cell["modality"]): cell for cell in json.loads(text)["cells"]}
 
 
 def published_overrides(env: str, modality: str) -> list[str]:
-    """Configuration overrides for the reference protocol with the cell's tuned settings."""
+    """The overrides of the command line for the reference protocol with the cell's tuned settings."""
     cell = published_cells()[env, modality]
     model = ("bellman_weight", "kl_weight", "hidden_sizes", "importance_weights")
-    tuned = [f"{'model' if key in model else 'optim'}.{key}={json.dumps(x)}" for key, x in cell["tuned"].items()]
-    policy = [f"policy.{_POLICY_KEYS.get(key, key)}={x}" for key, x in cell.get("ppo", {}).items() if key in _PUBLISHED]
+    tuned = [f"{'model' if key in model else 'optim'}.{key}={written(x)}" for key, x in cell["tuned"].items()]
+    policy = [
+        f"policy.{_POLICY_KEYS.get(key, key)}={written(x)}"
+        for key, x in cell.get("ppo", {}).items()
+        if key in _PUBLISHED_POLICY_KEYS
+    ]
     return ["experiment=reference", *tuned, *policy]

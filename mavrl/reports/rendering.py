@@ -11,6 +11,7 @@ from rich.text import Text
 from tabulate import tabulate
 
 from mavrl.reports.table import Entry, Line, ResultTable, Section, marks
+from mavrl.reports.words import rounded, with_error
 
 _DAGGER = "†"
 _STYLES = {"best": "bold", "second": "underline"}
@@ -22,11 +23,11 @@ _BELOW = ("published", "interval")  # rows that belong to the one before
 
 
 def terminal(table: ResultTable, width: int, styled: bool = True) -> str:
-    """Columns in as many blocks as the width needs; those without any entry are left out.
+    """Render for a terminal: columns in as many blocks as the width needs, without those that have no entry.
 
     Args:
-        table: what to show.
-        width: in characters.
+        table: the table to render.
+        width: characters of a line.
         styled: whether the terminal can show bold and underlined text.
     """
     text = io.StringIO()
@@ -34,16 +35,17 @@ def terminal(table: ResultTable, width: int, styled: bool = True) -> str:
     present = [c for c in table.columns if any(c in line.entries for s in table.sections for line in s.lines)]
     label = max((len(line.label) + 4 for section in table.sections for line in section.lines), default=0)
     for block in _blocks(present, table, width - label):
-        shown = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
-        shown.add_column("", no_wrap=True, min_width=label - 2)
+        grid = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
+        grid.add_column("", no_wrap=True, min_width=label - 2)
         for column in block:
-            shown.add_column(column, justify="right", no_wrap=True)
+            grid.add_column(column, justify="right", no_wrap=True)
         for section in table.sections:
-            shown.add_row(Text(section.metric.words, "italic"))
+            grid.add_row(Text(section.metric.words, "italic"))
             for line in section.lines:
                 indent = _INDENT * (2 if line.kind in _BELOW else 1)
-                shown.add_row(indent + line.label, *_row_of(line, section, block, _terminal_entry, Text("-", "dim")))
-        console.print(shown)
+                entries = _row_cells(line, section, block, _terminal_entry, Text("-", "dim"))
+                grid.add_row(indent + line.label, *entries)
+        console.print(grid)
         console.print()
     absent = [column for column in table.columns if column not in present]
     left_out = [f"Subsets without a result are left out: {', '.join(absent)}."] if absent else []
@@ -53,16 +55,16 @@ def terminal(table: ResultTable, width: int, styled: bool = True) -> str:
 
 
 def latex(table: ResultTable) -> str:
-    """A table environment; needs the packages booktabs and graphicx."""
+    """Render as a table environment of LaTeX, which needs the packages booktabs and graphicx."""
     n = len(table.columns)
-    rows = [r"\toprule", _row(["", *table.columns]), r"\midrule"]
+    rows = [r"\toprule", _latex_row(["", *table.columns]), r"\midrule"]
     for number, section in enumerate(table.sections):
         title = _escaped(section.metric.words)
         rows += [r"\addlinespace"] * (number > 0) + [rf"\multicolumn{{{n + 1}}}{{l}}{{\emph{{{title}}}}} \\"]
         for line in section.lines:
-            cells = _row_of(line, section, table.columns, _latex_entry, "--")
+            cells = _row_cells(line, section, table.columns, _latex_entry, "--")
             indent = r"\quad " if line.kind in _BELOW else ""
-            rows.append(_row([indent + _escaped(line.label), *cells]))
+            rows.append(_latex_row([indent + _escaped(line.label), *cells]))
     lines = [
         r"% \usepackage{booktabs,graphicx}",
         r"\begin{table*}",
@@ -80,12 +82,12 @@ def latex(table: ResultTable) -> str:
 
 
 def markdown(table: ResultTable) -> str:
-    """A pipe table for each metric, and the caption."""
+    """Render as Markdown: a pipe table for each metric, and the caption."""
     parts = []
     for section in table.sections:
         rows = []
         for line in section.lines:
-            cells = _row_of(line, section, table.columns, _markdown_entry, "-")
+            cells = _row_cells(line, section, table.columns, _markdown_entry, "-")
             rows.append([f"*{line.label}*" if line.kind in _BELOW else line.label, *cells])
         head, align = [section.metric.words, *table.columns], ("left", *("right" for _ in table.columns))
         parts.append(tabulate(rows, head, tablefmt="github", colalign=align, disable_numparse=True))
@@ -93,7 +95,7 @@ def markdown(table: ResultTable) -> str:
 
 
 def comma_separated(table: ResultTable) -> str:
-    """A row for each entry; the caption in comment lines at the top."""
+    """Render as CSV: a row for each entry, the caption in comment lines at the top."""
     text = io.StringIO()
     text.writelines(f"# {sentence}\n" for sentence in table.caption)
     writer = csv.writer(text, lineterminator="\n")
@@ -123,13 +125,13 @@ FORMATS: dict[str, tuple[str, Callable[[ResultTable], str]]] = {
 }
 
 
-def _row_of(
+def _row_cells(
     line: Line, section: Section, columns: Sequence[str], show: Callable[[str, str], Any], missing: Any
 ) -> list[Any]:
     """The entries of a row, each shown with its mark."""
     marked = marks(line, section)
     return [
-        show(_plain(line.entries[column], section.metric.digits, line.kind), marked.get(column, ""))
+        show(_entry_text(line.entries[column], section.metric.digits, line.kind), marked.get(column, ""))
         if column in line.entries
         else missing
         for column in columns
@@ -137,12 +139,12 @@ def _row_of(
 
 
 def _blocks(columns: list[str], table: ResultTable, room: int) -> list[list[str]]:
-    """Columns that fit side by side."""
+    """Divide the columns into blocks that fit side by side."""
     blocks: list[list[str]] = []
     taken = room
     for column in columns:
         texts = [
-            _plain(line.entries[column], section.metric.digits, line.kind)
+            _entry_text(line.entries[column], section.metric.digits, line.kind)
             for section in table.sections
             for line in section.lines
             if column in line.entries
@@ -156,16 +158,10 @@ def _blocks(columns: list[str], table: ResultTable, room: int) -> list[list[str]
     return blocks
 
 
-def _plain(entry: Entry, digits: int, kind: str) -> str:
+def _entry_text(entry: Entry, digits: int, kind: str) -> str:
     if kind == "interval" and entry.interval is not None:
-        return " to ".join(_rounded(end, digits) for end in entry.interval)
-    error = "" if entry.stderr is None else f" ± {entry.stderr:.{digits}f}"
-    return _rounded(entry.mean, digits) + error + (_DAGGER if entry.searched else "")
-
-
-def _rounded(value: float, digits: int) -> str:
-    """Without the sign of a zero."""
-    return f"{round(value, digits) + 0.0:.{digits}f}"
+        return " to ".join(rounded(end, digits) for end in entry.interval)
+    return with_error(entry.mean, entry.stderr, digits) + (_DAGGER if entry.searched else "")
 
 
 def _terminal_entry(text: str, mark: str) -> Text:
@@ -185,5 +181,5 @@ def _escaped(text: str) -> str:
     return "".join(_LATEX.get(char, char) for char in text)
 
 
-def _row(cells: list[str]) -> str:
+def _latex_row(cells: list[str]) -> str:
     return " & ".join(cells) + r" \\"

@@ -7,12 +7,17 @@ from rich.console import Console
 from rich.table import Table
 
 from mavrl.metrics import METRICS
+from mavrl.reports.words import counts_in_words, numbers_in_words, settings_in_words
 
 
 def print_metrics(metrics: dict[str, Any], directory: Path, remark: str = "") -> None:
-    """A short table of the metrics, what is noteworthy, and the run directory as the last line."""
-    protocol = metrics["protocol"]
-    counts = ", ".join(f"{n} {kind}" for kind, n in metrics["n_samples"].items() if n)
+    """Print a short table of the metrics, what is noteworthy, and the run directory as the last line.
+
+    Args:
+        metrics: content of metrics.json.
+        directory: the run directory.
+        remark: what else is to be said; empty for nothing.
+    """
     table = Table(
         title=f"{metrics['env']} {metrics['modality']}, {metrics['replicates']} replicates", title_justify="left"
     )
@@ -25,13 +30,11 @@ def print_metrics(metrics: dict[str, Any], directory: Path, remark: str = "") ->
             table.add_row(metric.label, f"{metrics['mean'][name]:.3f}", "" if error is None else f"{error:.3f}")
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
-    console.print(f"feedback: {counts}")
+    console.print(f"feedback: {counts_in_words(metrics['n_samples'])}")
     if "comparison" in metrics:
-        others = ", ".join(f"{name} {value:.1f}" for name, value in metrics["comparison"].items())
-        console.print(f"normalized return of others: {others}")
-    console.print("protocol: " + ", ".join(f"{key} {value}" for key, value in protocol.items()))
-    seconds = metrics["seconds"]
-    console.print("seconds: " + ", ".join(f"{key} {value:.1f}" for key, value in seconds.items()))
+        console.print(f"normalized return of others: {numbers_in_words(metrics['comparison'])}")
+    console.print(f"protocol: {settings_in_words(metrics['protocol'])}")
+    console.print(f"seconds: {numbers_in_words(metrics['seconds'])}")
     if metrics.get("failed_replicates"):
         console.print(f"failed replicates, left out of the means: {metrics['failed_replicates']}")
     if remark:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mavrl.configuration.registry import FAMILIES
 from mavrl.metrics import METRICS, Metric
 from mavrl.reports.aggregate import interquartile_mean
 from mavrl.reports.progress import modality_order
@@ -12,18 +13,17 @@ from mavrl.statistics import mean_and_stderr
 
 REFERENCE_SUBSETS = ("p", "d", "r", "s", "pd", "pr", "ps", "dr", "ds", "rs", "pdrs")
 _PUBLISHED_ORDER = ("grid_trap", "grid_cliff", "grid_sparse", "cartpole_v1", "acrobot_v1", "lunar_lander_v3")
-_FAMILIES = {"grid": "grids", "control": "control envs"}
 
 
 @dataclass(frozen=True)
 class CellResult:
-    """What one environment with one subset of feedback came to.
+    """The result of one environment with one subset of feedback.
 
     Args:
         env, family, modality: the cell.
         values: numbers per seed, by metric.
-        searched: whether they are of the best trial of a search, on the seeds that it was chosen on.
-        n_samples: of each kind of feedback.
+        searched: whether the values are of the best trial of a search, on the seeds that it was chosen on.
+        n_samples: counts by kind of feedback.
         comparable: whether the environment is the published one.
     """
 
@@ -41,9 +41,9 @@ class Entry:
     """One number of a table.
 
     Args:
-        mean: of a cell, or the interquartile mean of several.
-        stderr: None where there is none.
-        interval: of an interquartile mean.
+        mean: mean of a cell, or interquartile mean of several.
+        stderr: standard error of the mean; None where there is none.
+        interval: bootstrap interval of an interquartile mean; None for a mean.
         searched: as in `CellResult`.
     """
 
@@ -58,9 +58,9 @@ class Line:
     """One row.
 
     Args:
-        label: what stands before it.
+        label: what stands before the entries.
         kind: ours, published, aggregate, or interval, whose entries show their intervals.
-        entries: by column.
+        entries: numbers by column.
     """
 
     label: str
@@ -74,7 +74,7 @@ class Section:
 
     Args:
         metric: that all entries are of.
-        lines: rows.
+        lines: the rows, from the top.
     """
 
     metric: Metric
@@ -83,7 +83,7 @@ class Section:
 
 @dataclass(frozen=True)
 class ResultTable:
-    """All that is rendered: columns, sections, and the sentences of the caption."""
+    """A table before it is rendered: columns, sections, and the sentences of the caption."""
 
     columns: tuple[str, ...]
     sections: tuple[Section, ...]
@@ -91,34 +91,34 @@ class ResultTable:
 
 
 def result_table(cells: Sequence[CellResult], with_published: bool, caption: Iterable[str] = ()) -> ResultTable:
-    """The table of these cells.
+    """Arrange results as a table.
 
     Args:
-        cells: at most one of each environment and subset.
+        cells: results, at most one of each environment and subset.
         with_published: put the published figures below ours, where environment and counts are the published ones.
-        caption: sentences.
+        caption: sentences below the table.
     """
     others = {cell.modality for cell in cells} - set(REFERENCE_SUBSETS)
     columns = tuple(sorted({*REFERENCE_SUBSETS, *others}, key=modality_order))
     sections = []
     for metric in (metric for metric in METRICS.values() if metric.listed):
         having = [cell for cell in cells if metric.name in cell.values]
-        lines = [line for env in _ordered(having) for line in _lines(env, having, metric.name, with_published)]
+        lines = [line for env in _sorted_envs(having) for line in _env_lines(env, having, metric.name, with_published)]
         if metric.name == "normalized_return":  # the only one that means the same in all environments
-            lines += _aggregates(having)
+            lines += _aggregate_lines(having)
         if lines:
             sections.append(Section(metric, tuple(lines)))
     return ResultTable(columns, tuple(sections), tuple(caption))
 
 
 def cell_order(env: str, modality: str) -> tuple:
-    """Sorts cells: published environments in their order, then others by name; then subsets."""
+    """The key that sorts cells: published environments in their order, then others by name; then subsets."""
     known = env in _PUBLISHED_ORDER
     return not known, _PUBLISHED_ORDER.index(env) if known else 0, env, modality_order(modality)
 
 
 def marks(line: Line, section: Section) -> dict[str, str]:
-    """Which entries of a row are best and second, by what is printed of them: equal ones share a mark."""
+    """Marks of the best and second entries of a row, by what is printed of them: equal ones share a mark."""
     metric = section.metric
     sign = -1.0 if metric.direction == "maximize" else 1.0
     printed = {column: sign * round(entry.mean, metric.digits) for column, entry in line.entries.items()}
@@ -141,11 +141,11 @@ def published_entry(cell: CellResult, metric: str) -> Entry | None:
     return Entry(published[metric], error, searched=True)
 
 
-def _ordered(cells: Iterable[CellResult]) -> list[str]:
+def _sorted_envs(cells: Iterable[CellResult]) -> list[str]:
     return sorted({cell.env for cell in cells}, key=lambda env: cell_order(env, ""))
 
 
-def _lines(env: str, cells: Sequence[CellResult], metric: str, with_published: bool) -> list[Line]:
+def _env_lines(env: str, cells: Sequence[CellResult], metric: str, with_published: bool) -> list[Line]:
     of_env = [cell for cell in cells if cell.env == env]
     ours = {cell.modality: Entry(*mean_and_stderr(cell.values[metric]), searched=cell.searched) for cell in of_env}
     lines = [Line(env, "ours", ours)]
@@ -155,11 +155,11 @@ def _lines(env: str, cells: Sequence[CellResult], metric: str, with_published: b
     return lines
 
 
-def _aggregates(cells: Sequence[CellResult]) -> list[Line]:
+def _aggregate_lines(cells: Sequence[CellResult]) -> list[Line]:
     """Interquartile means over the environments of a family, of the columns that have a result in each of them."""
     lines = []
-    for family, name in _FAMILIES.items():
-        members = [cell for cell in cells if cell.family == family]
+    for family in FAMILIES.values():
+        members = [cell for cell in cells if cell.family == family.name]
         envs = {cell.env for cell in members}
         entries = {}
         for modality in {cell.modality for cell in members}:
@@ -169,6 +169,6 @@ def _aggregates(cells: Sequence[CellResult]) -> list[Line]:
                 searched = any(cell.searched for cell in column)
                 entries[modality] = Entry(mean, interval=interval, searched=searched)
         if entries:
-            lines.append(Line(f"IQM of {len(envs)} {name}", "aggregate", entries))
+            lines.append(Line(f"IQM of {len(envs)} {family.title}", "aggregate", entries))
             lines.append(Line("95 % interval", "interval", entries))
     return lines

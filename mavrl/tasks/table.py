@@ -73,8 +73,9 @@ def _result(cell: "StudyCell") -> "CellResult | None":
 
 
 def _of_runs(config: DictConfig) -> "ResultTable":
-    from mavrl.reports.caption import runs_caption, seeds_in_words
+    from mavrl.reports.caption import runs_caption
     from mavrl.reports.pooling import pool_runs
+    from mavrl.reports.words import seeds_in_words
     from mavrl.storage.filters import matching, read_filters
     from mavrl.storage.index import find_runs
 
@@ -96,11 +97,8 @@ def _of_runs(config: DictConfig) -> "ResultTable":
 
 def _with_legend(results: "list[CellResult]", with_published: bool, caption: list[str]) -> "ResultTable":
     """The table, whose caption explains what is in it."""
-    from mavrl.reports.caption import INTERQUARTILE, MEASURES, PUBLISHED
+    from mavrl.reports.caption import legend
     from mavrl.reports.table import result_table
 
     found = result_table(results, with_published)
-    kinds = {line.kind for section in found.sections for line in section.lines}
-    explained = {"aggregate": INTERQUARTILE, "published": PUBLISHED}
-    legend = [sentence for kind, sentence in explained.items() if kind in kinds]
-    return replace(found, caption=(*caption, *MEASURES, *legend))
+    return replace(found, caption=(*caption, *legend(found)))

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import pytest
-
-from mavrl.reports.caption import division_in_words, grouped, runs_caption, seeds_in_words, study_caption
+from mavrl.reports.caption import cells_in_words, division_in_words, legend, runs_caption, study_caption
+from mavrl.reports.table import CellResult, result_table
 from mavrl.search.record import StudyRecord, TrialRecord
 
 FIXED = {"seed": 0, "replicates": 20, "env.family": "grid"}
@@ -34,19 +33,11 @@ def text(records: list[StudyRecord], *more: Any) -> str:
 
 
 def test_equal_values_are_said_once_and_exceptions_are_named() -> None:
-    assert grouped({("a", "p"): "64", ("a", "d"): "64", ("b", "p"): "64"}) == "64"
-    assert grouped({("a", "p"): "64", ("b", "p"): "64", ("c", "p"): "256"}) == "64 (256 in c)"
-    assert grouped({("a", "p"): "20", ("b", "p"): "5"}) == "20 in a; 5 in b"
-    assert grouped({("a", "p"): "20", ("a", "d"): "5", ("b", "p"): "5"}) == "5 (20 in a p)"
-    assert grouped({}) == ""
-
-
-@pytest.mark.parametrize(
-    ("seeds", "words"),
-    [([3], "seed 3"), ([2, 0, 1], "3 seeds, 0 to 2"), ([0, 1, 20, 21], "4 seeds from 0 to 21")],
-)
-def test_seeds(seeds: list[int], words: str) -> None:
-    assert seeds_in_words(seeds) == words
+    assert cells_in_words({("a", "p"): "64", ("a", "d"): "64", ("b", "p"): "64"}) == "64"
+    assert cells_in_words({("a", "p"): "64", ("b", "p"): "64", ("c", "p"): "256"}) == "64 (256 in c)"
+    assert cells_in_words({("a", "p"): "20", ("b", "p"): "5"}) == "20 in a; 5 in b"
+    assert cells_in_words({("a", "p"): "20", ("a", "d"): "5", ("b", "p"): "5"}) == "5 (20 in a p)"
+    assert cells_in_words({}) == ""
 
 
 def test_a_search_says_metric_budget_caps_settings_and_seeds() -> None:
@@ -102,3 +93,12 @@ def test_plain_runs() -> None:
     assert "Over seed 0." in said
     assert "policy.checkpoint=last." in said
     assert "checkpoint" not in " ".join(runs_caption("runs", {("grid_trap", "p"): protocol}, {}))
+
+
+def test_only_what_stands_in_a_table_is_explained() -> None:
+    cell = CellResult("own", "grid", "p", {"normalized_return": [1.0, 2.0]}, False, {"preference": 64}, True)
+    said = " ".join(legend(result_table([cell], True)))
+    assert "Normalized return: 100 is optimal. A normalized return of 0 is that of the uniform policy." in said
+    assert not any(word in said for word in ("EPIC", "IQM", "Published"))
+    both = [CellResult(env, "grid", "p", {"epic_distance": [0.1]}, False, {}, True) for env in ("a", "b")]
+    assert "EPIC distance: 0 is best." in legend(result_table(both, True))

@@ -8,7 +8,7 @@ import polars
 import pytest
 
 from mavrl.errors import StorageError
-from mavrl.reports.export import export_runs, row_of
+from mavrl.reports.export import export_runs, run_row
 from mavrl.storage.index import find_runs
 
 VALUES = {"normalized_return": [90.0, 96.0], "regret": [1.0, 2.0]}
@@ -86,7 +86,7 @@ def test_a_run_of_which_nothing_is_known_has_a_row(make_run: Callable[..., Path]
     path = make_run()
     (path / "config.json").unlink()
     (run,) = find_runs(tmp_path / "runs")
-    assert row_of(run, tmp_path / "runs")["directory"] == "grid_trap/pd/aaa"
+    assert run_row(run, tmp_path / "runs")["directory"] == "grid_trap/pd/aaa"
 
 
 def test_a_file_that_cannot_be_written_is_named_and_the_old_one_stays(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mavrl.reports.progress import cells, instant, modality_order, runs_per_hour
+from mavrl.reports.progress import count_states, modality_order, read_time, runs_per_hour
 from mavrl.storage.index import Run
 
 BEGIN = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -60,7 +60,7 @@ def test_runs_in_the_same_second_have_a_finite_throughput() -> None:
 
 def test_cells_are_counted_and_in_the_order_of_the_modalities() -> None:
     states = [("b", "pd", "failed"), ("a", "s", "pending"), ("a", "p", "completed"), ("a", "p", "failed")]
-    counted = cells(states)
+    counted = count_states(states)
     assert list(counted) == [("a", "p"), ("a", "s"), ("b", "pd")]
     assert counted["a", "p"] == Counter(completed=1, failed=1)
     assert sorted(["pdrs", "s", "ds", "pd", "p", "d"], key=modality_order) == ["p", "d", "s", "pd", "ds", "pdrs"]
@@ -68,4 +68,4 @@ def test_cells_are_counted_and_in_the_order_of_the_modalities() -> None:
 
 @pytest.mark.parametrize("text", [None, "", "yesterday", 3, "2026-01-01T00:00:00"])
 def test_what_is_no_time(text: object) -> None:
-    assert instant(text) is None
+    assert read_time(text) is None

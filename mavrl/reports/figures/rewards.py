@@ -23,7 +23,7 @@ def reward_figure(
     path: list[int],
     title: str,
 ) -> Figure:
-    """True reward and learned posterior mean as colours, with each reward's greedy policy.
+    """Draw the true reward and the learned posterior mean as colours, with each reward's greedy policy.
 
     In the right panel a cell's area shrinks with the posterior standard deviation of its reward: a full cell at 0, 15 %
     of one at the largest.

@@ -9,7 +9,7 @@ from mavrl.storage.files import replacing
 
 
 def save_figure(figure: Figure, path: Path, dpi: int = 110) -> None:
-    """Write a PNG."""
+    """Write a figure as PNG, whole or not at all."""
     with replacing(path) as temporary:
         FigureCanvasAgg(figure)
         figure.savefig(temporary, dpi=dpi, format="png")

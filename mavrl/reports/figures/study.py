@@ -8,16 +8,16 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
+from mavrl.configuration.registry import KINDS
 from mavrl.metrics import words_of
 from mavrl.search.record import StudyRecord, TrialRecord
 
 _COLOUR, _GREY, _RED = "#2b6cb0", "0.6", "#c53030"
-_KINDS = ("preference", "demonstration", "rating", "stop")
-_SPREAD = 0.25
+_SPREAD = 0.25  # of the points of one kind, to either side
 
 
 def study_figures(record: StudyRecord, importances: Mapping[str, float] | str) -> dict[str, Figure]:
-    """Those that the study has enough trials for, by name: history, allocation, importances."""
+    """Figures of a study that has enough trials for them, by name: history, allocation, importances."""
     figures = {}
     if record.best is not None:
         figures["history"] = history_figure(record)
@@ -29,7 +29,7 @@ def study_figures(record: StudyRecord, importances: Mapping[str, float] | str) -
 
 
 def history_figure(record: StudyRecord) -> Figure:
-    """The value of each completed trial, the best so far, and which trials failed."""
+    """Draw the value of each completed trial, the best so far, and which trials failed."""
     trials = sorted(record.ranked(), key=lambda trial: trial.number)
     numbers, values = [trial.number for trial in trials], np.array([_value(trial) for trial in trials])
     best = (np.minimum if _is_low(record) else np.maximum).accumulate(values)
@@ -51,12 +51,12 @@ def history_figure(record: StudyRecord) -> Figure:
 
 
 def allocation_figure(record: StudyRecord) -> Figure:
-    """A point for each completed trial and kind of feedback, coloured by the trial's value; the best trial as a line.
+    """Draw a point for each completed trial and kind of feedback, coloured by the trial's value; the best as a line.
 
     Colours are spread over the middle 90 % of the values, so that a few bad trials do not take all of them.
     """
     trials = record.ranked()[::-1]  # the best are drawn last
-    kinds = [kind for kind in _KINDS if any(trial.n_samples.get(kind) for trial in trials)]
+    kinds = [kind for kind in KINDS if any(trial.n_samples.get(kind) for trial in trials)]
     counts = np.array([[trial.n_samples.get(kind, 0) for kind in kinds] for trial in trials])
     values, places = np.array([_value(trial) for trial in trials]), np.arange(len(kinds))
     aside = np.random.default_rng(0).uniform(-_SPREAD, _SPREAD, counts.shape)  # so that equal counts are seen
@@ -88,7 +88,7 @@ def allocation_figure(record: StudyRecord) -> Figure:
 
 
 def importance_figure(importances: Mapping[str, float], title: str) -> Figure:
-    """Shares of the parameters, the largest at the top."""
+    """Draw the shares of the parameters, the largest at the top."""
     figure = Figure(figsize=(7.2, 0.9 + 0.32 * len(importances)), layout="constrained")
     axes = figure.subplots()
     names = list(importances)[::-1]

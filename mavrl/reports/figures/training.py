@@ -9,10 +9,10 @@ _COLOUR, _GREY = "#2b6cb0", "0.45"
 
 
 def training_figure(curves: list[Path], final: list[float], expert: float, uniform: float, title: str) -> Figure:
-    """True return during the training of each replicate's policy, and of the policies that were kept.
+    """Draw the true return during the training of each replicate's policy, and of the policies that were kept.
 
     Args:
-        curves: a curve.csv for each trained policy.
+        curves: paths of curve.csv, one for each trained policy.
         final: mean true return of each replicate's policy in the evaluation.
         expert, uniform: mean returns to compare with.
     """
