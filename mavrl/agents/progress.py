@@ -6,21 +6,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from omegaconf import DictConfig
 from tqdm import tqdm
 
 _SECONDS = 0.5  # between two looks
 
 
-def wants_bar(config: DictConfig) -> bool:
-    """Whether progress is shown: as configured, or when the error stream is a terminal."""
-    return sys.stderr.isatty() if config.progress == "auto" else config.progress
+def wants_bar(progress: bool | str) -> bool:
+    """Whether progress is shown: always, never, or for "auto" when the error stream is a terminal."""
+    return sys.stderr.isatty() if progress == "auto" else bool(progress)
 
 
 @contextmanager
-def policy_progress(config: DictConfig, directories: list[Path], total: int) -> Iterator[None]:
-    """One bar over the parts of all these trainings while the block runs."""
-    if not wants_bar(config):
+def policy_progress(progress: bool | str, directories: list[Path], total: int) -> Iterator[None]:
+    """One bar over the parts of all these trainings while the block runs.
+
+    Args:
+        progress: whether it is wanted, as in `wants_bar`.
+        directories: of the policies.
+        total: parts of all trainings together.
+    """
+    if not wants_bar(progress):
         yield
         return
     with tqdm(total=total, desc="acting", unit="part", dynamic_ncols=True) as bar:

@@ -34,7 +34,7 @@ def fit(
         TrainingCurves(directory / "metrics.csv"),
         TimedCheckpoint(checkpoints, config.checkpoint_seconds),
     ]
-    if wants_bar(config):
+    if wants_bar(config.progress):
         callbacks.append(TrainingProgress())
     newest = checkpoints.newest()
     with open_loggers(config, directory) as loggers, warnings.catch_warnings():

@@ -77,7 +77,7 @@ def make_expert(
         total=settings["total_steps"],
         desc=f"{algorithm} expert",
         unit="step",
-        disable=not wants_bar(config),
+        disable=not wants_bar(config.progress),
         dynamic_ncols=True,
     ) as bar:
 
