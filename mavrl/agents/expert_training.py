@@ -14,7 +14,7 @@ from mavrl.agents.ppo import PPOSettings, PPOTraining, schedule
 from mavrl.agents.rewards import TrueReward
 from mavrl.agents.vector_env import RewardedVecEnv
 from mavrl.envs.control import ControlEnvironment
-from mavrl.errors import ConfigurationError
+from mavrl.errors import ConfigurationError, TrainingError
 from mavrl.policies.network import NetworkPolicy, Policy
 from mavrl.simulation.base import Behaviour
 from mavrl.simulation.episodes import simulate
@@ -81,6 +81,7 @@ def train_expert(
 
     Raises:
         ConfigurationError: the settings are not those of the algorithm.
+        TrainingError: the environment pays NaN.
     """
     best = _Best(environment, seed, progress)
     try:
@@ -91,7 +92,10 @@ def train_expert(
     except (TypeError, KeyError, ValueError) as error:
         text = " ".join(str(error).split())
         raise ConfigurationError(f"env.experts.{algorithm}", settings, f"does not fit the algorithm: {text}") from error
-    assert best.policy is not None
+    if best.policy is None:
+        raise TrainingError(
+            f"{environment.id}: no policy of the {algorithm} training has a mean return that is a number"
+        )
     return best.policy
 
 

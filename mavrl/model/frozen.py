@@ -60,8 +60,13 @@ class FrozenRewardModel:
         return output[..., 0], np.exp(0.5 * np.clip(output[..., 1], *LOGVAR_RANGE))
 
     def demonstrator(self, standardized: Float[np.ndarray, "M N O"]) -> Float[np.ndarray, "N A"]:
-        """Log-probability of each action for the demonstrator, averaged over members as probabilities."""
-        assert self._q is not None
+        """Log-probability of each action for the demonstrator, averaged over members as probabilities.
+
+        Raises:
+            ValueError: there were no demonstrations.
+        """
+        if self._q is None:
+            raise ValueError("this model has seen no demonstrations")
         score = self._rationality * _forward(self._q, standardized)
         score -= score.max(-1, keepdims=True)
         probability = np.exp(score)

@@ -53,7 +53,7 @@ class Standardization(nn.Module):
         self.register_load_state_dict_post_hook(_notice_loaded)
 
     @classmethod
-    def none(cls, n_models: int, n_features: int) -> "Standardization":
+    def identity(cls, n_models: int, n_features: int) -> "Standardization":
         """Leaves every feature as it is."""
         return cls(torch.zeros(n_models, n_features), torch.full((n_models, n_features), torch.inf))
 

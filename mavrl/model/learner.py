@@ -1,21 +1,21 @@
 """The LightningModule that trains the reward posteriors of all replicates at once."""
 
 import math
-from typing import Any, Literal
+from typing import Any, Generic, Literal
 
 import torch
 from lightning import LightningModule
 from torch import Tensor
 
 from mavrl.errors import TrainingError
-from mavrl.model.objective import Loss, Objective, RewardInference
+from mavrl.model.objective import Loss, Objective, Posterior, RewardInference, Source
 from mavrl.streams import StepNoise
 from mavrl.types import FeedbackBatch
 
 Feedback = dict[str, FeedbackBatch] | FeedbackBatch
 
 
-class RewardLearner(LightningModule):
+class RewardLearner(LightningModule, Generic[Posterior, Source]):
     """Minimises an objective by AdamW, every model on its own: clipping, selection and failure are per model.
 
     A model whose loss or gradient is not finite keeps its last good weights and is trained no further; the others go
@@ -43,7 +43,7 @@ class RewardLearner(LightningModule):
 
     def __init__(
         self,
-        inference: RewardInference,
+        inference: RewardInference[Posterior, Source],
         objective: Objective,
         seeds: list[tuple[int, int]],
         lr: float,

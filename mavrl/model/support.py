@@ -6,7 +6,7 @@ transition in the step's batches.
 
 from abc import ABC, abstractmethod
 from itertools import accumulate
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -48,11 +48,14 @@ class Support(ABC):
         """How often each step of one kind counts in the bound's Bellman term; 0 for padding."""
 
     @abstractmethod
-    def at(self, table: Float[Tensor, "R N A"], name: str) -> Float[Tensor, "R B *steps"]:
+    def look_up(self, table: Float[Tensor, "R N A"], name: str) -> Float[Tensor, "R B *steps"]:
         """Entries of a table at each step of one kind, at the action taken where it has several."""
 
     def transitions(self, name: str) -> Transitions:
         return self.batches[name].transitions
+
+
+Points = TypeVar("Points", bound=Support, contravariant=True)
 
 
 class StateSupport(Support):
@@ -74,7 +77,7 @@ class StateSupport(Support):
     def bellman_weights(self, name: str) -> Float[Tensor, "R B *steps"]:
         return _per_sample(self.scales[name], self.transitions(name).valid)
 
-    def at(self, table: Float[Tensor, "R N A"], name: str) -> Float[Tensor, "R B *steps"]:
+    def look_up(self, table: Float[Tensor, "R N A"], name: str) -> Float[Tensor, "R B *steps"]:
         return at_steps(table, self.transitions(name))
 
 
@@ -114,14 +117,12 @@ class StepSupport(Support):
     def bellman_weights(self, name: str) -> Float[Tensor, "R B *steps"]:
         return self._bellman_weights[name]
 
-    def at(self, table: Float[Tensor, "R N A"], name: str) -> Float[Tensor, "R B *steps"]:
+    def look_up(self, table: Float[Tensor, "R N A"], name: str) -> Float[Tensor, "R B *steps"]:
         part = self._slices[name]
         values = table[:, part]
-        if values.shape[-1] == 1:
-            chosen = values.squeeze(-1)
-        else:
-            chosen = values.gather(-1, self.action[:, part, None]).squeeze(-1)
-        return chosen.view(self.transitions(name).action.shape)
+        if values.shape[-1] > 1:
+            values = values.gather(-1, self.action[:, part, None])
+        return values.squeeze(-1).view(self.transitions(name).action.shape)
 
     @property
     def next_state(self) -> Float[Tensor, "R N O"]:

@@ -37,7 +37,7 @@ def _of_control(config: DictConfig) -> dict[str, Any]:
 
     import numpy as np
 
-    from mavrl.agents.training import PolicyJob
+    from mavrl.agents.training import PolicyTraining
     from mavrl.configuration.identity import seeds
     from mavrl.families.control.family import ControlSetting, ppo_settings
     from mavrl.policies.network import NetworkPolicy
@@ -47,7 +47,7 @@ def _of_control(config: DictConfig) -> dict[str, Any]:
         setting = ControlSetting(config, pool)
         expert, uniform = setting.expert_returns(), setting.uniform_returns()
         jobs = {
-            (name, seed): PolicyJob(
+            (name, seed): PolicyTraining(
                 environment=setting.environment,
                 ppo=ppo_settings(config.policy),
                 reward=value,

@@ -16,7 +16,7 @@ from mavrl.agents.imitation import DemonstratedPolicy
 from mavrl.agents.ppo import PPOSettings
 from mavrl.agents.progress import policy_progress
 from mavrl.agents.rewards import LearnedRewardSettings
-from mavrl.agents.training import PolicyJob, train_policy
+from mavrl.agents.training import PolicyTraining, train_policy
 from mavrl.configuration.identity import active_kinds, seeds
 from mavrl.envs.control import ControlEnvironment
 from mavrl.evaluation.distance import spearman
@@ -113,7 +113,7 @@ class ControlSetting(Setting):
     def _standardization(self, feedback: CombinedFeedback) -> Standardization:
         n_models, n_features = len(feedback.seeds) * feedback.members, self.environment.observation_size
         if not self.config.model.standardize:
-            return Standardization.none(n_models, n_features)
+            return Standardization.identity(n_models, n_features)
         states, valid = _all_states(feedback)
         count = valid.sum(1).clamp(min=1)[:, None]
         mean = torch.where(valid[..., None], states, 0.0).sum(1) / count
@@ -150,15 +150,15 @@ class ControlSetting(Setting):
         jobs = [self.job(directory, k, self._warm_states(feedback, k)) for k in range(self.config.replicates)]
         self.train(jobs)
 
-    def train(self, jobs: list[PolicyJob]) -> None:
+    def train(self, jobs: list[PolicyTraining]) -> None:
         """Train policies in parallel, with a progress bar."""
-        with policy_progress(self.config, [job.directory for job in jobs], sum(job.chunks for job in jobs)):
+        with policy_progress(self.config.progress, [job.directory for job in jobs], sum(job.chunks for job in jobs)):
             self.workers.map(train_policy, [(job,) for job in jobs])
 
-    def job(self, directory: Path, replicate: int, warm_states: np.ndarray | None) -> PolicyJob:
+    def job(self, directory: Path, replicate: int, warm_states: np.ndarray | None) -> PolicyTraining:
         """The training of one replicate's policy on its learned reward."""
         policy = self.config.policy
-        return PolicyJob(
+        return PolicyTraining(
             environment=self.environment,
             ppo=ppo_settings(policy),
             reward=LearnedRewardSettings(
@@ -346,7 +346,7 @@ def _on_feedback(
     for part in (steps_part for whole in steps for steps_part in _in_parts(whole)):
         part = part.repeat_replicates(feedback.members)
         nowhere = torch.zeros_like(part.terminal)
-        rewards.append(posterior.of_steps(part.state, part.action, part.next_state, nowhere)[0])
+        rewards.append(posterior.transition_moments(part.state, part.action, part.next_state, nowhere)[0])
         valid.append(part.valid)
     reward, real = torch.cat(rewards, dim=1), torch.cat(valid, dim=1)
     count = real.sum(1).clamp(min=1)
