@@ -23,7 +23,7 @@ from mavrl.workers import Workers
 
 Algorithm = Literal["dqn", "ppo"]
 GREEDY = Behaviour(rationality=math.inf)
-Progress = Callable[[int, float], None]  # told the steps so far and the mean return then
+Progress = Callable[[int, float], None]  # takes the steps so far and the mean return then
 
 _CHUNKS = 20  # evaluations during training, of which the best policy is kept
 _EPISODES = 50  # of each
@@ -32,7 +32,7 @@ _PPO_DEFAULTS: dict[str, Any] = {"vf_coef": 0.5, "max_grad_norm": 0.5, "normaliz
 
 @dataclass
 class _Best:
-    """The policy of the highest mean return so far."""
+    """The best policy of a training so far: that of the highest mean return."""
 
     environment: ControlEnvironment
     seed: int

@@ -25,20 +25,20 @@ CURVE = "curve.csv"
 
 @dataclass(frozen=True)
 class PolicyTraining:
-    """One policy to be trained.
+    """One policy to be trained, and what it is trained on.
 
     Args:
-        environment: where.
+        environment: what the policy acts in.
         ppo: hyperparameters.
         reward: how a learned reward is paid; or "true" for the true one, or a number that is paid at every step.
         seed: address of all randomness.
         directory: for the policy, its training curve and its checkpoints.
         chunks: parts of the training, each ending with an evaluation on the true reward for the curve.
-        evaluation_episodes: of each.
+        evaluation_episodes: episodes of each evaluation.
         checkpoint: which policy is kept: the "last", or the best in those evaluations ("true_reward").
         stop_below: ends the training when an evaluation falls below this return; None for never.
         model: directory of the learned reward.
-        replicate: of the learned reward.
+        replicate: which replicate of the learned reward is paid.
         warm_states: states in which the policy first imitates the demonstrators, shape (N, O); None for no such start.
     """
 

@@ -36,7 +36,7 @@ class FrozenRewardModel:
         self._rationality = model.description["demonstration_rationality"]
 
     def standardized(self, state: Float[np.ndarray, "N O"]) -> Float[np.ndarray, "M N O"]:
-        """What the networks of each member see of observations."""
+        """Observations as the networks of each member see them."""
         state = np.asarray(state, dtype=np.float32)
         if self._standardization is None:
             return np.broadcast_to(state, (self.n_members, *state.shape))

@@ -23,7 +23,7 @@ class RewardLearner(LightningModule, Generic[Posterior, Source]):
 
     Args:
         inference: what is learned.
-        objective: loss of every model.
+        objective: the loss of every model.
         seeds: one per model, as words that address its noise: (seed of the replicate, member).
         lr: learning rate of AdamW.
         schedule: "constant", or "cosine" to decay the learning rate to 0 over `total_steps`.

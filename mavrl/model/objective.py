@@ -67,9 +67,12 @@ class Objective(nn.Module, ABC):
     Args:
         sizes: samples of each kind in the data set, by name, shape (R,); a sample of a demonstration is one step.
         bellman_weight: weight of the Bellman term where Q is learned.
+
+    Attributes:
+        rows: which row of `sizes`, of shape (kinds, R), is a kind's.
     """
 
-    sizes: Tensor  # one row for each kind
+    sizes: Tensor
 
     def __init__(self, sizes: dict[str, Float[Tensor, "R"]], bellman_weight: float) -> None:
         super().__init__()
@@ -131,7 +134,7 @@ class WeightedAverages(Objective):
     largest one, else 1.
     """
 
-    weights: Tensor  # one row for each kind
+    weights: Tensor  # rows as those of sizes
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ LOGVAR_RANGE = (-20.0, 2.0)
 
 
 class RewardPosterior(nn.Module, ABC, Generic[Points]):
-    """An amortized Gaussian over the reward of each point of the sort of support that it takes."""
+    """An amortized Gaussian over the reward of each point of a support, of the class of supports that it takes."""
 
     encoder: BatchedMLP
 
@@ -31,7 +31,7 @@ class RewardPosterior(nn.Module, ABC, Generic[Points]):
 
 
 class StatePosterior(RewardPosterior[Support]):
-    """The reward of each state of a finite environment; the encoder's input is the one-hot state.
+    """The posterior of the reward of each state of a finite environment; the encoder's input is the one-hot state.
 
     Args:
         n_states: S.
@@ -48,7 +48,7 @@ class StatePosterior(RewardPosterior[Support]):
 
 
 class StepPosterior(RewardPosterior[StepSupport]):
-    """The reward of each transition of an environment with observations.
+    """The posterior of the reward of each transition of an environment with observations.
 
     Where a transition terminates its episode, the encoder learns what is to be added to the prior mean there.
 
@@ -104,7 +104,7 @@ class StepPosterior(RewardPosterior[StepSupport]):
 
 
 class RewardPrior(nn.Module):
-    """r(x) ~ N(m(x), s0^2) independently at each point.
+    """The prior r(x) ~ N(m(x), s0^2), independently at each point.
 
     With a learned scale, s0^2 is the maximum of the bound given the posterior, in closed form, under an inverse-gamma
     hyperprior with density proportional to x^(-shape - 1) exp(-rate / x), where point x counts w(x) times:

@@ -1,4 +1,4 @@
-"""The learned reward as its users see it: mean, uncertainty and samples for transitions; saved and loaded safely."""
+"""Reward models, the learned reward as its users see it: mean, uncertainty and samples; saved and loaded safely."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -61,7 +61,7 @@ class RewardModel(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Replicates R."""
+        """Number of replicates R."""
 
     def __getitem__(self: Model, replicate: int) -> Model:
         if not -len(self) <= replicate < len(self):

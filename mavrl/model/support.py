@@ -1,4 +1,4 @@
-"""Where a training step evaluates the reward and Q, and where each step of feedback finds its own values.
+"""Supports: where a training step evaluates the reward and Q, and where each step of feedback finds its values.
 
 In a finite environment that is every state, shared by all visits to it. Elsewhere states do not repeat, and it is every
 transition in the step's batches.
@@ -37,7 +37,7 @@ class Support(ABC):
     @property
     @abstractmethod
     def kl_weights(self) -> Float[Tensor, "#R N"]:
-        """How often each point counts in the bound's KL."""
+        """Weight of each point in the bound's KL: how often it counts."""
 
     @abstractmethod
     def prior_mean(self, mean: Float[Tensor, "S"]) -> Float[Tensor, "#R N"]:
@@ -45,7 +45,7 @@ class Support(ABC):
 
     @abstractmethod
     def bellman_weights(self, name: str) -> Float[Tensor, "R B *steps"]:
-        """How often each step of one kind counts in the bound's Bellman term; 0 for padding."""
+        """Weight of each step of one kind in the bound's Bellman term: how often it counts, 0 for padding."""
 
     @abstractmethod
     def look_up(self, table: Float[Tensor, "R N A"], name: str) -> Float[Tensor, "R B *steps"]:
@@ -59,7 +59,7 @@ Points = TypeVar("Points", bound=Support, contravariant=True)
 
 
 class StateSupport(Support):
-    """Every state of a finite environment."""
+    """The support of a finite environment: every state."""
 
     @property
     def kl_weights(self) -> Float[Tensor, "#R N"]:
@@ -82,7 +82,9 @@ class StateSupport(Support):
 
 
 class StepSupport(Support):
-    """Every transition in the batches, one kind after the other; the first `n_valued` are those that Q is needed for.
+    """The support of an environment with observations: every transition in the batches, one kind after the other.
+
+    The first `n_valued` transitions are those that Q is needed for.
 
     Args:
         count: how a transition counts in the KL: each as one ("transition"); all of a sample together as one

@@ -1,4 +1,4 @@
-"""Where Q comes from that demonstrations and stops are scored with: planned from the reward, or learned beside it."""
+"""Sources of the Q that demonstrations and stops are scored with: planned from the reward, or learned beside it."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -17,7 +17,7 @@ Backup = Literal["optimal", "soft", "behaviour"]
 
 
 class ValueSource(nn.Module, ABC, Generic[Points]):
-    """Q at the V points of a support that need it, for each model, and the term that ties it to the reward."""
+    """A source of Q, at the V points of a support that need it, and of the term that ties it to the reward."""
 
     @abstractmethod
     def forward(self, reward: Float[Tensor, "R N"], support: Points) -> Float[Tensor, "R V A"]:
