@@ -105,7 +105,9 @@ def sizes() -> dict[str, int]:
 def summary(room: str) -> str:
     """The first sentence of a room's own docstring."""
     path = ROOT / "mavrl" / room
-    text = ast.get_docstring(ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()))
+    text = ast.get_docstring(
+        ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text())
+    )
     return " ".join((text or "").split("\n\n")[0].split())
 
 

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 
 class TransitionModel(nn.Module):
-    """Where actions lead, as a list of K outcomes for each state and action; never a dense S x A x S array.
+    """A transition model: where actions lead, as a list of K outcomes for each state and action.
 
-    It is a module so that it goes along to the device of a module that plans with it. It has no parameters.
+    It is never a dense S x A x S array. It is a module without parameters, so that it goes along to the device of a
+    module that plans with it.
 
     Args:
         successors: state that outcome k of action a in state s leads to. Outcomes may repeat a state.
@@ -62,7 +63,7 @@ class TransitionModel(nn.Module):
 def action_values(
     transitions: TransitionModel, reward: Float[Tensor, "R S #A"], value: Float[Tensor, "R S"], gamma: float
 ) -> Float[Tensor, "R S A"]:
-    """One backup: Q(s, a) = r(s, a) + gamma E[V(s')]."""
+    """Action values after one backup: Q(s, a) = r(s, a) + gamma E[V(s')]."""
     return reward + gamma * transitions.expected_next(value)
 
 
@@ -117,12 +118,12 @@ def policy_values(
 
 
 def greedy_policy(q: Float[Tensor, "R S A"]) -> Float[Tensor, "R S A"]:
-    """All probability on the first best action."""
+    """The greedy policies of these Q: all probability on the first best action."""
     return torch.nn.functional.one_hot(q.argmax(-1), q.shape[-1]).double()
 
 
 def uniform_policy(transitions: TransitionModel) -> Float[Tensor, "1 S A"]:
-    """Every action with equal probability, for one replicate."""
+    """The uniform policy, every action with equal probability, for one replicate."""
     shape = (1, transitions.n_states, transitions.n_actions)
     device = transitions.successors.device
     return torch.full(shape, 1.0 / transitions.n_actions, dtype=torch.float64, device=device)

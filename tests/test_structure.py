@@ -28,7 +28,12 @@ def structure() -> Any:
 def test_no_arrow_points_back_up(structure: Any) -> None:
     graph = structure.room_graph()
     assert set(graph) == set(ORDER)
-    back = {(room, target) for room, targets in graph.items() for target in targets if ORDER.index(target) > ORDER.index(room)}
+    back = {
+        (room, target)
+        for room, targets in graph.items()
+        for target in targets
+        if ORDER.index(target) > ORDER.index(room)
+    }
     assert back == set()
 
 

@@ -14,7 +14,7 @@ from mavrl.agents.ppo import PPOSettings, PPOTraining, schedule
 from mavrl.agents.rewards import TrueReward
 from mavrl.agents.vector_env import RewardedVecEnv
 from mavrl.envs.control import ControlEnvironment
-from mavrl.errors import ConfigurationError
+from mavrl.errors import ConfigurationError, TrainingError
 from mavrl.policies.network import NetworkPolicy, Policy
 from mavrl.simulation.base import Behaviour
 from mavrl.simulation.episodes import simulate
@@ -23,7 +23,7 @@ from mavrl.workers import Workers
 
 Algorithm = Literal["dqn", "ppo"]
 GREEDY = Behaviour(rationality=math.inf)
-Progress = Callable[[int, float], None]  # told the steps so far and the mean return then
+Progress = Callable[[int, float], None]  # takes the steps so far and the mean return then
 
 _CHUNKS = 20  # evaluations during training, of which the best policy is kept
 _EPISODES = 50  # of each
@@ -32,7 +32,7 @@ _PPO_DEFAULTS: dict[str, Any] = {"vf_coef": 0.5, "max_grad_norm": 0.5, "normaliz
 
 @dataclass
 class _Best:
-    """The policy of the highest mean return so far."""
+    """The best policy of a training so far: that of the highest mean return."""
 
     environment: ControlEnvironment
     seed: int
@@ -81,6 +81,7 @@ def train_expert(
 
     Raises:
         ConfigurationError: the settings are not those of the algorithm.
+        TrainingError: the environment pays NaN.
     """
     best = _Best(environment, seed, progress)
     try:
@@ -91,7 +92,10 @@ def train_expert(
     except (TypeError, KeyError, ValueError) as error:
         text = " ".join(str(error).split())
         raise ConfigurationError(f"env.experts.{algorithm}", settings, f"does not fit the algorithm: {text}") from error
-    assert best.policy is not None
+    if best.policy is None:
+        raise TrainingError(
+            f"{environment.id}: no policy of the {algorithm} training has a mean return that is a number"
+        )
     return best.policy
 
 

@@ -12,7 +12,7 @@ from mavrl.policies.boltzmann import boltzmann_policy
 
 @dataclass(frozen=True)
 class DemonstratedPolicy:
-    """Acts on the Q that was learned from demonstrations.
+    """A policy that acts on the Q that was learned from demonstrations.
 
     Args:
         model: one replicate.

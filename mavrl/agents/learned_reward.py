@@ -1,4 +1,4 @@
-"""An environment that pays a learned reward instead of its own."""
+"""A wrapper of environments that pays a learned reward instead of their own."""
 
 from typing import Any, Literal
 

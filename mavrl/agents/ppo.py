@@ -29,14 +29,15 @@ class PPOSettings:
     """Hyperparameters of PPO.
 
     Args:
-        total_steps: of the environment, over all its copies.
+        total_steps: environment steps, over all copies of the environment.
         n_envs: copies of the environment.
-        n_steps: of each copy between two updates.
-        batch_size, n_epochs: of an update.
+        n_steps: environment steps of each copy between two updates.
+        batch_size: transitions in a minibatch of an update.
+        n_epochs: passes of an update over the transitions since the last one.
         learning_rate, clip_range: numbers, or "lin_x" for a linear schedule from x to 0.
         gamma, gae_lambda, ent_coef, vf_coef, max_grad_norm: as in Stable-Baselines3.
         normalize_reward: divide rewards by the running standard deviation of the discounted return.
-        hidden_sizes: of the policy and of the value function.
+        hidden_sizes: size of each hidden layer, of the policy and of the value function.
     """
 
     total_steps: int
@@ -60,7 +61,7 @@ class PPOSettings:
 
 
 def schedule(value: float | str) -> Callable[[float], float]:
-    """The value at each share of the training that remains: constant, or falling linearly to 0 for "lin_x".
+    """A schedule, from the share of the training that remains to a value: constant, or linear from x to 0 for "lin_x".
 
     Raises:
         ValueError: the text is neither.
@@ -154,7 +155,7 @@ class PPOTraining:
         )
 
     def imitate(self, state: Float[Tensor, "N O"], probabilities: Float[Tensor, "N A"]) -> None:
-        """Begin with a policy that acts like this in these states, by minimising the cross-entropy."""
+        """Move the policy towards these probabilities of actions in these states, by minimising the cross-entropy."""
         policy = self._model.policy
         stream = torch.Generator().manual_seed(self._key("imitation"))
         parameters = [*policy.mlp_extractor.policy_net.parameters(), *policy.action_net.parameters()]
@@ -171,7 +172,7 @@ class PPOTraining:
         """Train from the newest checkpoint to the end.
 
         Args:
-            after_chunk: told the environment steps so far and the policy; the training ends when it returns False.
+            after_chunk: takes the environment steps so far and the policy; the training ends when it returns False.
 
         Returns:
             Environment steps trained in all.

@@ -12,13 +12,19 @@ _SECONDS = 0.5  # between two looks
 
 
 def wants_bar(progress: bool | str) -> bool:
-    """Whether progress is shown: as asked, or with "auto" when the error stream is a terminal."""
+    """Whether progress is shown: always, never, or for "auto" when the error stream is a terminal."""
     return sys.stderr.isatty() if progress == "auto" else bool(progress)
 
 
 @contextmanager
 def policy_progress(progress: bool | str, directories: list[Path], total: int) -> Iterator[None]:
-    """One bar over the parts of all these trainings while the block runs."""
+    """One bar over the parts of all these trainings while the block runs.
+
+    Args:
+        progress: whether it is wanted, as in `wants_bar`.
+        directories: of the policies.
+        total: parts of all trainings together.
+    """
     if not wants_bar(progress):
         yield
         return

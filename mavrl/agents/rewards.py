@@ -1,4 +1,4 @@
-"""What an agent is paid at each step of a vector environment."""
+"""Rewards that an agent is paid at each step of a vector environment."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ class StepReward(ABC):
         terminated: Bool[np.ndarray, "N"],
         true_reward: Float[np.ndarray, "N"],
     ) -> Float[np.ndarray, "N"]:
-        """What the environments pay for these steps."""
+        """The reward of each environment's step."""
 
     def seed(self, seed: int) -> None:  # noqa: B027 -- most have no randomness
         """Begin new randomness, which depends on nothing that was paid before."""
 
     def begin(self, started: Bool[np.ndarray, "N"]) -> None:  # noqa: B027 -- most have nothing to begin
-        """New episodes have started in these environments."""
+        """Note that new episodes have started in these environments."""
 
 
 class TrueReward(StepReward):
@@ -52,7 +52,7 @@ class ConstantReward(StepReward):
 
 @dataclass(frozen=True)
 class LearnedRewardSettings:
-    """How a learned reward is paid.
+    """Settings of a learned reward: how it is paid.
 
     Args:
         reward: "mean" of the members; "lower_bound", the mean minus kappa times the members' standard deviation; or a
@@ -77,7 +77,7 @@ class LearnedRewardSettings:
 
 
 class LearnedStepReward(StepReward):
-    """A learned reward, asked for once for all environments.
+    """A learned reward, computed at once for all environments.
 
     The posterior knows rewards only up to a shift, while the end of an episode makes a shift matter: an agent that is
     paid too little hurries to end it. So an episode that terminates is taken to go on for ever in its terminal state,
@@ -93,7 +93,7 @@ class LearnedStepReward(StepReward):
     Args:
         model: one replicate.
         settings: how it is paid.
-        seed: of samples.
+        seed: address of the samples' randomness.
     """
 
     LEAST_ADVANTAGE = -5.0  # nats; what the demonstrator would never do costs no more than this

@@ -1,4 +1,4 @@
-"""Training one policy on one replicate's learned reward, as a job that a worker process can take."""
+"""The training of one policy on one replicate's learned reward, which a worker process can do."""
 
 import csv
 import io
@@ -14,7 +14,6 @@ from mavrl.agents.expert_training import true_returns
 from mavrl.agents.ppo import PPOSettings, PPOTraining
 from mavrl.agents.rewards import ConstantReward, LearnedRewardSettings, LearnedStepReward, StepReward, TrueReward
 from mavrl.envs.control import ControlEnvironment
-from mavrl.model.reward_model import load_reward_model
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.policies.network import NetworkPolicy
 from mavrl.storage.checkpoints import Checkpoints
@@ -25,21 +24,21 @@ CURVE = "curve.csv"
 
 
 @dataclass(frozen=True)
-class PolicyJob:
-    """One policy to be trained.
+class PolicyTraining:
+    """One policy to be trained, and what it is trained on.
 
     Args:
-        environment: where.
+        environment: what the policy acts in.
         ppo: hyperparameters.
         reward: how a learned reward is paid; or "true" for the true one, or a number that is paid at every step.
         seed: address of all randomness.
         directory: for the policy, its training curve and its checkpoints.
         chunks: parts of the training, each ending with an evaluation on the true reward for the curve.
-        evaluation_episodes: of each.
+        evaluation_episodes: episodes of each evaluation.
         checkpoint: which policy is kept: the "last", or the best in those evaluations ("true_reward").
         stop_below: ends the training when an evaluation falls below this return; None for never.
         model: directory of the learned reward.
-        replicate: of the learned reward.
+        replicate: which replicate of the learned reward is paid.
         warm_states: states in which the policy first imitates the demonstrators, shape (N, O); None for no such start.
     """
 
@@ -57,70 +56,72 @@ class PolicyJob:
     warm_states: np.ndarray | None = None
 
 
-def train_policy(job: PolicyJob) -> None:
-    """Train and save the policy; does nothing when that has been done. A job that was cut off goes on."""
-    if (job.directory / "card.json").exists():
+def train_policy(training: PolicyTraining) -> None:
+    """Train and save the policy; does nothing when that has been done. A training that was cut off goes on."""
+    if (training.directory / "card.json").exists():
         return
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the tensors are small
     try:
-        _Training(job).run()
+        _Run(training).run()
     finally:
         torch.set_num_threads(threads)
 
 
-class _Training:
-    def __init__(self, job: PolicyJob) -> None:
-        self._job = job
-        self._checkpoints = Checkpoints(job.directory / "checkpoints")
-        model = self._learned_reward()
+class _Run:
+    def __init__(self, training: PolicyTraining) -> None:
+        self._training = training
+        self._checkpoints = Checkpoints(training.directory / "checkpoints")
+        model = None if training.model is None else StepRewardModel.load(training.model)[training.replicate]
         self._ppo = PPOTraining(
-            job.environment.training_vector(job.ppo.n_envs),
-            self._paid(model),
-            job.ppo,
-            job.seed,
-            job.chunks,
+            training.environment.training_vector(training.ppo.n_envs),
+            _paid(training, model),
+            training.ppo,
+            training.seed,
+            training.chunks,
             self._checkpoints,
         )
-        if model is not None and job.warm_states is not None and self._checkpoints.newest() is None:
-            states = torch.from_numpy(job.warm_states)
+        if model is not None and training.warm_states is not None and self._checkpoints.newest() is None:
+            states = torch.from_numpy(training.warm_states)
             self._ppo.imitate(states, model.demonstrator(states)[0].exp())
-        self._rows = _read_curve(job.directory / CURVE)
+        self._rows = _read_curve(training.directory / CURVE)
         self._begun = time.monotonic()
-
-    def _learned_reward(self) -> StepRewardModel | None:
-        if self._job.model is None:
-            return None
-        model = load_reward_model(self._job.model)
-        assert isinstance(model, StepRewardModel)
-        return model[self._job.replicate]
-
-    def _paid(self, model: StepRewardModel | None) -> StepReward:
-        reward = self._job.reward
-        if isinstance(reward, LearnedRewardSettings):
-            assert model is not None
-            return LearnedStepReward(model, reward, self._job.seed)
-        return TrueReward() if reward == "true" else ConstantReward(float(reward))
 
     def run(self) -> None:
         steps = self._ppo.run(self._after_chunk)
-        card = {"algorithm": "ppo", "steps": steps, "seed": self._job.seed, "checkpoint": self._job.checkpoint}
+        card = {
+            "algorithm": "ppo",
+            "steps": steps,
+            "seed": self._training.seed,
+            "checkpoint": self._training.checkpoint,
+        }
         last = self._ppo.policy()
-        if self._job.checkpoint == "true_reward":
-            last = NetworkPolicy.load(self._job.directory / "best")
-        NetworkPolicy(last.network, last.scores, last.activation, card).save(self._job.directory)
+        if self._training.checkpoint == "true_reward":
+            last = NetworkPolicy.load(self._training.directory / "best")
+        NetworkPolicy(last.network, last.scores, last.activation, card).save(self._training.directory)
         self._checkpoints.clear()
 
     def _after_chunk(self, steps: int, policy: NetworkPolicy) -> bool:
-        job = self._job
-        address = (job.seed, "training curve", steps)
-        mean = float(true_returns(job.environment, policy, address, job.evaluation_episodes, Workers(1)).mean())
+        training = self._training
+        address = (training.seed, "training curve", steps)
+        mean = float(
+            true_returns(training.environment, policy, address, training.evaluation_episodes, Workers(1)).mean()
+        )
         self._rows = [row for row in self._rows if row["step"] < steps]
-        if job.checkpoint == "true_reward" and all(mean > row["true_return"] for row in self._rows):
-            policy.save(job.directory / "best")
+        if training.checkpoint == "true_reward" and all(mean > row["true_return"] for row in self._rows):
+            policy.save(training.directory / "best")
         self._rows.append({"step": steps, "true_return": mean, "seconds": time.monotonic() - self._begun})
-        _write_curve(job.directory / CURVE, self._rows)
-        return job.stop_below is None or mean >= job.stop_below
+        _write_curve(training.directory / CURVE, self._rows)
+        return training.stop_below is None or mean >= training.stop_below
+
+
+def _paid(training: PolicyTraining, model: StepRewardModel | None) -> StepReward:
+    reward = training.reward
+    if not isinstance(reward, LearnedRewardSettings):
+        return TrueReward() if reward == "true" else ConstantReward(float(reward))
+    if model is None:
+        raise ValueError("a learned reward is paid from a model, and the training names none")
+    return LearnedStepReward(model, reward, training.seed)
 
 
 def _read_curve(path: Path) -> list[dict[str, Any]]:

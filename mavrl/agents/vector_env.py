@@ -1,4 +1,4 @@
-"""Gymnasium vector environments for Stable-Baselines3, paying whatever reward they are told to."""
+"""Gymnasium vector environments for Stable-Baselines3 that pay any reward."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ class RewardedVecEnv(VecEnv):
 
     Args:
         envs: resets each environment in the step that ends its episode (AutoresetMode.SAME_STEP).
-        reward: what it pays.
+        reward: what its environments pay.
     """
 
     def __init__(self, envs: SyncVectorEnv, reward: StepReward) -> None:

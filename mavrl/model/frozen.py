@@ -36,7 +36,7 @@ class FrozenRewardModel:
         self._rationality = model.description["demonstration_rationality"]
 
     def standardized(self, state: Float[np.ndarray, "N O"]) -> Float[np.ndarray, "M N O"]:
-        """What the networks of each member see of observations."""
+        """Observations as the networks of each member see them."""
         state = np.asarray(state, dtype=np.float32)
         if self._standardization is None:
             return np.broadcast_to(state, (self.n_members, *state.shape))
@@ -60,8 +60,13 @@ class FrozenRewardModel:
         return output[..., 0], np.exp(0.5 * np.clip(output[..., 1], *LOGVAR_RANGE))
 
     def demonstrator(self, standardized: Float[np.ndarray, "M N O"]) -> Float[np.ndarray, "N A"]:
-        """Log-probability of each action for the demonstrator, averaged over members as probabilities."""
-        assert self._q is not None
+        """Log-probability of each action for the demonstrator, averaged over members as probabilities.
+
+        Raises:
+            ValueError: there were no demonstrations.
+        """
+        if self._q is None:
+            raise ValueError("this model has seen no demonstrations")
         score = self._rationality * _forward(self._q, standardized)
         score -= score.max(-1, keepdims=True)
         probability = np.exp(score)

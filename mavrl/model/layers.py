@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class BatchedLinear(nn.Module):
-    """y = x W + b for each model, initialised like `torch.nn.Linear`, model r from generators[r]."""
+    """A linear layer y = x W + b of each model, initialised like `torch.nn.Linear`, model r from generators[r]."""
 
     def __init__(self, in_features: int, out_features: int, generators: list[torch.Generator]) -> None:
         super().__init__()
@@ -32,7 +32,9 @@ class BatchedLinear(nn.Module):
 
 
 class Standardization(nn.Module):
-    """(x - mean) / std of each feature for each model, clipped: far from the data a network sees the edge of them.
+    """The standardization (x - mean) / std of each feature for each model, clipped.
+
+    Far from the data a network sees the edge of them.
 
     Args:
         mean, std: of the features, shape (R, O).
@@ -53,8 +55,8 @@ class Standardization(nn.Module):
         self.register_load_state_dict_post_hook(_notice_loaded)
 
     @classmethod
-    def none(cls, n_models: int, n_features: int) -> "Standardization":
-        """Leaves every feature as it is."""
+    def identity(cls, n_models: int, n_features: int) -> "Standardization":
+        """A standardization that leaves every feature as it is."""
         return cls(torch.zeros(n_models, n_features), torch.full((n_models, n_features), torch.inf))
 
     def _scales(self) -> bool:
@@ -71,7 +73,7 @@ def _notice_loaded(module: Standardization, keys: object) -> None:
 
 
 class BatchedMLP(nn.Module):
-    """Linear layers with a LeakyReLU after each hidden one.
+    """A multilayer perceptron of each model: linear layers with a LeakyReLU after each hidden one.
 
     Args:
         in_features: size of the input.

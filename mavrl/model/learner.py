@@ -1,7 +1,7 @@
 """The LightningModule that trains the reward posteriors of all replicates at once."""
 
 import math
-from typing import Any, Literal
+from typing import Any, Generic, Literal
 
 import torch
 from lightning import LightningModule
@@ -9,13 +9,13 @@ from torch import Tensor
 
 from mavrl.errors import TrainingError
 from mavrl.feedback.base import FeedbackBatch
-from mavrl.model.objective import Loss, Objective, RewardInference
+from mavrl.model.objective import Loss, Objective, Posterior, RewardInference, Source
 from mavrl.streams import StepNoise
 
 Feedback = dict[str, FeedbackBatch] | FeedbackBatch
 
 
-class RewardLearner(LightningModule):
+class RewardLearner(LightningModule, Generic[Posterior, Source]):
     """Minimises an objective by AdamW, every model on its own: clipping, selection and failure are per model.
 
     A model whose loss or gradient is not finite keeps its last good weights and is trained no further; the others go
@@ -23,7 +23,7 @@ class RewardLearner(LightningModule):
 
     Args:
         inference: what is learned.
-        objective: loss of every model.
+        objective: the loss of every model.
         seeds: one per model, as words that address its noise: (seed of the replicate, member).
         lr: learning rate of AdamW.
         schedule: "constant", or "cosine" to decay the learning rate to 0 over `total_steps`.
@@ -43,7 +43,7 @@ class RewardLearner(LightningModule):
 
     def __init__(
         self,
-        inference: RewardInference,
+        inference: RewardInference[Posterior, Source],
         objective: Objective,
         seeds: list[tuple[int, int]],
         lr: float,

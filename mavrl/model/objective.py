@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -14,10 +15,12 @@ from mavrl.model.support import Scales, StateSupport, Support
 from mavrl.model.terms import masked_mean
 from mavrl.model.values import ValueSource
 
+Posterior = TypeVar("Posterior", bound=RewardPosterior[Any])
+Source = TypeVar("Source", bound=ValueSource[Any])
 Noise = Callable[[int], Float[Tensor, "R N"]]
 
 
-class RewardInference(nn.Module):
+class RewardInference(nn.Module, Generic[Posterior, Source]):
     """Everything that is learned together: the posterior, its prior, Q, and what the likelihoods learn themselves.
 
     Args:
@@ -26,9 +29,9 @@ class RewardInference(nn.Module):
 
     def __init__(
         self,
-        posterior: RewardPosterior,
+        posterior: Posterior,
         prior: RewardPrior,
-        values: ValueSource,
+        values: Source,
         likelihoods: dict[str, FeedbackLikelihood],
         support: Callable[[dict[str, FeedbackBatch], Scales, list[str]], Support] = StateSupport,
     ) -> None:
@@ -63,9 +66,12 @@ class Objective(nn.Module, ABC):
     Args:
         sizes: samples of each kind in the data set, by name, shape (R,); a sample of a demonstration is one step.
         bellman_weight: weight of the Bellman term where Q is learned.
+
+    Attributes:
+        rows: which row of `sizes`, of shape (kinds, R), is a kind's.
     """
 
-    sizes: Tensor  # one row for each kind
+    sizes: Tensor
 
     def __init__(self, sizes: dict[str, Float[Tensor, "R"]], bellman_weight: float) -> None:
         super().__init__()
@@ -74,10 +80,12 @@ class Objective(nn.Module, ABC):
         self.bellman_weight = bellman_weight
 
     @abstractmethod
-    def forward(self, model: RewardInference, batches: dict[str, FeedbackBatch], noise: Noise) -> Loss:
+    def forward(self, model: RewardInference[Any, Any], batches: dict[str, FeedbackBatch], noise: Noise) -> Loss:
         """The loss on `batches`, with standard normal numbers from `noise(count)`."""
 
-    def _support(self, model: RewardInference, batches: dict[str, FeedbackBatch], valued: list[str]) -> Support:
+    def _support(
+        self, model: RewardInference[Any, Any], batches: dict[str, FeedbackBatch], valued: list[str]
+    ) -> Support:
         counts = {name: batch.valid_samples.sum(-1).clamp(min=1) for name, batch in batches.items()}
         scales = {name: self.sizes[self.rows[name]] / count for name, count in counts.items()}
         return model.support(batches, scales, valued)
@@ -90,7 +98,7 @@ class EvidenceLowerBound(Objective):
     its sum is scaled up to the data set's size. A learned Q adds the Bellman term of the feedback that reads it.
     """
 
-    def forward(self, model: RewardInference, batches: dict[str, FeedbackBatch], noise: Noise) -> Loss:
+    def forward(self, model: RewardInference[Any, Any], batches: dict[str, FeedbackBatch], noise: Noise) -> Loss:
         support = self._support(model, batches, [n for n in batches if model.likelihoods[n].reads == "q"])
         mean, logvar = model.posterior(support)
         if model.training:
@@ -103,7 +111,7 @@ class EvidenceLowerBound(Objective):
             likelihood = model.likelihoods[name]
             valid = batch.valid_samples
             table = reward[..., None] if q is None or likelihood.reads == "reward" else q
-            log_prob = likelihood.log_prob(support.at(likelihood.of_actions(table), name), batch)
+            log_prob = likelihood.log_prob(support.look_up(likelihood.of_actions(table), name), batch)
             log_likelihood = support.scales[name] * torch.where(valid, log_prob, torch.zeros_like(log_prob)).sum(-1)
             loss.total = loss.total - log_likelihood
             loss.terms[f"{name}/log_likelihood"] = log_likelihood
@@ -125,7 +133,7 @@ class WeightedAverages(Objective):
     largest one, else 1.
     """
 
-    weights: Tensor  # one row for each kind
+    weights: Tensor  # rows as those of sizes
 
     def __init__(
         self,
@@ -139,7 +147,7 @@ class WeightedAverages(Objective):
         weights = self.sizes / self.sizes.amax(0) if importance_weights else torch.ones_like(self.sizes)
         self.register_buffer("weights", weights, persistent=False)
 
-    def forward(self, model: RewardInference, batches: dict[str, FeedbackBatch], noise: Noise) -> Loss:
+    def forward(self, model: RewardInference[Any, Any], batches: dict[str, FeedbackBatch], noise: Noise) -> Loss:
         support = self._support(model, batches, list(batches) if _needs_values(model) else [])
         mean, logvar = model.posterior(support)
         n_models, n_points = mean.shape
@@ -155,12 +163,12 @@ class WeightedAverages(Objective):
         for name, batch in batches.items():
             likelihood, steps = model.likelihoods[name], batch.transitions
             if q is not None and likelihood.reads == "q":
-                read = support.at(likelihood.of_actions(q), name)
+                read = support.look_up(likelihood.of_actions(q), name)
             else:
-                deviation = support.at(std[..., None], name)
-                read = support.at(mean[..., None], name) + deviation * draws[name].view(steps.action.shape)
+                deviation = support.look_up(std[..., None], name)
+                read = support.look_up(mean[..., None], name) + deviation * draws[name].view(steps.action.shape)
             nll = -masked_mean(likelihood.log_prob(read, batch), batch.valid_samples)
-            kl = masked_mean(support.at(kl_of_point[..., None], name), steps.valid)
+            kl = masked_mean(support.look_up(kl_of_point[..., None], name), steps.valid)
             total = nll + self.kl_weight * kl
             loss.terms |= {f"{name}/log_likelihood": -nll, f"{name}/kl": kl}
             per_step = None if q is None else model.values.bellman(q, mean, logvar, support, name)
@@ -177,6 +185,6 @@ def _from(first: int, noise: Float[Tensor, "R drawn"]) -> Float[Tensor, "R N"]:
     return torch.nn.functional.pad(noise, (first, 0))
 
 
-def _needs_values(model: RewardInference) -> bool:
+def _needs_values(model: RewardInference[Any, Any]) -> bool:
     learned = any(True for _ in model.values.parameters())
     return learned or any(likelihood.reads == "q" for likelihood in model.likelihoods.values())

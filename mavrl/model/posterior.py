@@ -2,27 +2,27 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal
+from typing import Generic, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mavrl.model.layers import BatchedMLP, Standardization
-from mavrl.model.support import StepSupport, Support
+from mavrl.model.support import Points, StepSupport, Support
 from mavrl.model.terms import gaussian_kl
 
 RewardDomain = Literal["s", "sa", "sas"]
 LOGVAR_RANGE = (-20.0, 2.0)
 
 
-class RewardPosterior(nn.Module, ABC):
-    """An amortized Gaussian over the reward of each point of a support."""
+class RewardPosterior(nn.Module, ABC, Generic[Points]):
+    """An amortized Gaussian over the reward of each point of a support, of the class of supports that it takes."""
 
     encoder: BatchedMLP
 
     @abstractmethod
-    def forward(self, support: Support) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
+    def forward(self, support: Points) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
         """Mean and log-variance of the reward at every point."""
 
     def _moments(self, output: Float[Tensor, "R N 2"]) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
@@ -30,8 +30,8 @@ class RewardPosterior(nn.Module, ABC):
         return mean, logvar.clamp(*LOGVAR_RANGE)
 
 
-class StatePosterior(RewardPosterior):
-    """The reward of each state of a finite environment; the encoder's input is the one-hot state.
+class StatePosterior(RewardPosterior[Support]):
+    """The posterior of the reward of each state of a finite environment; the encoder's input is the one-hot state.
 
     Args:
         n_states: S.
@@ -47,8 +47,8 @@ class StatePosterior(RewardPosterior):
         return self._moments(self.encoder.on_one_hot())
 
 
-class StepPosterior(RewardPosterior):
-    """The reward of each transition of an environment with observations.
+class StepPosterior(RewardPosterior[StepSupport]):
+    """The posterior of the reward of each transition of an environment with observations.
 
     Where a transition terminates its episode, the encoder learns what is to be added to the prior mean there.
 
@@ -80,12 +80,11 @@ class StepPosterior(RewardPosterior):
         self.n_actions = n_actions
         self.domain = domain
 
-    def forward(self, support: Support) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
-        assert isinstance(support, StepSupport)
+    def forward(self, support: StepSupport) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
         following = support.next_state if self.domain == "sas" else support.state
-        return self.of_steps(support.state, support.action, following, support.terminal)
+        return self.transition_moments(support.state, support.action, following, support.terminal)
 
-    def of_steps(
+    def transition_moments(
         self,
         state: Float[Tensor, "#R N O"],
         action: Int[Tensor, "#R N"],
@@ -105,7 +104,7 @@ class StepPosterior(RewardPosterior):
 
 
 class RewardPrior(nn.Module):
-    """r(x) ~ N(m(x), s0^2) independently at each point.
+    """The prior r(x) ~ N(m(x), s0^2), independently at each point.
 
     With a learned scale, s0^2 is the maximum of the bound given the posterior, in closed form, under an inverse-gamma
     hyperprior with density proportional to x^(-shape - 1) exp(-rate / x), where point x counts w(x) times:

@@ -1,8 +1,8 @@
-"""The learned reward as its users see it: mean, uncertainty and samples for transitions; saved and loaded safely."""
+"""Reward models, the learned reward as its users see it: mean, uncertainty and samples; saved and loaded safely."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from safetensors.torch import load, save
@@ -27,20 +27,41 @@ class RewardModel(ABC):
         replicate: the replicate that this is, when it is one alone.
     """
 
+    kind: ClassVar[str]  # in the description of a saved model
+
     def __init__(self, description: dict[str, Any], replicate: int | None = None) -> None:
         self.description = description
         self._number = replicate
 
     @classmethod
     def load(cls: type[Model], path: Path | str) -> Model:
-        model = load_reward_model(path)
-        if not isinstance(model, cls):
-            raise StorageError(f"{path}: holds another sort of reward model")
-        return model
+        """The reward model of a run, which must be of this class.
+
+        Args:
+            path: a run directory, or the `reward_model` directory in it.
+
+        Raises:
+            StorageError: there is no reward model there, or one of another class, or its files are damaged.
+        """
+        directory, description = _found(path)
+        if description.get("kind") != cls.kind:
+            raise StorageError(f"{path}: its reward model is of kind {description.get('kind')}, needed is {cls.kind}")
+        try:
+            model = cls.from_tensors(load((directory / _WEIGHTS).read_bytes()), description)
+            if len(model) != description["replicates"]:
+                raise ValueError(f"weights of {len(model)} replicates, described as {description['replicates']}")
+            return model
+        except Exception as error:  # whatever a damaged file makes of itself
+            raise StorageError(f"{directory / _WEIGHTS}: damaged or missing ({error})") from error
+
+    @classmethod
+    @abstractmethod
+    def from_tensors(cls: type[Model], tensors: dict[str, Tensor], description: dict[str, Any]) -> Model:
+        """The model with these saved weights."""
 
     @abstractmethod
     def __len__(self) -> int:
-        """Replicates R."""
+        """Number of replicates R."""
 
     def __getitem__(self: Model, replicate: int) -> Model:
         if not -len(self) <= replicate < len(self):
@@ -73,7 +94,7 @@ def save_reward_model(directory: Path, tensors: dict[str, Tensor], description: 
 
 
 def load_reward_model(path: Path | str) -> RewardModel:
-    """The reward model of a run.
+    """The reward model of a run, of the class that its description names.
 
     Args:
         path: a run directory, or the `reward_model` directory in it.
@@ -84,17 +105,20 @@ def load_reward_model(path: Path | str) -> RewardModel:
     from mavrl.model.step_reward import StepRewardModel
     from mavrl.model.tabular_reward import TabularRewardModel
 
+    classes: dict[str, type[RewardModel]] = {model.kind: model for model in (TabularRewardModel, StepRewardModel)}
+    _, description = _found(path)
+    kind = description.get("kind")
+    if kind not in classes:
+        raise StorageError(f"{path}: its reward model is of kind {kind}, known are {', '.join(classes)}")
+    return classes[kind].load(path)
+
+
+def _found(path: Path | str) -> tuple[Path, dict[str, Any]]:
+    """The directory of a run's reward model, and its description."""
     directory = Path(path)
     if (directory / "reward_model").is_dir():
         directory = directory / "reward_model"
     description = read_json(directory / _DESCRIPTION)
     if not isinstance(description, dict):
         raise StorageError(f"{path}: no reward model there (a finished run has {_DESCRIPTION} in reward_model/)")
-    kind = TabularRewardModel if description.get("kind") == "tabular" else StepRewardModel
-    try:
-        model = kind.rebuilt(load((directory / _WEIGHTS).read_bytes()), description)
-        if len(model) != description["replicates"]:
-            raise ValueError(f"weights of {len(model)} replicates, described as {description['replicates']}")
-        return model
-    except Exception as error:  # whatever a damaged file makes of itself
-        raise StorageError(f"{directory / _WEIGHTS}: damaged or missing ({error})") from error
+    return directory, description

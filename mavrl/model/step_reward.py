@@ -24,6 +24,8 @@ class StepRewardModel(RewardModel):
         description: what the model was trained on.
     """
 
+    kind = "steps"
+
     def __init__(
         self,
         posterior: StepPosterior,
@@ -38,7 +40,7 @@ class StepRewardModel(RewardModel):
         self._on_feedback = on_feedback
 
     @classmethod
-    def rebuilt(cls, tensors: dict[str, Tensor], description: dict[str, Any]) -> "StepRewardModel":
+    def from_tensors(cls, tensors: dict[str, Tensor], description: dict[str, Any]) -> "StepRewardModel":
         """The model with these saved weights."""
 
         def part(prefix: str) -> dict[str, Tensor]:
@@ -46,7 +48,7 @@ class StepRewardModel(RewardModel):
 
         n_features, n_actions, sizes = (description[key] for key in ("n_features", "n_actions", "hidden_sizes"))
         unused = [torch.Generator()] * len(tensors["standardization.mean"])
-        standardization = Standardization.none(len(unused), n_features)
+        standardization = Standardization.identity(len(unused), n_features)
         standardization.load_state_dict(part("standardization"))
         posterior = StepPosterior(
             n_features,
@@ -96,7 +98,7 @@ class StepRewardModel(RewardModel):
 
     def _replicate(self, row: int, number: int) -> "StepRewardModel":
         models = slice(row * self.n_members, (row + 1) * self.n_members)
-        alone = StepRewardModel.rebuilt({name: t[models] for name, t in self.tensors().items()}, self.description)
+        alone = StepRewardModel.from_tensors({name: t[models] for name, t in self.tensors().items()}, self.description)
         alone._number = number
         return alone
 
@@ -114,7 +116,9 @@ class StepRewardModel(RewardModel):
             terminal: transitions that terminate their episode; None for none of them.
         """
         end = torch.zeros_like(action, dtype=torch.bool) if terminal is None else terminal
-        mean, logvar = self.posterior.of_steps(state[None].float(), action[None], next_state[None].float(), end[None])
+        mean, logvar = self.posterior.transition_moments(
+            state[None].float(), action[None], next_state[None].float(), end[None]
+        )
         shape = (len(self), self.n_members, len(action))
         return mean.view(shape), (0.5 * logvar).exp().view(shape)
 

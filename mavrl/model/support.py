@@ -1,4 +1,4 @@
-"""Where a training step evaluates the reward and Q, and where each step of feedback finds its own values.
+"""Supports: where a training step evaluates the reward and Q, and where each step of feedback finds its values.
 
 In a finite environment that is every state, shared by all visits to it. Elsewhere states do not repeat, and it is every
 transition in the step's batches.
@@ -6,7 +6,7 @@ transition in the step's batches.
 
 from abc import ABC, abstractmethod
 from itertools import accumulate
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -38,7 +38,7 @@ class Support(ABC):
     @property
     @abstractmethod
     def kl_weights(self) -> Float[Tensor, "#R N"]:
-        """How often each point counts in the bound's KL."""
+        """Weight of each point in the bound's KL: how often it counts."""
 
     @abstractmethod
     def prior_mean(self, mean: Float[Tensor, "S"]) -> Float[Tensor, "#R N"]:
@@ -46,18 +46,21 @@ class Support(ABC):
 
     @abstractmethod
     def bellman_weights(self, name: str) -> Float[Tensor, "R B *steps"]:
-        """How often each step of one kind counts in the bound's Bellman term; 0 for padding."""
+        """Weight of each step of one kind in the bound's Bellman term: how often it counts, 0 for padding."""
 
     @abstractmethod
-    def at(self, table: Float[Tensor, "R N A"], name: str) -> Float[Tensor, "R B *steps"]:
+    def look_up(self, table: Float[Tensor, "R N A"], name: str) -> Float[Tensor, "R B *steps"]:
         """Entries of a table at each step of one kind, at the action taken where it has several."""
 
     def transitions(self, name: str) -> Transitions:
         return self.batches[name].transitions
 
 
+Points = TypeVar("Points", bound=Support, contravariant=True)
+
+
 class StateSupport(Support):
-    """Every state of a finite environment."""
+    """The support of a finite environment: every state."""
 
     @property
     def kl_weights(self) -> Float[Tensor, "#R N"]:
@@ -75,12 +78,14 @@ class StateSupport(Support):
     def bellman_weights(self, name: str) -> Float[Tensor, "R B *steps"]:
         return _per_sample(self.scales[name], self.transitions(name).valid)
 
-    def at(self, table: Float[Tensor, "R N A"], name: str) -> Float[Tensor, "R B *steps"]:
+    def look_up(self, table: Float[Tensor, "R N A"], name: str) -> Float[Tensor, "R B *steps"]:
         return at_steps(table, self.transitions(name))
 
 
 class StepSupport(Support):
-    """Every transition in the batches, one kind after the other; the first `n_valued` are those that Q is needed for.
+    """The support of an environment with observations: every transition in the batches, one kind after the other.
+
+    The first `n_valued` transitions are those that Q is needed for.
 
     Args:
         count: how a transition counts in the KL: each as one ("transition"); all of a sample together as one
@@ -115,14 +120,12 @@ class StepSupport(Support):
     def bellman_weights(self, name: str) -> Float[Tensor, "R B *steps"]:
         return self._bellman_weights[name]
 
-    def at(self, table: Float[Tensor, "R N A"], name: str) -> Float[Tensor, "R B *steps"]:
+    def look_up(self, table: Float[Tensor, "R N A"], name: str) -> Float[Tensor, "R B *steps"]:
         part = self._slices[name]
         values = table[:, part]
-        if values.shape[-1] == 1:
-            chosen = values.squeeze(-1)
-        else:
-            chosen = values.gather(-1, self.action[:, part, None]).squeeze(-1)
-        return chosen.view(self.transitions(name).action.shape)
+        if values.shape[-1] > 1:
+            values = values.gather(-1, self.action[:, part, None])
+        return values.squeeze(-1).view(self.transitions(name).action.shape)
 
     @property
     def next_state(self) -> Float[Tensor, "R N O"]:

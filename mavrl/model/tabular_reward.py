@@ -23,6 +23,8 @@ class TabularRewardModel(RewardModel):
         description: what the model was trained on.
     """
 
+    kind = "tabular"
+
     def __init__(
         self,
         mean: Float[Tensor, "R M S"],
@@ -35,20 +37,20 @@ class TabularRewardModel(RewardModel):
 
     @classmethod
     @torch.no_grad()
-    def of_posterior(cls, posterior: StatePosterior, description: dict[str, Any]) -> "TabularRewardModel":
+    def from_posterior(cls, posterior: StatePosterior, description: dict[str, Any]) -> "TabularRewardModel":
         """The reward model of trained posteriors."""
         mean, logvar = posterior()
         shape = (description["replicates"], description["members"], mean.shape[-1])
         return cls(mean.view(shape), (0.5 * logvar).exp().view(shape), description)
 
     @classmethod
-    def rebuilt(cls, tensors: dict[str, Tensor], description: dict[str, Any]) -> "TabularRewardModel":
+    def from_tensors(cls, tensors: dict[str, Tensor], description: dict[str, Any]) -> "TabularRewardModel":
         """The model with these saved weights."""
         unused = [torch.Generator()] * (description["replicates"] * description["members"])
         posterior = StatePosterior(description["n_states"], description["hidden_sizes"], unused)
         weights = {name.removeprefix("encoder."): t for name, t in tensors.items() if name.startswith("encoder.")}
         posterior.encoder.load_state_dict(weights)
-        return cls.of_posterior(posterior, description)
+        return cls.from_posterior(posterior, description)
 
     @property
     def n_states(self) -> int:

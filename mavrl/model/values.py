@@ -1,26 +1,26 @@
-"""Where Q comes from that demonstrations and stops are scored with: planned from the reward, or learned beside it."""
+"""Sources of the Q that demonstrations and stops are scored with: planned from the reward, or learned beside it."""
 
 import copy
 from abc import ABC, abstractmethod
-from typing import Any, Literal
+from typing import Generic, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from mavrl.model.layers import BatchedMLP, Standardization
-from mavrl.model.support import StepSupport, Support
+from mavrl.model.support import Points, StepSupport, Support
 from mavrl.model.terms import bellman_nll, soft_value
 from mavrl.planning import TransitionModel, plan
 
 Backup = Literal["optimal", "soft", "behaviour"]
 
 
-class ValueSource(nn.Module, ABC):
-    """Q at the V points of a support that need it, for each model, and the term that ties it to the reward."""
+class ValueSource(nn.Module, ABC, Generic[Points]):
+    """A source of Q, at the V points of a support that need it, and of the term that ties it to the reward."""
 
     @abstractmethod
-    def forward(self, reward: Float[Tensor, "R N"], support: Support) -> Float[Tensor, "R V A"]:
+    def forward(self, reward: Float[Tensor, "R N"], support: Points) -> Float[Tensor, "R V A"]:
         """Q, given one sampled reward of every point."""
 
     def bellman(
@@ -28,7 +28,7 @@ class ValueSource(nn.Module, ABC):
         q: Float[Tensor, "R V A"],
         mean: Float[Tensor, "R N"],
         logvar: Float[Tensor, "R N"],
-        support: Support,
+        support: Points,
         name: str,
     ) -> Float[Tensor, "R B *steps"] | None:
         """Negative log-likelihood in nats of each step's Bellman residual; None where Q follows from the reward.
@@ -39,7 +39,7 @@ class ValueSource(nn.Module, ABC):
         return None
 
 
-class PlannedValues(ValueSource):
+class PlannedValues(ValueSource[Support]):
     """The optimal Q of the sampled reward function, in the continuing problem that teachers and evaluation use."""
 
     actions: Tensor
@@ -58,7 +58,7 @@ class PlannedValues(ValueSource):
         return q
 
 
-class LearnedValues(ValueSource):
+class LearnedValues(ValueSource[Points]):
     """A network s -> Q(s, .), tied to the reward by the Bellman residual d = Q(s, a) - gamma B(s') (1 - terminal).
 
     Args:
@@ -80,7 +80,7 @@ class LearnedValues(ValueSource):
         q: Float[Tensor, "R V A"],
         mean: Float[Tensor, "R N"],
         logvar: Float[Tensor, "R N"],
-        support: Support,
+        support: Points,
         name: str,
     ) -> Float[Tensor, "R B *steps"]:
         steps = support.transitions(name)
@@ -91,15 +91,15 @@ class LearnedValues(ValueSource):
             value = soft_value(following, self._temperature)
         else:
             value = following.amax(-1)
-        residual = support.at(q, name) - self._gamma * value * ~steps.terminal
-        return bellman_nll(residual, support.at(mean[..., None], name), support.at(logvar[..., None], name))
+        residual = support.look_up(q, name) - self._gamma * value * ~steps.terminal
+        return bellman_nll(residual, support.look_up(mean[..., None], name), support.look_up(logvar[..., None], name))
 
     @abstractmethod
-    def _following(self, q: Float[Tensor, "R V A"], support: Support, name: str) -> Float[Tensor, "R B *steps A"]:
+    def _following(self, q: Float[Tensor, "R V A"], support: Points, name: str) -> Float[Tensor, "R B *steps A"]:
         """Q of every action in the next states of one kind's steps."""
 
 
-class LearnedStateValues(LearnedValues):
+class LearnedStateValues(LearnedValues[Support]):
     """Q of every state of a finite environment."""
 
     def forward(self, reward: Float[Tensor, "R S"], support: Support | None = None) -> Float[Tensor, "R S A"]:
@@ -111,25 +111,31 @@ class LearnedStateValues(LearnedValues):
         return q[rows, state]
 
 
-class LearnedStepValues(LearnedValues):
+class LearnedStepValues(LearnedValues[StepSupport]):
     """Q of the states that the transitions of a step start from, and those that they lead to.
 
     Args:
         standardization: of the observations.
     """
 
-    def __init__(self, *arguments: Any, standardization: Standardization, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
+    def __init__(
+        self,
+        network: BatchedMLP,
+        gamma: float,
+        backup: Backup,
+        soft_temperature: float,
+        standardization: Standardization,
+    ) -> None:
+        super().__init__(network, gamma, backup, soft_temperature)
         self.standardization = standardization
 
-    def of_states(self, state: Float[Tensor, "#R N O"]) -> Float[Tensor, "R N A"]:
+    def action_values(self, state: Float[Tensor, "#R N O"]) -> Float[Tensor, "R N A"]:
         return self.network(self.standardization(state))
 
-    def forward(self, reward: Float[Tensor, "R N"], support: Support) -> Float[Tensor, "R V A"]:
-        assert isinstance(support, StepSupport)
-        return self.of_states(support.state[:, : support.n_valued])
+    def forward(self, reward: Float[Tensor, "R N"], support: StepSupport) -> Float[Tensor, "R V A"]:
+        return self.action_values(support.state[:, : support.n_valued])
 
-    def _following(self, q: Float[Tensor, "R V A"], support: Support, name: str) -> Float[Tensor, "R B *steps A"]:
+    def _following(self, q: Float[Tensor, "R V A"], support: StepSupport, name: str) -> Float[Tensor, "R B *steps A"]:
         steps = support.transitions(name)
         flat = steps.next_state.flatten(1, steps.action.ndim - 1)
-        return self.of_states(flat).view(*steps.action.shape, -1)
+        return self.action_values(flat).view(*steps.action.shape, -1)

@@ -1,4 +1,4 @@
-"""Who acts in the data."""
+"""Policies: whoever acts, in the data and on a learned reward."""
 
 from mavrl.policies.boltzmann import boltzmann_policy
 

@@ -25,7 +25,7 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 @runtime_checkable
 class Policy(Protocol):
-    """Whoever acts on observations."""
+    """A policy: the probability of each action, given observations."""
 
     def probabilities(
         self, observation: Float[Tensor, "*batch O"], rationality: float, epsilon: float = 0.0
@@ -36,14 +36,14 @@ class Policy(Protocol):
 
 @dataclass(frozen=True)
 class UniformPolicy:
-    """Takes every action equally often, whatever it sees and however rational it is."""
+    """A policy that takes every action equally often, whatever it sees and however rational it is."""
 
     n_actions: int
 
     def probabilities(
         self, observation: Float[Tensor, "*batch O"], rationality: float, epsilon: float = 0.0
     ) -> Float[Tensor, "*batch A"]:
-        """1 / A for every action."""
+        """Probability 1 / A of every action."""
         return torch.full((*observation.shape[:-1], self.n_actions), 1 / self.n_actions, dtype=torch.float64)
 
 
@@ -109,7 +109,7 @@ class NetworkPolicy:
 
     @property
     def fingerprint(self) -> str:
-        """Differs between policies that act differently."""
+        """A checksum that differs between policies that act differently."""
         return _checksum(self.activation.encode() + self.scores.encode() + self._weights())
 
     def _weights(self) -> bytes:

@@ -112,7 +112,7 @@ def make_model() -> Callable[..., StepRewardModel]:
             "demonstration_rationality": None if q is None else rationality,
         }
         repeated = {name: torch.cat([tensor] * replicates) for name, tensor in tensors.items()}
-        return StepRewardModel.rebuilt(repeated, description)
+        return StepRewardModel.from_tensors(repeated, description)
 
     return make
 

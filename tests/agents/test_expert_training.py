@@ -9,7 +9,7 @@ import torch
 from mavrl.agents import expert_training as experts
 from mavrl.agents.expert_training import train_expert, true_returns
 from mavrl.envs.control import ControlEnvironment
-from mavrl.errors import ConfigurationError
+from mavrl.errors import ConfigurationError, TrainingError
 from mavrl.policies.network import NetworkPolicy
 from mavrl.simulation.base import Behaviour
 from mavrl.workers import Workers
@@ -82,6 +82,15 @@ def test_the_best_of_the_training_is_kept(
     assert len(met) == 4
     assert best is met[1]
     assert best.fingerprint != met[2].fingerprint  # later training has not changed it
+
+
+@pytest.mark.parametrize("algorithm", ["dqn", "ppo"])
+def test_a_training_without_any_mean_return_is_an_error(
+    environment: ControlEnvironment, algorithm: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experts, "true_returns", lambda *arguments: np.array([np.nan]))
+    with pytest.raises(TrainingError, match=f"no policy of the {algorithm} training"):
+        train_expert(environment, algorithm, {**SETTINGS[algorithm], "total_steps": 128}, 0)
 
 
 class TestBadSettings:

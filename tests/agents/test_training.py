@@ -1,4 +1,4 @@
-"""The training of one policy as a job: what it keeps, when it ends, and how it goes on."""
+"""The training of one policy: what it keeps, when it ends, and how it goes on."""
 
 import csv
 from collections.abc import Callable
@@ -13,9 +13,10 @@ import torch
 from mavrl.agents import training
 from mavrl.agents.expert_training import true_returns
 from mavrl.agents.ppo import PPOTraining
-from mavrl.agents.training import PolicyJob, train_policy
+from mavrl.agents.training import PolicyTraining, train_policy
 from mavrl.envs.control import ControlEnvironment
 from mavrl.model.reward_model import save_reward_model
+from mavrl.model.step_reward import StepRewardModel
 from mavrl.policies.network import NetworkPolicy
 from mavrl.storage.checkpoints import Checkpoints
 from mavrl.workers import Workers
@@ -28,31 +29,31 @@ class Cut(BaseException):
 
 
 @pytest.fixture
-def job(tiny_ppo: Any, tmp_path: Path) -> Callable[..., PolicyJob]:
+def job(tiny_ppo: Any, tmp_path: Path) -> Callable[..., PolicyTraining]:
     """A training of four chunks on the true reward, in a directory of this name."""
 
-    def make(name: str = "policy", **changes: Any) -> PolicyJob:
+    def make(name: str = "policy", **changes: Any) -> PolicyTraining:
         plain = {"environment": CART_POLE, "ppo": tiny_ppo(), "reward": "true", "seed": 3, "chunks": 4}
-        return PolicyJob(**{**plain, "directory": tmp_path / name, "evaluation_episodes": 6, **changes})
+        return PolicyTraining(**{**plain, "directory": tmp_path / name, "evaluation_episodes": 6, **changes})
 
     return make
 
 
-def curve(job: PolicyJob) -> list[dict[str, float]]:
+def curve(job: PolicyTraining) -> list[dict[str, float]]:
     with (job.directory / "curve.csv").open(newline="") as table:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(table)]
 
 
-def returns(job: PolicyJob) -> list[float]:
+def returns(job: PolicyTraining) -> list[float]:
     return [row["true_return"] for row in curve(job)]
 
 
-def files(job: PolicyJob) -> dict[str, tuple[int, bytes]]:
+def files(job: PolicyTraining) -> dict[str, tuple[int, bytes]]:
     found = [path for path in job.directory.rglob("*") if path.is_file()]
     return {str(path.relative_to(job.directory)): (path.stat().st_mtime_ns, path.read_bytes()) for path in found}
 
 
-def judged(job: PolicyJob, steps: float) -> float:
+def judged(job: PolicyTraining, steps: float) -> float:
     """The stored policy's mean return in the episodes that the curve was measured in after these steps."""
     policy, address = NetworkPolicy.load(job.directory), (job.seed, "training curve", int(steps))
     return float(true_returns(job.environment, policy, address, job.evaluation_episodes, Workers(1)).mean())
@@ -91,7 +92,7 @@ class TestWhatItLeaves:
 
     def test_it_gives_the_threads_back(self, job: Any, monkeypatch: pytest.MonkeyPatch):
         counts = []
-        monkeypatch.setattr(training, "_Training", lambda job: counts.append(torch.get_num_threads()) or _Nothing())
+        monkeypatch.setattr(training, "_Run", lambda job: counts.append(torch.get_num_threads()) or _Nothing())
         torch.set_num_threads(2)
         try:
             train_policy(job())
@@ -107,7 +108,7 @@ class _Nothing:
 
 class TestTheBestOnTheTrueReward:
     @pytest.fixture
-    def getting_worse(self, job: Any, tiny_ppo: Any) -> Callable[..., PolicyJob]:
+    def getting_worse(self, job: Any, tiny_ppo: Any) -> Callable[..., PolicyTraining]:
         """Every step costs 1: the poles fall ever sooner."""
         ppo = tiny_ppo(total_steps=512, n_steps=32, learning_rate=2e-2)
         return lambda name, **changes: job(name, ppo=ppo, reward=-1.0, chunks=8, **changes)
@@ -162,7 +163,7 @@ class TestStopping:
         assert returns(stopped) == returns(whole)[: returns(whole).index(low) + 1]
 
 
-def _cut_off(job: PolicyJob, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+def _cut_off(job: PolicyTraining, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     """Train until evaluation number `at`, and end the process there."""
     count, evaluate = iter(range(at)), true_returns
 
@@ -244,14 +245,16 @@ class TestGoingOn:
         done = job()
         train_policy(done)
         before = files(done)
-        monkeypatch.setattr(training, "_Training", lambda job: pytest.fail("trained again"))
+        monkeypatch.setattr(training, "_Run", lambda job: pytest.fail("trained again"))
         train_policy(done)
         assert files(done) == before
 
 
 class TestLearnedRewards:
     @pytest.fixture
-    def learned(self, job: Any, counter: Any, make_model: Any, paid: Any, tmp_path: Path) -> Callable[..., PolicyJob]:
+    def learned(
+        self, job: Any, counter: Any, make_model: Any, paid: Any, tmp_path: Path
+    ) -> Callable[..., PolicyTraining]:
         """In a counter with a third feature, that of the absorbing state; two replicates of the model."""
         model = make_model(
             [[0.0, 0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0, 5.0]], [0.1, 0.1], q=[[[0.0] * 2] * 3] * 2, replicates=2
@@ -261,7 +264,7 @@ class TestLearnedRewards:
         settings = {"environment": environment, "model": tmp_path / "run", "replicate": 1}
         return lambda name="policy", **changes: job(name, **{**settings, "reward": paid(), **changes})
 
-    def acts(self, job: PolicyJob) -> set[int]:
+    def acts(self, job: PolicyTraining) -> set[int]:
         states = np.array([[n, k, 0] for n in (0.2, 0.8) for k in range(8)], dtype=np.float32)
         return set(NetworkPolicy.load(job.directory).act(states).tolist())
 
@@ -293,7 +296,7 @@ class TestLearnedRewards:
 
     def test_replicates_have_rewards_of_their_own(self, learned: Any, paid: Any, tiny_ppo: Any, tmp_path: Path):
         path = tmp_path / "run" / "reward_model"
-        model = training.load_reward_model(path)
+        model = StepRewardModel.load(path)
         tensors = model.tensors()
         tensors["encoder.layers.1.weight"][:2, :, 0] *= -1  # of the first replicate
         save_reward_model(path, tensors, model.description)

@@ -203,7 +203,7 @@ def make_control_inference() -> Callable[..., RewardInference]:
             "stop": StopLikelihood(torch.linspace(0.5, 1.0, n_models), 0.4),
         }
         if standardization is None:
-            standardization = Standardization.none(n_models, N_FEATURES)
+            standardization = Standardization.identity(n_models, N_FEATURES)
         encoder_streams, q_streams = (model_streams(models, purpose) for purpose in ("encoder", "q"))
         network = BatchedMLP(N_FEATURES, hidden, N_ACTIONS, q_streams)
         return RewardInference(

@@ -16,7 +16,7 @@ R, M, O, A = 2, 3, 4, 3  # noqa: E741 -- the axes' names
 
 def _model(domain: Any = "sas", scaled: bool = True, values: bool = True, bias: float = 0.0) -> StepRewardModel:
     streams = [torch.Generator().manual_seed(k) for k in range(R * M)]
-    scale = Standardization.none(R * M, O)
+    scale = Standardization.identity(R * M, O)
     if scaled:
         scale = Standardization(torch.randn(R * M, O), torch.rand(R * M, O) + 0.2)
     posterior = StepPosterior(O, A, domain, [6, 5], streams, scale, -1.0)

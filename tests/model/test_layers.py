@@ -123,7 +123,7 @@ class TestStandardization:
         torch.testing.assert_close(found, expected)
 
     def test_none_leaves_everything_as_it_is(self):
-        none, x = Standardization.none(3, 2), torch.tensor([[[1e9, -7.0], [0.1, 0.0]]])
+        none, x = Standardization.identity(3, 2), torch.tensor([[[1e9, -7.0], [0.1, 0.0]]])
         found = none(x)
         assert found.shape == (3, 2, 2)
         assert (found == x).all()
@@ -133,8 +133,8 @@ class TestStandardization:
     @pytest.mark.parametrize("whole", [True, False])
     def test_it_is_saved_with_its_weights(self, whole):
         """Also that there is none."""
-        scale = Standardization(self.MEAN, self.STD) if whole else Standardization.none(2, 2)
-        restored = Standardization.none(2, 2) if whole else Standardization(self.MEAN, self.STD)
+        scale = Standardization(self.MEAN, self.STD) if whole else Standardization.identity(2, 2)
+        restored = Standardization.identity(2, 2) if whole else Standardization(self.MEAN, self.STD)
         restored.load_state_dict(scale.state_dict())
         x = 20 * torch.randn(2, 5, 2)
         assert restored(x).equal(scale(x))

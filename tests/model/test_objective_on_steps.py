@@ -313,7 +313,7 @@ def test_one_hot_observations_are_states(objective: str, backup: Any, make_feedb
     feedback = make_feedback(counts, [0, 1])
     batches, likelihoods = feedback.train_sets, feedback.likelihoods()
     sizes = {kind: batch.valid_samples.sum(-1).float() for kind, batch in batches.items()}
-    streams, none = [torch.Generator() for _ in range(2)], Standardization.none(2, 9)
+    streams, none = [torch.Generator() for _ in range(2)], Standardization.identity(2, 9)
     posterior = StatePosterior(9, [8], streams)
     of_steps = StepPosterior(9, 5, "s", [8], streams, none)
     of_steps.encoder.load_state_dict(posterior.encoder.state_dict())

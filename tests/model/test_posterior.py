@@ -84,7 +84,7 @@ def test_a_learned_scale_is_the_optimum_of_bound_and_hyperprior(shape: float, ra
 
 
 def _step_posterior(domain: Any, at_termination: float = 0.0, scale: Standardization | None = None) -> StepPosterior:
-    scale = scale or Standardization.none(2, N_FEATURES)
+    scale = scale or Standardization.identity(2, N_FEATURES)
     return StepPosterior(N_FEATURES, N_ACTIONS, domain, [6], _generators(2), scale, at_termination)
 
 
@@ -102,7 +102,7 @@ def _arguments(n: int = 5) -> dict[str, torch.Tensor]:
 def test_the_posterior_of_a_transition_is_the_network_at_its_features(domain: Any) -> None:
     scale = Standardization(torch.randn(2, N_FEATURES), torch.rand(2, N_FEATURES) + 0.5)
     posterior, steps = _step_posterior(domain, scale=scale), _arguments()
-    mean, logvar = posterior.of_steps(**steps)
+    mean, logvar = posterior.transition_moments(**steps)
     for r in range(2):
         for n in range(5):
             before, after = (
@@ -125,7 +125,7 @@ def test_the_posterior_of_a_transition_is_the_network_at_its_features(domain: An
 @pytest.mark.parametrize("domain", ["s", "sa", "sas"])
 def test_a_reward_depends_on_its_domain_and_nothing_else(domain: Any) -> None:
     posterior, steps = _step_posterior(domain), _arguments()
-    before = posterior.of_steps(**steps)
+    before = posterior.transition_moments(**steps)
     changes = {
         "state": steps["state"] + 1,
         "action": (steps["action"] + 1) % N_ACTIONS,
@@ -133,7 +133,7 @@ def test_a_reward_depends_on_its_domain_and_nothing_else(domain: Any) -> None:
     }
     read = {"s": ["state"], "sa": ["state", "action"], "sas": ["state", "action", "next_state"]}[domain]
     for name, changed in changes.items():
-        after = posterior.of_steps(**{**steps, name: changed})
+        after = posterior.transition_moments(**{**steps, name: changed})
         for moment, other in zip(before, after, strict=True):
             assert (moment == other).all() == (name not in read)
             assert (moment != other).all() == (name in read)
@@ -143,9 +143,9 @@ def test_a_reward_depends_on_its_domain_and_nothing_else(domain: Any) -> None:
 @pytest.mark.parametrize("at_termination", [-1.0, 0.0, 1.0])
 def test_the_prior_mean_is_added_where_a_transition_terminates(at_termination: float) -> None:
     posterior, steps = _step_posterior("sa", at_termination), _arguments()
-    plain, plain_logvar = posterior.of_steps(**steps)
+    plain, plain_logvar = posterior.transition_moments(**steps)
     ends = torch.tensor([[True, False, False, True, False], [False, False, True, False, True]])
-    mean, logvar = posterior.of_steps(**{**steps, "terminal": ends})
+    mean, logvar = posterior.transition_moments(**{**steps, "terminal": ends})
     assert mean.equal(torch.where(ends, plain + at_termination, plain))
     assert logvar.equal(plain_logvar)
 
@@ -155,8 +155,8 @@ def test_one_transition_for_all_models() -> None:
     posterior, steps = _step_posterior("sas", 1.0), {name: t[:1] for name, t in _arguments().items()}
     steps["terminal"][0, 2] = True
     for found, expected in zip(
-        posterior.of_steps(**steps),
-        posterior.of_steps(**{name: t.repeat_interleave(2, dim=0) for name, t in steps.items()}),
+        posterior.transition_moments(**steps),
+        posterior.transition_moments(**{name: t.repeat_interleave(2, dim=0) for name, t in steps.items()}),
         strict=True,
     ):
         assert found.equal(expected)
@@ -171,8 +171,8 @@ def test_the_posterior_of_a_support_is_that_of_its_steps(domain: Any, control_ba
     for moment, number in zip(posterior(support), range(2), strict=True):
         for kind, batch in control_batches.items():
             steps = batch.transitions.flatten()
-            alone = posterior.of_steps(steps.state, steps.action, steps.next_state, steps.terminal)[number]
-            torch.testing.assert_close(support.at(moment[..., None], kind).flatten(1), alone)
+            alone = posterior.transition_moments(steps.state, steps.action, steps.next_state, steps.terminal)[number]
+            torch.testing.assert_close(support.look_up(moment[..., None], kind).flatten(1), alone)
 
 
 @torch.no_grad()
@@ -180,7 +180,7 @@ def test_the_log_variance_of_transitions_is_clamped() -> None:
     posterior = _step_posterior("s")
     for bias, expected in ((1e4, 2), (-1e4, -20)):
         posterior.encoder.layers[-1].bias[..., 1] = bias  # type: ignore[index]
-        assert (posterior.of_steps(**_arguments())[1] == expected).all()
+        assert (posterior.transition_moments(**_arguments())[1] == expected).all()
 
 
 @pytest.mark.parametrize("count", ["transition", "sample", "mean"])

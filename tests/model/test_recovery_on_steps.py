@@ -55,7 +55,7 @@ def test_a_known_reward_is_recovered(kind: str, make_control_inference: Any) -> 
     fresh = _observations(1, 500, 4, stream=stream)
     with torch.no_grad():
         flat = fresh.flatten()
-        mean, _ = model.posterior.of_steps(flat.state, flat.action, flat.next_state, flat.terminal)
+        mean, _ = model.posterior.transition_moments(flat.state, flat.action, flat.next_state, flat.terminal)
     learned, truth = mean.view(500, 4).mean(-1), _true_reward(fresh)[0].mean(-1)
     assert torch.corrcoef(torch.stack([learned, truth]))[0, 1] > 0.9
 

@@ -40,11 +40,11 @@ def save() -> Callable[[str, Path], RewardModel]:
         posterior = StatePosterior(6, [5, 4], [torch.Generator().manual_seed(k) for k in range(6)])
         tensors = {f"encoder.{name}": tensor for name, tensor in posterior.encoder.state_dict().items()}
         save_reward_model(directory, tensors, TABULAR)
-        return TabularRewardModel.of_posterior(posterior, TABULAR)
+        return TabularRewardModel.from_posterior(posterior, TABULAR)
 
     def steps(directory: Path) -> RewardModel:
         streams = [torch.Generator().manual_seed(k) for k in range(6)]
-        posterior = StepPosterior(4, 2, "sa", [5, 4], streams, Standardization.none(6, 4))
+        posterior = StepPosterior(4, 2, "sa", [5, 4], streams, Standardization.identity(6, 4))
         model = StepRewardModel(posterior, BatchedMLP(4, [5, 4], 2, streams), (torch.zeros(6), torch.ones(6)), STEPS)
         save_reward_model(directory, model.tensors(), STEPS)
         return model
@@ -66,6 +66,17 @@ def test_a_run_directory_or_the_directory_in_it(kind: str, save: Any, tmp_path: 
         assert type(loaded) is type(saved)
         assert loaded.description == saved.description
         assert np.array_equal(loaded.mean(*_question(kind)), saved.mean(*_question(kind)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_class_loads_its_own_kind_alone(kind: str, save: Any, tmp_path: Path) -> None:
+    saved = save(kind, tmp_path / "reward_model")
+    other = StepRewardModel if kind == "tabular" else TabularRewardModel
+    loaded = type(saved).load(tmp_path)
+    assert type(loaded) is type(saved)
+    assert np.array_equal(loaded.mean(*_question(kind)), saved.mean(*_question(kind)))
+    with pytest.raises(StorageError, match=f"kind {kind}, needed is {other.kind}"):
+        other.load(tmp_path)
 
 
 def test_one_name_for_users() -> None:

@@ -36,7 +36,7 @@ def _description(domain: str = "sas", at_termination: float = -1.0, rationality:
 def _model(values: bool = True, scaled: bool = True, **settings: Any) -> StepRewardModel:
     description = _description(**settings)
     streams = [torch.Generator().manual_seed(k) for k in range(R * M)]
-    scale = Standardization.none(R * M, O)
+    scale = Standardization.identity(R * M, O)
     if scaled:
         scale = Standardization(torch.randn(R * M, O), torch.rand(R * M, O) + 0.5)
     domain, at_termination = description["reward_domain"], description["reward_at_termination"]
@@ -66,7 +66,7 @@ def test_the_moments_of_a_member_are_those_of_its_posterior(model: StepRewardMod
     mean, std = model.member_moments(state, action, following, terminal)
     assert mean.shape == std.shape == (R, M, 5)
     ends = torch.zeros(5, dtype=torch.bool) if terminal is None else terminal
-    expected, logvar = model.posterior.of_steps(state[None], action[None], following[None], ends[None])
+    expected, logvar = model.posterior.transition_moments(state[None], action[None], following[None], ends[None])
     for replicate, member in itertools.product(range(R), range(M)):
         row = replicate * M + member
         assert mean[replicate, member].equal(expected[row])
@@ -194,7 +194,7 @@ def test_action_values_are_those_that_were_learned(model: StepRewardModel) -> No
     assert model.q is not None
     source = LearnedStepValues(model.q, 0.9, "optimal", 1.0, standardization=model.posterior.standardization)
     state, *_ = _transitions(6)
-    assert model.action_values(state).equal(source.of_states(state[None]).view(R, M, 6, A))
+    assert model.action_values(state).equal(source.action_values(state[None]).view(R, M, 6, A))
 
 
 def test_the_demonstrator_is_the_average_of_the_members_policies(model: StepRewardModel) -> None:
@@ -255,7 +255,7 @@ def test_save_and_load_are_exact(domain: str, scaled: bool, values: bool, tmp_pa
 
 def test_a_loaded_model_is_independent_of_the_one_it_was(model: StepRewardModel) -> None:
     steps = _transitions(4)
-    rebuilt, alone = StepRewardModel.rebuilt(model.tensors(), model.description), model[0]
+    rebuilt, alone = StepRewardModel.from_tensors(model.tensors(), model.description), model[0]
     before = rebuilt.mean(*steps), alone.mean(*steps)
     with torch.no_grad():
         for parameter in model.posterior.parameters():

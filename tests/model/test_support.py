@@ -52,9 +52,9 @@ def test_every_step_finds_its_own_values(valued: list[str], control_batches: Any
     rewards, q = torch.randn(2, len(points), 1), torch.randn(2, support.n_valued, 4)
     for kind in KINDS:
         steps = control_batches[kind].transitions
-        found = support.at(rewards, kind)
+        found = support.look_up(rewards, kind)
         assert found.shape == steps.action.shape
-        of_action = support.at(q, kind) if kind in valued else None
+        of_action = support.look_up(q, kind) if kind in valued else None
         for number, (name, step) in enumerate(points):
             if name != kind:
                 continue
@@ -67,7 +67,7 @@ def test_every_step_finds_its_own_values(valued: list[str], control_batches: Any
 def test_values_carry_the_gradient_to_their_own_points_alone(control_batches: Any) -> None:
     support = _support(control_batches, ["stop"])
     table = torch.randn(2, 62, 1, requires_grad=True)
-    support.at(table, "rating").sum().backward()
+    support.look_up(table, "rating").sum().backward()
     before = N_POINTS["stop"] + N_POINTS["preference"] + N_POINTS["demonstration"]
     expected = torch.zeros(2, 62, 1)
     expected[:, before : before + N_POINTS["rating"]] = 1
@@ -98,7 +98,7 @@ def test_the_points_of_a_finite_environment_are_its_states(make_feedback: Any) -
     table, prior_mean = torch.randn(2, 9, 5), torch.randn(9)
     for kind in batches:
         steps = batches[kind].transitions
-        assert support.at(table, kind).equal(at_steps(table, steps))
+        assert support.look_up(table, kind).equal(at_steps(table, steps))
         weights = support.bellman_weights(kind)
         assert weights.equal(SCALES[kind].view(-1, *[1] * (steps.valid.ndim - 1)) * steps.valid)
     assert support.kl_weights.expand(2, 9).equal(torch.ones(2, 9))  # each state once, however often it is visited
@@ -158,7 +158,7 @@ def test_the_sums_of_kl_and_bellman_terms(count: Any, valued: list[str], control
     for r in range(2):
         total = 0.0
         for kind, batch in control_batches.items():
-            valid, of_kind = batch.transitions.valid[r], support.at(values[..., None], kind)[r]
+            valid, of_kind = batch.transitions.valid[r], support.look_up(values[..., None], kind)[r]
             samples = [of_kind[b][valid[b]].tolist() for b in range(len(valid))]
             scale, means = float(SCALES[kind][r]), sum(sum(steps) / len(steps) for steps in samples if steps)
             total += {

@@ -26,7 +26,7 @@ def posterior() -> StatePosterior:
 
 @pytest.fixture
 def model(posterior: StatePosterior) -> TabularRewardModel:
-    return TabularRewardModel.of_posterior(posterior, DESCRIPTION)
+    return TabularRewardModel.from_posterior(posterior, DESCRIPTION)
 
 
 def _save(posterior: StatePosterior, directory: Path) -> None:

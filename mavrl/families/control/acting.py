@@ -7,7 +7,7 @@ import numpy as np
 
 from mavrl.agents.imitation import DemonstratedPolicy
 from mavrl.agents.progress import policy_progress
-from mavrl.agents.training import PolicyJob, train_policy
+from mavrl.agents.training import PolicyTraining, train_policy
 from mavrl.configuration.settings import RunSettings
 from mavrl.envs.control import ControlEnvironment
 from mavrl.families.control.learning import all_states
@@ -36,13 +36,13 @@ class ControlActing:
     environment: ControlEnvironment
     workers: Workers
 
-    def train(self, trainings: list[PolicyJob]) -> None:
+    def train(self, trainings: list[PolicyTraining]) -> None:
         """Train policies in parallel, with a progress bar."""
         directories, parts = [each.directory for each in trainings], sum(each.chunks for each in trainings)
         with policy_progress(self.settings.execution.progress, directories, parts):
             self.workers.map(train_policy, [(each,) for each in trainings])
 
-    def training(self, directory: Path, replicate: int, warm_states: np.ndarray | None = None) -> PolicyJob:
+    def training(self, directory: Path, replicate: int, warm_states: np.ndarray | None = None) -> PolicyTraining:
         """The training of one replicate's policy on the reward that a run has learned.
 
         Args:
@@ -52,7 +52,7 @@ class ControlActing:
         policy = self.policy
         assert policy.ppo is not None
         assert policy.paid is not None
-        return PolicyJob(
+        return PolicyTraining(
             environment=self.environment,
             ppo=policy.ppo,
             reward=policy.paid,
@@ -67,10 +67,10 @@ class ControlActing:
             warm_states=warm_states,
         )
 
-    def constant_training(self, directory: Path, reward: float, seed: int) -> PolicyJob:
+    def constant_training(self, directory: Path, reward: float, seed: int) -> PolicyTraining:
         """The training of a policy that is paid the same reward at every step."""
         assert self.policy.ppo is not None
-        return PolicyJob(
+        return PolicyTraining(
             environment=self.environment,
             ppo=self.policy.ppo,
             reward=reward,

@@ -63,7 +63,7 @@ def standardization_of(data: CombinedDataModule, n_features: int, members: int, 
     """Standardization by mean and standard deviation of each replicate's observations, for all of its members."""
     states, valid = all_states(data)
     if not active:
-        return Standardization.none(len(states) * members, n_features)
+        return Standardization.identity(len(states) * members, n_features)
     count = valid.sum(1).clamp(min=1)[:, None]
     mean = torch.where(valid[..., None], states, 0.0).sum(1) / count
     variance = torch.where(valid[..., None], (states - mean[:, None]).square(), 0.0).sum(1) / count
@@ -101,7 +101,7 @@ def reward_on_feedback(
     for steps in _parts(data):
         part = steps.repeat_replicates(members)
         nowhere = torch.zeros_like(part.terminal)
-        rewards.append(posterior.of_steps(part.state, part.action, part.next_state, nowhere)[0])
+        rewards.append(posterior.transition_moments(part.state, part.action, part.next_state, nowhere)[0])
         valid.append(part.valid)
     reward, real = torch.cat(rewards, dim=1), torch.cat(valid, dim=1)
     count = real.sum(1).clamp(min=1)
