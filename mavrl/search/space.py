@@ -12,6 +12,7 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial
 
+from mavrl.configuration.plain import written
 from mavrl.search.allocation import allocate
 
 _SHARE = FloatDistribution(1e-6, 1.0)  # u of a share -log u; the lower end keeps it finite
@@ -50,7 +51,7 @@ class SearchSpace:
 
     def overrides(self, params: Mapping[str, Any]) -> list[str]:
         """The part of the command line that a trial's parameters make."""
-        settings = [f"{key}={_value_text(params[key])}" for key in self.settings]
+        settings = [f"{key}={written(params[key])}" for key in self.settings]
         return settings + [f"feedback.{kind}.n_samples={n}" for kind, n in self.counts(params).items()]
 
     def description(self) -> dict[str, Any]:
@@ -66,7 +67,7 @@ class SearchSpace:
 def distribution_text(distribution: BaseDistribution) -> str:
     """A distribution in words, different for different distributions."""
     if isinstance(distribution, CategoricalDistribution):
-        return f"one of {', '.join(map(_value_text, distribution.choices))}"
+        return f"one of {', '.join(map(written, distribution.choices))}"
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
     whole, log = isinstance(distribution, IntDistribution), distribution.log
     step = f" in steps of {distribution.step}" if distribution.step not in (None, 1 if whole else None) else ""
@@ -84,7 +85,3 @@ def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
         )
     assert isinstance(distribution, CategoricalDistribution)
     return trial.suggest_categorical(name, distribution.choices)
-
-
-def _value_text(value: Any) -> str:
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -62,7 +62,7 @@ def record_sweep(root: Path, command: str, runs: list[PlannedRun]) -> Path:
     name = f"s{digest[:7]}"  # with a letter first, it is never read as a number on a command line
     path = _folder(root) / f"{name}.json"
     if _read(path) is None:
-        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         listed = [{"directory": run.directory, "overrides": list(run.overrides)} for run in runs]
         write_json(path, {"id": name, "command": command, "recorded": now, "runs": listed})
     return path
