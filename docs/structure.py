@@ -84,7 +84,13 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
 
 
 def levels(graph: dict[str, set[str]]) -> list[list[str]]:
-    """Rooms from the ground up: each imports rooms of lower levels only."""
+    """Rooms from the ground up: each imports rooms of lower levels only.
+
+    Raises:
+        ValueError: there is no such order.
+    """
+    if way := circle(graph):
+        raise ValueError(f"rooms import one another in a circle: {' -> '.join(way)}")
     placed: dict[str, int] = {}
     while len(placed) < len(graph):
         for room, targets in graph.items():

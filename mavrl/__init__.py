@@ -6,14 +6,15 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from mavrl.agents.learned_reward import LearnedReward
-    from mavrl.model.reward_model import RewardModel, load_reward_model
+    from mavrl.model.loading import load_reward_model
+    from mavrl.model.reward_model import RewardModel
 
 __all__ = ["LearnedReward", "RewardModel", "__version__", "load_reward_model"]
 
 _HOMES = {
     "LearnedReward": "mavrl.agents.learned_reward",
     "RewardModel": "mavrl.model.reward_model",
-    "load_reward_model": "mavrl.model.reward_model",
+    "load_reward_model": "mavrl.model.loading",
 }
 
 

@@ -11,7 +11,7 @@ from mavrl.feedback.demonstration import DemonstrationBatch
 from mavrl.feedback.preference import PreferenceBatch
 from mavrl.feedback.rating import RatingBatch
 from mavrl.feedback.stop import StopBatch
-from mavrl.types import Transitions, segment_mean
+from mavrl.types import Transitions, at_steps, segment_mean
 
 
 def numbered(*shape: int, valid: torch.Tensor | None = None) -> Transitions:

@@ -43,7 +43,7 @@ class RewardModel(ABC):
         Raises:
             StorageError: there is no reward model there, or one of another class, or its files are damaged.
         """
-        directory, description = _found(path)
+        directory, description = find_reward_model(path)
         if description.get("kind") != cls.kind:
             raise StorageError(f"{path}: its reward model is of kind {description.get('kind')}, needed is {cls.kind}")
         try:
@@ -93,28 +93,12 @@ def save_reward_model(directory: Path, tensors: dict[str, Tensor], description: 
     write_json(directory / _DESCRIPTION, description)
 
 
-def load_reward_model(path: Path | str) -> RewardModel:
-    """The reward model of a run, of the class that its description names.
-
-    Args:
-        path: a run directory, or the `reward_model` directory in it.
+def find_reward_model(path: Path | str) -> tuple[Path, dict[str, Any]]:
+    """The directory of a run's reward model, and its description.
 
     Raises:
-        StorageError: there is no reward model there, or its files are damaged.
+        StorageError: there is no reward model there.
     """
-    from mavrl.model.step_reward import StepRewardModel
-    from mavrl.model.tabular_reward import TabularRewardModel
-
-    classes: dict[str, type[RewardModel]] = {model.kind: model for model in (TabularRewardModel, StepRewardModel)}
-    _, description = _found(path)
-    kind = description.get("kind")
-    if kind not in classes:
-        raise StorageError(f"{path}: its reward model is of kind {kind}, known are {', '.join(classes)}")
-    return classes[kind].load(path)
-
-
-def _found(path: Path | str) -> tuple[Path, dict[str, Any]]:
-    """The directory of a run's reward model, and its description."""
     directory = Path(path)
     if (directory / "reward_model").is_dir():
         directory = directory / "reward_model"

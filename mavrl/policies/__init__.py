@@ -1,5 +1,1 @@
-"""Policies: whoever acts, in the data and on a learned reward."""
-
-from mavrl.policies.boltzmann import boltzmann_policy
-
-__all__ = ["boltzmann_policy"]
+"""Policies: who acts on states and observations; experts/ holds the trained ones that ship with the package."""

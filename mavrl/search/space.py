@@ -50,7 +50,7 @@ class SearchSpace:
         return allocate(self.budget, draws, self.caps) if draws else {}
 
     def overrides(self, params: Mapping[str, Any]) -> list[str]:
-        """The command line of a trial."""
+        """The part of the command line that a trial's parameters make."""
         settings = [f"{key}={written(params[key])}" for key in self.settings]
         return settings + [f"feedback.{kind}.n_samples={n}" for kind, n in self.counts(params).items()]
 

@@ -1,0 +1,1 @@
+"""Simulation: episodes and segments that policies yield in an environment, tabular or stepped."""

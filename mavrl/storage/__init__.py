@@ -1,0 +1,1 @@
+"""Storage: files that are whole or absent, run directories and their index, checkpoints, answered questions."""

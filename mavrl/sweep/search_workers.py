@@ -1,6 +1,7 @@
 """Several searches that share their studies: as processes here, or as jobs of a launcher."""
 
 import multiprocessing
+import runpy
 import sys
 import uuid
 from pathlib import Path
@@ -81,11 +82,9 @@ def _failure(status: int | None) -> str | None:
 
 def _search(command: list[str]) -> None:
     """Do in this process what the command line would do."""
-    from mavrl.cli import main
-
     end_with_parent()
     sys.argv[1:] = ["-m", *command]
-    main()
+    runpy.run_module("mavrl", run_name="__main__")
 
 
 def search_worker(config: DictConfig) -> None:

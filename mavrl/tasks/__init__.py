@@ -1,0 +1,1 @@
+"""Tasks: what the command line can do, one short file each."""

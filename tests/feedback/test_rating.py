@@ -362,18 +362,17 @@ def test_better_segments_get_better_ratings(make_source: Any, make_problem: Any,
 
 def test_the_model_starts_without_an_opinion(make_source: Any, nobody: Any, simulate: Any) -> None:
     batch = simulate(make_source("rating", 6), [0, 1])
-    likelihood = make_source("rating", 6).likelihood({}, 2)
+    likelihood = make_source("rating", 6).module(nobody, [0, 1]).likelihood_of_models({}, 2)
     with torch.no_grad():
         log_prob = likelihood.log_prob(torch.zeros(batch.transitions.state.shape), batch)
     assert torch.allclose(log_prob.exp(), torch.full((2, 6), 0.2), atol=1e-6)
 
 
-def test_the_teacher_does_not_depend_on_how_many_segments_are_rated(make_source: Any, make_problem: Any) -> None:
+def test_the_teacher_does_not_depend_on_how_many_segments_are_rated(
+    make_source: Any, make_problem: Any, simulate: Any
+) -> None:
     problem = make_problem("dense")  # many different mean rewards, so that every other calibration shows
     few, many = (
-        make_source("rating", 1000, n, n_episodes=400).simulate(
-            TabularSimulator(problem), [(seed, "rating", "train") for seed in range(5)]
-        )
-        for n in (0, 6000)
+        simulate(make_source("rating", n, n_episodes=400), [0, 1, 2, 3, 4], problem).rating for n in (1000, 6000)
     )
-    assert np.array_equal(few["rating"], many["rating"][:, :1000])
+    assert few.equal(many[:, :1000])

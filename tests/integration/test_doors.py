@@ -11,6 +11,7 @@ import pytest
 from hydra.core.config_store import ConfigStore
 
 from mavrl.configuration import registry
+from mavrl.configuration.check import register_with_hydra
 from mavrl.metrics import METRICS
 
 pytestmark = pytest.mark.integration
@@ -29,6 +30,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name, text in FILES.items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text(text)
+    register_with_hydra()
     tables = (registry.KINDS, registry.FAMILIES, METRICS, ConfigStore.instance().repo["modality"])
     before = [dict(table) for table in tables]
     sys.path.insert(0, str(directory))

@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 import mavrl
 from mavrl.errors import StorageError
 from mavrl.model.layers import BatchedMLP, Standardization
+from mavrl.model.loading import load_reward_model
 from mavrl.model.posterior import StatePosterior, StepPosterior
-from mavrl.model.reward_model import RewardModel, load_reward_model, save_reward_model
+from mavrl.model.reward_model import RewardModel, save_reward_model
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.model.tabular_reward import TabularRewardModel
 from mavrl.storage import files

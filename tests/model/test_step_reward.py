@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from mavrl.model.layers import BatchedMLP, Standardization
+from mavrl.model.loading import load_reward_model
 from mavrl.model.posterior import StepPosterior
-from mavrl.model.reward_model import load_reward_model, save_reward_model
+from mavrl.model.reward_model import save_reward_model
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.model.values import LearnedStepValues
 

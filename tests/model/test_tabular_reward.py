@@ -9,8 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mavrl.model.loading import load_reward_model
 from mavrl.model.posterior import StatePosterior
-from mavrl.model.reward_model import load_reward_model, save_reward_model
+from mavrl.model.reward_model import save_reward_model
 from mavrl.model.tabular_reward import TabularRewardModel
 
 N_STATES = 6

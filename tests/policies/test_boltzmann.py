@@ -8,7 +8,7 @@ import torch
 from mavrl.envs.grid import GridEnv
 from mavrl.envs.problem import TabularProblem
 from mavrl.evaluation.returns import value_at_start
-from mavrl.policies import boltzmann_policy
+from mavrl.policies.boltzmann import boltzmann_policy
 
 
 def test_formula():

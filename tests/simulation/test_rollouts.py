@@ -9,7 +9,7 @@ from mavrl.envs import GridEnv
 from mavrl.envs.problem import TabularProblem
 from mavrl.errors import MavrlError
 from mavrl.planning import uniform_policy
-from mavrl.policies import boltzmann_policy
+from mavrl.policies.boltzmann import boltzmann_policy
 from mavrl.simulation import rollouts
 from mavrl.simulation.rollouts import Episodes, simulate_episodes
 from mavrl.simulation.segments import cut
@@ -64,7 +64,7 @@ def test_transitions_of_whole_episodes(max_steps: int | None) -> None:
     episodes = _random_walks(env, 20, 3)
     number = np.arange(20)[None]
     length = int(episodes.length.max())
-    steps = cut(episodes, number, np.zeros_like(number), length)
+    _, steps = cut(episodes, number, np.zeros_like(number), length)
     for e in range(20):
         end = int(episodes.length[0, e])
         valid = steps.valid[0, e]
@@ -109,7 +109,7 @@ def test_other_actions_are_executed_with_probability_p_rand() -> None:
     problem = TabularProblem.of_grid(env, 0.9)
     episodes = simulate_episodes(problem, _always(RIGHT, 25), 1000, _streams(0))
     number = np.arange(1000)[None]
-    steps = cut(episodes, number, np.zeros_like(number), 40)
+    _, steps = cut(episodes, number, np.zeros_like(number), 40)
     going_on = steps.valid & ~steps.terminal
     state, following = steps.state[going_on].numpy(), steps.next_state[going_on].numpy()
     assert (steps.action[steps.valid] == RIGHT).all()
@@ -131,7 +131,7 @@ def test_actions_follow_the_behaviour_policy(rationality: float) -> None:
     policy = boltzmann_policy(problem.q, rationality).numpy()
     episodes = simulate_episodes(problem, policy, 1500, _streams(0))
     number = np.arange(1500)[None]
-    steps = cut(episodes, number, np.zeros_like(number), 30)
+    _, steps = cut(episodes, number, np.zeros_like(number), 30)
     state, action = steps.state[steps.valid].numpy(), steps.action[steps.valid].numpy()
     tested = 0
     for here in range(9):
