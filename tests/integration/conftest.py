@@ -97,7 +97,7 @@ class App:
     def kill_when(self, arguments: tuple[str, ...], reached: Callable[[Path], bool]) -> Path:
         """Start the command and kill it as soon as `reached(run directory)` holds; returns that directory."""
         process = self.start(*arguments)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             directory = self.run_directory()
             if directory is not None and reached(directory):

@@ -28,7 +28,7 @@ def _final(runs: Path) -> dict[str, dict[str, Any]]:
 
 
 def _wait(reached: Callable[[], Any], process: subprocess.Popen | None = None) -> Any:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         if found := reached():
             return found

@@ -234,7 +234,7 @@ def test_ctrl_c_is_an_interruption(fresh_app: Any) -> None:
     import time
 
     process = fresh_app.start(*LONG)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not list((fresh_app.directory / "runs").rglob("checkpoints/step=*.ckpt")) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)

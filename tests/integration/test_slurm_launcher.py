@@ -44,7 +44,7 @@ def _lines(out: str) -> list[str]:
 
 
 def _wait(reached: Callable[[], Any], process: subprocess.Popen) -> Any:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         if found := reached():
             return found
