@@ -7,7 +7,7 @@ import importlib
 
 from omegaconf import DictConfig, OmegaConf
 
-from mavrl.configuration.registry import FAMILIES, KINDS
+from mavrl.configuration.registry import FAMILIES, KINDS, OWN_KINDS
 from mavrl.configuration.rule import NAME, OPTIONS, POSITIVE, SIZES, TEXT, URL, Rule, number, one_of, optional, whole
 from mavrl.metrics import directions
 
@@ -74,7 +74,7 @@ def _feedback_rules(config: DictConfig) -> dict[str, Rule]:
     return {
         f"feedback.{kind.name}.{key}": rule
         for kind in KINDS.values()
-        if kind.name in config.feedback
+        if kind.name in OWN_KINDS or OmegaConf.select(config, f"feedback.{kind.name}") is not None
         for key, rule in {**samples, **(segments if kind.segments else {}), **kind.rules}.items()
     }
 

@@ -10,12 +10,12 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from mavrl.configuration.check import check
 from mavrl.configuration.identity import active_kinds, config_hash
+from mavrl.configuration.registry import subsets
 from mavrl.reports.published import published_cells, published_overrides
 
 CONF = Path(__file__).parents[2] / "conf"
-ENVS, MODALITIES, EXPERIMENTS = (
-    sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("env", "modality", "experiment")
-)
+ENVS, EXPERIMENTS = (sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("env", "experiment"))
+MODALITIES = sorted(name for name, _ in subsets())
 STUDIES = ["equal_budget", "fixed_allocation"]  # experiments of many searches, which change no run
 CONTROL = ["acrobot_v1", "cartpole_v1", "lunar_lander_v3"]
 KINDS = {"p": "preference", "d": "demonstration", "r": "rating", "s": "stop"}

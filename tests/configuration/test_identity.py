@@ -29,6 +29,7 @@ def test_the_same_run(arguments: tuple[str, ...], composed: Any) -> None:
     config = composed(*arguments)
     family = "control" if config.env.family == "control" else "default"
     choices = {name: config[name].name for name in ("env", "modality", "policy")}
+    choices |= {"query": "uniform", "teacher": "simulated"}
     stored = recorded(config, {**choices, **dict.fromkeys(("model", "optim", "trainer"), family)}, arguments)
     repeated = composed(*repeating(stored))
     assert config_hash(repeated) == config_hash(config)
@@ -36,10 +37,11 @@ def test_the_same_run(arguments: tuple[str, ...], composed: Any) -> None:
 
 
 def test_values_are_written_for_a_command_line() -> None:
-    choices = dict.fromkeys(("env", "modality", "model", "optim", "trainer", "policy"), "x")
+    groups = ("env", "modality", "query", "teacher", "model", "optim", "trainer", "policy")
+    choices = dict.fromkeys(groups, "x")
     values = {"a": {"b": None, "c": True, "_target_": "x"}, "d": [1, "e"], "f": {"g": {}}}
     lines = repeating({**values, "choices": choices, "overrides": ["seed=1"]})
-    assert lines[6:] == ["++a.b=null", "++a.c=true", '++d=[1,"e"]', "++f.g={}"]
+    assert lines[len(groups) :] == ["++a.b=null", "++a.c=true", '++d=[1,"e"]', "++f.g={}"]
 
 
 def test_every_key_of_the_configuration_is_known_to_make_a_result_or_not(composed: Any) -> None:

@@ -9,12 +9,18 @@ import torch
 from mavrl.evaluation.episodic import EpisodicJudgement
 from mavrl.metrics import measure
 from mavrl.model.reward_model import RewardModel
-from mavrl.simulation.base import Simulated
+from mavrl.simulation.base import Segments, Simulated
 from mavrl.types import Transitions
 
 
 class Known(RewardModel):
     """One replicate, whose reward is the first feature of the state, known to a tenth of it."""
+
+    kind = "known"
+
+    @classmethod
+    def from_tensors(cls, tensors: Any, description: Any) -> "Known":
+        return cls(description)
 
     def __len__(self) -> int:
         return 1
@@ -40,7 +46,9 @@ def steps(reward: list[float], valid: list[bool] | None = None) -> Simulated:
     real = torch.tensor(valid or [True] * n).view(1, n, 1)
     transitions = Transitions(state, action, state, action, torch.zeros_like(real), real)
     true = torch.tensor(reward).view(1, n, 1)
-    return Simulated(transitions, true, torch.zeros_like(true))
+    number = torch.arange(n).view(1, n)
+    names = Segments(number, torch.zeros_like(number), torch.ones_like(number))
+    return Simulated(names, transitions, true, torch.zeros_like(true))
 
 
 def judged(held_out: Simulated, optimal: float = 30.0, **description: object) -> EpisodicJudgement:
@@ -49,23 +57,23 @@ def judged(held_out: Simulated, optimal: float = 30.0, **description: object) ->
 
 
 def test_returns() -> None:
-    found = measure("control", judged(steps([0.0, 0.0])))
+    found = measure("episodic", judged(steps([0.0, 0.0])))
     assert {name: values.tolist() for name, values in found.items()} == {
         "normalized_return": [25, 150], "mean_return": [15, 40], "regret": [10, -15]
     }  # fmt: skip
 
 
 def test_where_nothing_tells_good_from_bad() -> None:
-    assert measure("control", judged(steps([0.0, 0.0]), optimal=10.0))["normalized_return"].tolist() == [100, 100]
+    assert measure("episodic", judged(steps([0.0, 0.0]), optimal=10.0))["normalized_return"].tolist() == [100, 100]
 
 
 def test_agreement_on_held_out_steps() -> None:
-    found = measure("control", judged(steps([1.0, 5.0, 7.0, -9.0], [True, True, True, False])))
+    found = measure("episodic", judged(steps([1.0, 5.0, 7.0, -9.0], [True, True, True, False])))
     assert found["spearman"].tolist() == pytest.approx([1])
     assert found["posterior_std"].tolist() == pytest.approx([0.2])
-    opposite = measure("control", judged(steps([3.0, 2.0, 1.0])))
+    opposite = measure("episodic", judged(steps([3.0, 2.0, 1.0])))
     assert opposite["spearman"].tolist() == pytest.approx([-1])
 
 
 def test_the_bound_is_what_the_training_ended_with() -> None:
-    assert measure("control", judged(steps([0.0, 0.0]), bound=[-1.5]))["bound"].tolist() == [-1.5]
+    assert measure("episodic", judged(steps([0.0, 0.0]), bound=[-1.5]))["bound"].tolist() == [-1.5]

@@ -23,7 +23,7 @@ def judged(mean: torch.Tensor, **description: object) -> TabularJudgement:
 
 def test_every_metric() -> None:
     mean = torch.randn(3, 1, 16)
-    found = measure("grid", judged(mean))
+    found = measure("tabular", judged(mean))
     expected = {
         **return_metrics(PROBLEM, mean[:, 0].double()),
         "epic_distance": distance.epic_distance(mean[:, 0], PROBLEM.reward),
@@ -38,19 +38,19 @@ def test_every_metric() -> None:
 
 
 def test_the_true_reward_is_perfect() -> None:
-    found = measure("grid", judged(PROBLEM.reward[:, None]))
+    found = measure("tabular", judged(PROBLEM.reward[:, None]))
     assert found["normalized_return"].tolist() == pytest.approx([100])
     assert found["epic_distance"].tolist() == pytest.approx([0])
     assert found["coverage_50"].tolist() == [1]
 
 
 def test_members_differ_only_where_there_are_several() -> None:
-    assert "member_spread" not in measure("grid", judged(torch.randn(2, 1, 16)))
+    assert "member_spread" not in measure("tabular", judged(torch.randn(2, 1, 16)))
     mean = torch.stack([torch.zeros(16), torch.full((16,), 2.0)])[None]
-    assert measure("grid", judged(mean))["member_spread"].tolist() == [1]
+    assert measure("tabular", judged(mean))["member_spread"].tolist() == [1]
 
 
 def test_the_bound_is_what_the_training_ended_with() -> None:
     mean = torch.randn(2, 1, 16)
-    assert measure("grid", judged(mean, bound=[-1.5, -2.5]))["bound"].tolist() == [-1.5, -2.5]
-    assert "bound" not in measure("grid", judged(mean))
+    assert measure("tabular", judged(mean, bound=[-1.5, -2.5]))["bound"].tolist() == [-1.5, -2.5]
+    assert "bound" not in measure("tabular", judged(mean))

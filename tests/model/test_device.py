@@ -105,7 +105,7 @@ def test_a_step_on_states(
 ) -> None:
     feedback = make_feedback(ALL, [0, 1])
     inference = make_inference(feedback, q=q, scale=None)
-    objective = _objectives(feedback.sets["train"])[number]
+    objective = _objectives(feedback.train_sets)[number]
 
     def improve_once(transitions: Any, reward: Any, gamma: Any, actions: Any, most: Any) -> Tensor:
         """As many improvements as the rewards' values demand cannot be known here; one shows the devices."""
@@ -114,7 +114,7 @@ def test_a_step_on_states(
 
     monkeypatch.setattr(planning, "_improve", improve_once)
     request.getfixturevalue("fake")
-    _step_elsewhere(inference, objective, feedback.sets["train"])
+    _step_elsewhere(inference, objective, feedback.train_sets)
 
 
 @pytest.mark.parametrize("n_outcomes", [1, 3])
@@ -173,7 +173,7 @@ def test_moving_a_learner_leaves_the_problem_where_it_is(make_feedback: Any, mak
 
 def test_batches_follow_the_learner(make_feedback: Any, make_learner: Any) -> None:
     feedback = make_feedback(ALL, [0])
-    learner, batches = make_learner(feedback), feedback.sets["train"]
+    learner, batches = make_learner(feedback), feedback.train_sets
     together = learner.transfer_batch_to_device(batches, ELSEWHERE, 0)
     alone = learner.transfer_batch_to_device(batches["rating"], ELSEWHERE, 0)
     assert together.keys() == batches.keys()
@@ -201,8 +201,8 @@ def test_noise_is_drawn_on_the_cpu_and_moved(make_feedback: Any, make_learner: A
     here = learner._noise["train"].draw(3, 5)
     with torch.device(ELSEWHERE):  # whatever device is the default
         assert learner._noise["train"].draw(3, 5).equal(here)
-    learner._loss("train", feedback.sets["train"], 3)
-    learner.to(ELSEWHERE)._loss("train", feedback.sets["train"], 3)
+    learner._loss("train", feedback.train_sets, 3)
+    learner.to(ELSEWHERE)._loss("train", feedback.train_sets, 3)
     assert drawn[0].equal(here)
     assert drawn[1].device == ELSEWHERE
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from lightning import Callback, LightningDataModule
-from mavrl.feedback.data import ShuffledBatches
+from lightning import Callback
 
 from mavrl.errors import TrainingError
 from mavrl.model.objective import EvidenceLowerBound, Loss
@@ -99,30 +98,22 @@ def test_members_are_different_models_on_the_same_data(make_feedback: Any, make_
 # One kind alone ------------------------------------------------------------------------------------------------------
 
 
-class OneKind(LightningDataModule):
-    """Serves batches of one kind, not one of each in a dictionary."""
-
-    def __init__(self, sets: dict[str, Any]) -> None:
-        super().__init__()
-        self.sets = sets
-
-    def train_dataloader(self) -> ShuffledBatches:
-        return ShuffledBatches(self.sets["train"], [0, 1], 4, self.sets["train"].kind)
-
-    def val_dataloader(self) -> ShuffledBatches:
-        return ShuffledBatches(self.sets["validation"], [0, 1], None, self.sets["validation"].kind)
-
-
 @pytest.mark.parametrize("kind", ALL)
-def test_batches_of_one_kind_train_like_dictionaries_of_one(
+def test_the_data_module_of_one_kind_works_alone_with_a_plain_trainer(
     kind: str, make_feedback: Any, make_learner: Any, fit: Any
 ) -> None:
-    feedback = make_feedback({kind: ALL[kind]}, [0, 1], batch_size=4, demonstration_batch_size=4, validation=True)
-    combined, alone = (make_learner(feedback, settings={"selection": "best"}) for _ in range(2))
-    fit(combined, feedback, 3)
-    fit(alone, OneKind({split: batches[kind] for split, batches in feedback.sets.items()}), 3)
-    assert _same(_weights(combined), _weights(alone))
-    assert combined.best_loss.equal(alone.best_loss)
+    """Lightning's own loop has it ask, answer and serve; the result is that of the combination of this one kind."""
+    settings = {"batch_size": 4, "demonstration_batch_size": 4, "validation": True}
+    combined, together = make_feedback({kind: ALL[kind]}, [0, 1], **settings), []
+    alone = make_feedback({kind: ALL[kind]}, [0, 1], **settings).modules[kind]
+    learners = [make_learner(combined, settings={"selection": "best"}) for _ in range(2)]
+    alone.sets.clear()
+    for learner, module in zip(learners, (combined, alone), strict=True):
+        fit(learner, module, 3)
+        together.append(_weights(learner))
+    assert alone.sets.keys() == {"train", "validation"}
+    assert _same(*together)
+    assert learners[0].best_loss.equal(learners[1].best_loss)
 
 
 # Gradient clipping ---------------------------------------------------------------------------------------------------

@@ -238,5 +238,5 @@ class TestTheShippedOnes:
 @pytest.mark.parametrize("env", ["cartpole_v1", "acrobot_v1", "lunar_lander_v3"])
 @pytest.mark.parametrize("algorithm", ["dqn", "ppo"])
 def test_the_expected_time_is_of_minutes(env: str, algorithm: Any, composed: Callable[..., DictConfig]) -> None:
-    settings = experts.expert_settings(composed(f"env={env}"), algorithm)
+    settings = RunSettings.from_config(composed(f"env={env}")).experts[algorithm]
     assert 1 <= experts._expected_minutes(algorithm, settings) <= 60
