@@ -85,7 +85,7 @@ def run_directory(config: DictConfig) -> str:
 def register_with_hydra() -> None:
     """Make known to Hydra what no file of conf/ says: the resolvers, and an option of `modality` for every subset."""
     for name, kinds in subsets():
-        ConfigStore.instance().store(name, {"name": name, "active": kinds}, group="modality")
+        ConfigStore.instance().store(name, {"name": name, "active": kinds}, group="modality", replace=True)
     OmegaConf.register_resolver("config_hash", _resolver(config_hash), replace=True)
     OmegaConf.register_resolver("run_directory", _resolver(run_directory), replace=True)
     OmegaConf.register_resolver("minibatch", _minibatch, replace=True)

@@ -48,5 +48,5 @@ def cut(
     for name in ("state", "action", "next_state", "next_action"):
         columns[name] = np.where(valid, columns[name], 0).astype(np.int64)
     stop = np.minimum(start + length, end[..., 0])
-    names = Segments(*(torch.from_numpy(np.ascontiguousarray(part)) for part in (episode, start, stop)))
+    names = Segments(*(torch.from_numpy(np.array(part)) for part in (episode, start, stop)))
     return names, Transitions(**{name: torch.from_numpy(column) for name, column in columns.items()})

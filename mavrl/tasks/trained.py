@@ -1,5 +1,6 @@
 """The settings of a finished run, for tasks that go on with its reward model."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -20,18 +21,20 @@ def run_directory(config: DictConfig) -> Path:
     return directory
 
 
-def trained_settings(config: DictConfig, **changed_environment: object) -> RunSettings:
-    """The settings of the run in `run_dir`, executed as this task is told to.
+def trained_settings(
+    config: DictConfig, execution: Sequence[str] = (), changed: Mapping[str, object] | None = None
+) -> RunSettings:
+    """The settings of the run in `run_dir`.
 
     Args:
-        changed_environment: keys of `env` that are to have other values.
+        execution: keys that this task's own configuration says, not the run's.
+        changed: keys of `env` that are to have other values.
 
     Raises:
         ConfigurationError: it is not the directory of a finished run.
     """
     trained = OmegaConf.load(run_directory(config) / ".hydra" / "config.yaml")
     assert isinstance(trained, DictConfig)
-    execution = {key: config[key] for key in ("progress", "processes", "threads", "device", "paths")}
-    moved = OmegaConf.merge(trained, {"env": changed_environment, **execution})
+    moved = OmegaConf.merge(trained, {"env": dict(changed or {}), **{key: config[key] for key in execution}})
     assert isinstance(moved, DictConfig)
     return RunSettings.from_config(moved)

@@ -10,6 +10,8 @@ from mavrl.errors import ConfigurationError
 from mavrl.storage.files import write_json
 from mavrl.tasks.trained import run_directory, trained_settings
 
+_EXECUTION = ("progress", "processes", "paths")
+
 
 def transfer(config: DictConfig) -> float:
     """Act on the reward model of `run_dir` under the dynamics of `env`, and compare with the true reward there.
@@ -30,7 +32,7 @@ def transfer(config: DictConfig) -> float:
     changed = family_class(trained).changed_dynamics(trained, RunSettings.from_config(config))
     name = "_".join(f"{key}={value}" for key, value in _values(changed).items())
     with workers(config.processes) as pool, one_thread():
-        family = family_of(trained_settings(config, **changed), pool)
+        family = family_of(trained_settings(config, _EXECUTION, changed), pool)
         values, more = family.transfer(directory, directory / "transfer" / name)
     result = {"env": config.env.name, "run": str(directory), "dynamics": changed, **summarize(values), **more}
     write_json(directory / "transfer" / f"{name}.json", result)

@@ -149,7 +149,7 @@ def test_nan_in_the_data_of_one_replicate_leaves_the_others_alone(
     for poisoned in (False, True):
         feedback = make_feedback(ALL, [0, 1, 2])
         if poisoned:
-            feedback._teachers["stop"]["rate"][1] = torch.nan
+            feedback.modules["stop"]._known_to_model["rate"][1] = torch.nan
         learner = make_learner(feedback, scale=None)
         start = _weights(learner)
         fit(learner, feedback, 8)
