@@ -85,9 +85,9 @@ class TestDoor:
             assert largest.name in rule.allowed
 
     def test_searched_for_in_its_family(self, largest: Metric):
-        assert direction_of(largest.name, None, "grid", "elbo") == "minimize"
+        assert direction_of(largest.name, "grid", "elbo") == "minimize"
         with pytest.raises(ConfigurationError, match="in a control environment"):
-            direction_of(largest.name, None, "control", "elbo")
+            direction_of(largest.name, "control", "elbo")
 
     def test_printed(self, largest: Metric, make_run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         for name, value in (("a", 2.0), ("b", 1.0)):

@@ -25,7 +25,7 @@ from mavrl.streams import model_streams
 
 _TRANSFERRED = ("normalized_return", "regret", "discounted_value")
 
-TabularInference = RewardInference
+TabularInference = RewardInference[StatePosterior, ValueSource]
 
 
 class TabularFamily(Family):

@@ -8,8 +8,9 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from mavrl.metrics import DIGITS
+
 LEAST_TRIALS = 50  # five in the best tenth
-_DIGITS = 9  # beyond which values count as equal: what is left of a regret of 0 by rounding is no order
 
 
 def importances(study: Study) -> dict[str, float] | str:
@@ -44,4 +45,4 @@ def importances(study: Study) -> dict[str, float] | str:
 
 def _loss(trial: FrozenTrial, sign: float) -> float:
     assert trial.value is not None
-    return sign * round(trial.value, _DIGITS)
+    return sign * round(trial.value, DIGITS)

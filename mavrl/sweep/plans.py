@@ -39,7 +39,7 @@ def make_plan(config: DictConfig, study: str, settings: Mapping[str, BaseDistrib
         config.env.name,
         config.modality.name,
         search.metric,
-        direction_of(search.metric, None, config.env.family, config.model.objective),
+        direction_of(search.metric, config.env.family, config.model.objective),
         space,
         {
             key: value

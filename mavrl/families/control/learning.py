@@ -23,7 +23,7 @@ from mavrl.types import Transitions
 _LEAST_STD = 1e-3  # of an observation feature
 _PART = 4096  # transitions that are evaluated at once
 
-ControlInference = RewardInference
+ControlInference = RewardInference[StepPosterior, LearnedStepValues]
 
 
 def control_inference(
@@ -76,10 +76,9 @@ def control_weights(
     inference: ControlInference, data: CombinedDataModule, settings: RunSettings, environment: ControlEnvironment
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights of a learned reward and of its Q, and what is needed to build them again."""
-    posterior: Any = inference.posterior
-    likelihoods = inference.likelihoods
+    posterior, likelihoods = inference.posterior, inference.likelihoods
     read = any(likelihood.reads == "q" for likelihood in likelihoods.values())
-    network: Any = inference.values.network if read else None
+    network = inference.values.network if read else None
     model = StepRewardModel(posterior, network, reward_on_feedback(posterior, data, settings.members), {})
     demonstrated = settings.feedback.get("demonstration")
     form = {
