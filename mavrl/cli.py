@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mavrl.configuration.check import check, register_with_hydra
 from mavrl.configuration.composition import configuration_directory
-from mavrl.configuration.registry import load_plugins, trusted_targets
+from mavrl.configuration.registry import trusted_targets
 from mavrl.errors import ConfigurationError, MavrlError
 from mavrl.storage.files import storage_error
 from mavrl.sweep import register_plugins
@@ -34,7 +34,6 @@ def main() -> None:
         sys.argv.append("-m")
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come here instead of being printed with a traceback
     try:
-        load_plugins()
         register_with_hydra()
         register_plugins()
         hydra.main(str(configuration_directory()), "config", execution_whitelist=trusted_targets())(run_task)()

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from mavrl.configuration.extras import check_extras
 from mavrl.configuration.identity import active_kinds, config_hash
 from mavrl.configuration.plain import written
-from mavrl.configuration.registry import FAMILIES, KINDS, subsets
+from mavrl.configuration.registry import FAMILIES, KINDS, load_plugins, subsets
 from mavrl.configuration.rules import RESULTS_RULES, rules_of
 from mavrl.errors import ConfigurationError
 
@@ -83,7 +83,14 @@ def run_directory(config: DictConfig) -> str:
 
 
 def register_with_hydra() -> None:
-    """Make known to Hydra what no file of conf/ says: the resolvers, and an option of `modality` for every subset."""
+    """Make known to Hydra what no file of conf/ says: the resolvers, and an option of `modality` for every subset.
+
+    Plugins are imported first, so that their kinds are among them: in every process that composes or runs a job.
+
+    Raises:
+        ConfigurationError: a plugin cannot be imported.
+    """
+    load_plugins()
     for name, kinds in subsets():
         ConfigStore.instance().store(name, {"name": name, "active": kinds}, group="modality", replace=True)
     OmegaConf.register_resolver("config_hash", _resolver(config_hash), replace=True)

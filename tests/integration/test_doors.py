@@ -139,7 +139,13 @@ def test_a_family_is_its_own_files_and_one_registration(run_extended: Any, exten
     assert (found.run / "figures" / "ring.png").exists()
     assert files_about("ring") == ["my_extension/ring.py", "my_extension/ring_rules.py", "my_conf/env/ring.yaml"]
     assert FILES["my_extension/__init__.py"].count("FamilyEntry(") == 1
-    swept = run_extended("-m", *COMMANDS["family"].split(), "env.n_states=5,6", "modality=pd", settings=SMALL)
+
+
+def test_workers_know_what_is_added(extended: Path, make_app: Any) -> None:
+    words = ("-m", *COMMANDS["family"].split(), "env.n_states=5,6", "modality=pd", "hydra/launcher=local")
+    variables = {"MAVRL_PLUGINS": "my_extension", "PYTHONPATH": str(extended)}
+    swept = make_app(extended, SMALL)(*words, process=True, **variables)
+    assert swept.status == 0, swept.err
     assert swept.out.splitlines()[-1] == "finished: 2 runs"
 
 
