@@ -68,7 +68,8 @@ class App:
         """Run the command, and wait for it.
 
         Args:
-            process: in a process of its own, which takes seconds to import its libraries.
+            process: in a process of its own, which takes seconds to import its libraries. What is sent to workers of
+                hydra/launcher=local cannot be pickled where annotations are checked, so they need it.
             tiny: with the small settings.
             options: variables of the environment.
         """

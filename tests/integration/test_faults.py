@@ -13,7 +13,7 @@ pytestmark = pytest.mark.integration
 # One step an epoch, a checkpoint after each: the runs are long enough to be killed in the middle of training.
 PLANNED = ("modality=pr", "trainer.max_epochs=150", "trainer.passes_per_epoch=1", "checkpoint_seconds=0")
 REFERENCE = (
-    "modality=pd", "experiment=reference", "selection=best", "trainer.validation=true", "trainer.max_epochs=80",
+    "modality=pd", "experiment=reference", "selection=best", "trainer.validation=true", "trainer.max_epochs=25",
     "optim.batch_size=8", "checkpoint_seconds=0",
 )  # fmt: skip
 CASES = {"default": PLANNED, "reference": REFERENCE}
@@ -57,7 +57,7 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(case: str, fresh_app: Any, 
     assert _close(resumed.metrics["final"], whole.metrics["final"])
     rows, expected = _rows(resumed.run), _rows(whole.run)
     assert [row["epoch"] for row in rows] == [str(k) for k in range(len(expected))]
-    assert len(expected) == (150 if case == "default" else 80)
+    assert len(expected) == (150 if case == "default" else 25)
     for row, other in zip(rows, expected, strict=True):
         assert {k: float(v) for k, v in row.items()} == pytest.approx({k: float(v) for k, v in other.items()}, abs=1e-5)
     assert not (resumed.run / "checkpoints").exists()

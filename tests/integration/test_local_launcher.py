@@ -51,7 +51,7 @@ def _ended(pid: int) -> bool:
 
 
 def test_results_are_those_of_single_runs(fresh_app: Any) -> None:
-    swept = fresh_app(*LOCAL, "hydra.launcher.workers=1", "modality=p,dr,s", "env=grid_cliff")
+    swept = fresh_app(*LOCAL, "hydra.launcher.workers=1", "modality=p,dr,s", "env=grid_cliff", process=True)
     assert swept.status == 0, swept.err
     for modality in ("p", "dr", "s"):
         single = fresh_app(f"modality={modality}", "env=grid_cliff", "paths.runs=single", "paths.cache=null")
@@ -65,7 +65,7 @@ def test_a_failed_job_leaves_the_others_alone(fresh_app: Any) -> None:
     in_the_way = fresh_app.directory / "runs" / "grid_trap" / "d"
     in_the_way.parent.mkdir(parents=True)
     in_the_way.touch()
-    swept = fresh_app(*LOCAL, "hydra.launcher.workers=2", "modality=p,d,r")
+    swept = fresh_app(*LOCAL, "hydra.launcher.workers=2", "modality=p,d,r", process=True)
     assert swept.status == 1
     assert "Traceback" not in swept.err
     assert {name.split("/")[1] for name in _final(fresh_app.directory / "runs")} == {"p", "r"}
@@ -75,7 +75,7 @@ def test_a_failed_job_leaves_the_others_alone(fresh_app: Any) -> None:
     log = fresh_app.directory / failed.rpartition("log ")[2].rstrip(")")
     assert "Traceback" in log.read_text()
     in_the_way.unlink()
-    again = fresh_app(*LOCAL, "hydra.launcher.workers=2", "modality=p,d,r")
+    again = fresh_app(*LOCAL, "hydra.launcher.workers=2", "modality=p,d,r", process=True)
     assert again.status == 0, again.err
     assert len(_final(fresh_app.directory / "runs")) == 3
 
@@ -90,7 +90,7 @@ def test_a_killed_worker_fails_its_job_alone(fresh_app: Any) -> None:
     (failed,) = (line for line in swept.out.splitlines() if line.startswith("[") and " failed " in line)
     assert "its worker process was killed by SIGKILL" in failed
     assert len(_final(fresh_app.directory / "runs")) == 2
-    again = fresh_app(*arguments)
+    again = fresh_app(*arguments, process=True)
     assert again.status == 0, again.err
     assert len(_final(fresh_app.directory / "runs")) == 3
 
@@ -110,7 +110,7 @@ def test_workers_end_with_the_sweep(how: signal.Signals, fresh_app: Any) -> None
 
 
 def test_a_number_of_workers_that_cannot_be(fresh_app: Any) -> None:
-    refused = fresh_app(*LOCAL, "hydra.launcher.workers=0", "modality=p,d")
+    refused = fresh_app(*LOCAL, "hydra.launcher.workers=0", "modality=p,d", process=True)
     assert refused.status == 2
     assert refused.err == "error: hydra.launcher.workers=0: must be a whole number from 1 to 1024, or null\n"
     assert list(fresh_app.directory.iterdir()) == []

@@ -310,7 +310,7 @@ def test_a_study_survives_kills_at_random_moments(fresh_app: Any, mode: str) -> 
             now = {trial.number: trial for trial in study(fresh_app).trials if trial.state == "completed"}
             assert all(now.get(number) == trial for number, trial in finished.items())
             finished = now
-    last = fresh_app(*arguments)
+    last = fresh_app(*arguments, process=True)
     assert last.status == 0, last.err
     record = study(fresh_app)
     assert [trial.state for trial in record.trials] == ["completed"] * 24

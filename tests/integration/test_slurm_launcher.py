@@ -71,7 +71,7 @@ def test_a_multirun_is_an_array_and_a_failed_job_leaves_the_others_alone(fresh_a
     in_the_way = runs / "grid_trap" / "d"
     in_the_way.parent.mkdir(parents=True)
     in_the_way.touch()
-    swept = fresh_app(*SLURM, "modality=p,d,r")
+    swept = fresh_app(*SLURM, "modality=p,d,r", process=True)
     assert swept.status == 1
     assert set(_results(runs)) == {"p", "r"}
     number = re.search(r"SLURM job (\d+): 3 submitted", swept.out)
@@ -87,7 +87,7 @@ def test_a_multirun_is_an_array_and_a_failed_job_leaves_the_others_alone(fresh_a
 
 
 def test_jobs_that_slurm_refuses_are_one_clear_error(fresh_app: Any) -> None:
-    refused = fresh_app(*SLURM, "modality=p,d", "hydra.launcher.partition=no_such_partition")
+    refused = fresh_app(*SLURM, "modality=p,d", "hydra.launcher.partition=no_such_partition", process=True)
     assert refused.status == 2
     (line,) = refused.err.splitlines()
     assert line.startswith("error: hydra/launcher=euler: SLURM refuses the jobs: ")
@@ -118,7 +118,7 @@ def test_jobs_go_on_without_the_launcher_and_are_not_repeated(fresh_app: Any) ->
     sweep.communicate()
     (path,) = runs.glob("*/p/*/status.json")
     begun = read_json(path)
-    again = fresh_app(*arguments)
+    again = fresh_app(*arguments, process=True)
     assert again.status == 0, again.err
     ended = read_json(path)
     assert ended["state"] == "completed"
@@ -155,7 +155,7 @@ def test_a_job_killed_by_its_time_limit_ends_like_an_undisturbed_run(fresh_app: 
         runs, epochs = f"runs{attempt}", epochs * (1 + (attempt > 0))
         arguments = ("modality=pr", f"trainer.max_epochs={epochs}", "checkpoint_seconds=1000")
         limit = ("hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=10")
-        swept = fresh_app(*SLURM, *arguments, *limit, "paths.cache=null", f"paths.runs={runs}")
+        swept = fresh_app(*SLURM, *arguments, *limit, "paths.cache=null", f"paths.runs={runs}", process=True)
         assert swept.status == 0, swept.err
         job = re.search(r"SLURM job (\d+):", swept.out)
         assert job is not None
