@@ -17,7 +17,7 @@ class Tensors:
     """Operations that act alike on every tensor of a batch."""
 
     def map(self: Same, function) -> Same:
-        """The same batch with `function` applied to every tensor."""
+        """A batch with `function` applied to every tensor."""
         changes = {}
         for field in fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
@@ -25,7 +25,7 @@ class Tensors:
         return replace(self, **changes)  # type: ignore[type-var]
 
     def to(self: Same, device: torch.device | str) -> Same:
-        """The same batch with every tensor on this device."""
+        """A batch with every tensor on this device."""
         return self.map(lambda tensor: tensor.to(device))
 
     def take(self: Same, index: Int[Tensor, "R B"]) -> Same:
@@ -76,7 +76,7 @@ class Transitions(Tensors):
             )
 
     def flatten(self) -> "Transitions":
-        """The same steps in shape (R, N)."""
+        """All steps in shape (R, N)."""
         steps = self.action.ndim
         return self.map(lambda tensor: tensor.flatten(1, steps - 1))
 

@@ -42,7 +42,7 @@ class TrueReward(StepReward):
 
 @dataclass
 class ConstantReward(StepReward):
-    """The same reward at every step: what a policy gains from staying alive, or from ending its episodes."""
+    """One reward at every step: what a policy gains from staying alive, or from ending its episodes."""
 
     value: float
 

@@ -32,7 +32,7 @@ _ENV_DEFAULTS = {"feedback", "members", "replicates", "threads", "policy_steps",
 _ENV_BESIDE = {*_ENV_DEFAULTS, "experts", "baselines", "demonstration_cap"}
 _ENV_OF_LEARNER = {"termination"}  # what is known about the environment, not what it is
 
-_UNTOLD = ("choices", "overrides")  # of config.json, which no setting is
+_BESIDE_SETTINGS = ("choices", "overrides")  # of config.json, which no setting is
 
 
 def active_kinds(config: DictConfig) -> list[str]:
@@ -93,13 +93,13 @@ def repeating(content: Mapping[str, Any]) -> list[str]:
     for kind in (name for name in KINDS if name not in OWN_KINDS):
         group = f"feedback@feedback.{kind}"
         groups += [f"+{group}={choices[group]}"] if group in choices else []
-    settings = flatten({key: value for key, value in content.items() if key not in _UNTOLD})
+    settings = flatten({key: value for key, value in content.items() if key not in _BESIDE_SETTINGS})
     return groups + [f"++{key}={quoted(value)}" for key, value in settings.items() if not key.endswith("._target_")]
 
 
 def settings_but_seeds(content: Mapping[str, Any]) -> dict[str, Any]:
     """The settings in a run's config.json that its repetitions share."""
-    return {key: value for key, value in content.items() if key not in (*SEEDS, *_UNTOLD)}
+    return {key: value for key, value in content.items() if key not in (*SEEDS, *_BESIDE_SETTINGS)}
 
 
 def is_execution(override: str) -> bool:

@@ -36,7 +36,7 @@ def written(value: Any) -> str:
 
 
 def quoted(value: Any) -> str:
-    """The same, with text in quotes, so that it is text whatever it looks like."""
+    """A value as a command line has it, with text in quotes, so that it is text whatever it looks like."""
     if isinstance(value, Mapping):
         return "{" + ",".join(f"{key}:{quoted(child)}" for key, child in value.items()) + "}"
     if isinstance(value, (list, tuple)):
