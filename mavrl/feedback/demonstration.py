@@ -24,7 +24,7 @@ class DemonstratedEpisodes(FeedbackBatch):
         self.check_layout(ndim=3)
 
     def steps(self) -> "DemonstrationBatch":
-        """Steps of all episodes end to end, with the padding after them, as much of it as the longest replicate needs."""
+        """Steps of all episodes end to end; the padding comes after them, as much as the longest replicate needs."""
         steps = self.transitions.flatten()
         order = torch.argsort(steps.valid.int(), dim=1, descending=True, stable=True)
         return DemonstrationBatch(steps.take(order[:, : int(steps.valid.sum(1).max())]))

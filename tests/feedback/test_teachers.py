@@ -1,0 +1,89 @@
+"""Who answers: the kind's likelihood under the truth, or somebody else."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mavrl.feedback.teachers import Answers, Questions, SimulatedTeacher, Teacher, label_streams
+
+
+class Somebody(Teacher):
+    """Gives the labels that a function makes of the questions."""
+
+    def __init__(self, name: str, give: Any) -> None:
+        self.name = name
+        self._give = give
+        self._asked: list[Questions] = []
+
+    def answer(self, questions: Questions) -> Answers:
+        self._asked.append(questions)
+        return self._give(questions)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {"class": "somebody", "name": self.name}
+
+
+@pytest.mark.parametrize("world", ["grid", "control"])
+@pytest.mark.parametrize("kind", ["preference", "rating", "stop"])
+def test_a_simulated_teacher_is_the_kind_s_likelihood_with_the_truth(
+    kind: str, world: str, make_source: Any, simulate: Any, simulators: Any
+) -> None:
+    asked: list[Questions] = []
+    teacher = Somebody("spy", lambda questions: asked.append(questions) or SimulatedTeacher().answer(questions))
+    batch = simulate(make_source(kind, 8), [3, 4], simulators[world], teacher=teacher)
+    (questions,) = asked
+    assert questions.likelihood is not None
+    likelihood, shown = questions.likelihood(), questions.shown
+    truth = shown.reward if likelihood.reads == "reward" else shown.regret
+    with torch.no_grad():
+        expected = likelihood.sample(truth, shown.transitions, label_streams(questions.streams))
+    (name,) = batch.labels
+    assert batch.labels[name].equal(expected.labels[name])
+    assert questions.streams == [(3, kind, "train"), (4, kind, "train")]
+
+
+@pytest.mark.parametrize("world", ["grid", "control"])
+def test_questions_name_the_segments(world: str, make_source: Any, simulate: Any, simulators: Any) -> None:
+    teacher = Somebody("a", lambda questions: SimulatedTeacher().answer(questions))
+    simulate(make_source("rating", 8), [0], simulators[world], teacher=teacher)
+    shown = teacher._asked[0].shown
+    names = shown.segments
+    assert names.episode.shape == names.start.shape == (1, 8)
+    assert ((names.episode >= 0) & (names.episode < 32)).all()
+    assert (names.stop - names.start).equal(shown.transitions.valid.sum(-1))
+
+
+def test_another_s_labels_are_what_is_learned_from_and_kept(
+    make_source: Any, simulate: Any, nobody: Any, tmp_path: Path, equal: Any
+) -> None:
+    labels = torch.tensor([[0, 4, 2, 1]]).expand(2, -1)
+    teacher = Somebody("a", lambda questions: Answers({"rating": labels}))
+    batch = simulate(make_source("rating", 4), [0, 1], cache=tmp_path, teacher=teacher)
+    assert batch.rating.equal(labels)
+    again = simulate(make_source("rating", 4), [0, 1], nobody, cache=tmp_path, teacher=teacher)
+    assert equal(batch, again)
+    assert len(teacher._asked) == 1
+    other = Somebody("b", lambda questions: Answers({"rating": labels.flip(1)}))
+    assert simulate(make_source("rating", 4), [0, 1], cache=tmp_path, teacher=other).rating.equal(labels.flip(1))
+
+
+def test_what_a_teacher_tells_about_itself_reaches_the_model(make_source: Any, simulate: Any) -> None:
+    stopped = torch.full((2, 4), 5)
+    rate = torch.tensor([0.5, 2.0])
+    teacher = Somebody("a", lambda questions: Answers({"stop_step": stopped}, {"rate": rate}))
+    _, known = simulate(make_source("stop", 4), [0, 1], with_teacher=True, teacher=teacher)
+    assert known["rate"].equal(rate)
+
+
+def test_where_behaviour_is_the_answer_another_may_have_done_it(make_source: Any, simulate: Any) -> None:
+    def stay(questions: Questions) -> Answers:
+        assert questions.likelihood is None
+        steps = questions.shown.transitions
+        return Answers(transitions=dataclasses.replace(steps, action=torch.full_like(steps.action, 4)))
+
+    batch = simulate(make_source("demonstration", 3), [0], teacher=Somebody("a", stay))
+    assert (batch.transitions.action[batch.transitions.valid] == 4).all()
