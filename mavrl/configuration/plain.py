@@ -1,7 +1,10 @@
-"""Parts of a configuration as plain values, and plain values as text."""
+"""Parts of a configuration as plain values, and plain values and commands as text."""
 
 import json
+import shlex
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -42,3 +45,11 @@ def quoted(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(map(quoted, value)) + "]"
     return json.dumps(value) if isinstance(value, str) else written(value)
+
+
+def typed_command() -> str:
+    """The command line as it was typed: `python run.py ...`, or `mavrl ...` for the installed command."""
+    program = Path(sys.argv[0]).name
+    if program == "__main__.py":
+        return shlex.join(["python", "-m", "mavrl", *sys.argv[1:]])
+    return shlex.join([*(["python"] if program.endswith(".py") else []), program, *sys.argv[1:]])

@@ -1,7 +1,5 @@
 """A multirun: all combinations that a command asks for, of which only what is missing is run."""
 
-import shlex
-import sys
 from pathlib import Path
 
 from hydra.core.plugins import Plugins
@@ -10,6 +8,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from mavrl.configuration.identity import repeating
+from mavrl.configuration.plain import typed_command
 from mavrl.errors import MavrlError
 from mavrl.storage.files import read_json
 from mavrl.storage.sweeps import PlannedRun, record_sweep
@@ -102,12 +101,6 @@ class RunsSweeper(Sweeper):
         print(f"{summary}; the same command tries them again:", *lines, sep="\n  ")
         Notices.from_config(self._config).post("\n".join([summary, *lines[:_MOST_NAMED]]))
         raise MavrlError(summary)
-
-
-def typed_command() -> str:
-    """The command line as it was typed: `python run.py ...`, or `mavrl ...` for the installed command."""
-    program = Path(sys.argv[0]).name
-    return shlex.join([*(["python"] if program.endswith(".py") else []), program, *sys.argv[1:]])
 
 
 def _number_of_runs(number: int) -> str:

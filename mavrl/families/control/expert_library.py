@@ -15,6 +15,7 @@ from tqdm import tqdm
 from mavrl import __version__
 from mavrl.agents.expert_training import Algorithm, train_expert, true_returns
 from mavrl.agents.progress import wants_bar
+from mavrl.configuration.plain import typed_command
 from mavrl.configuration.settings import RunSettings
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError
@@ -113,7 +114,7 @@ class ExpertLibrary:
             "settings": settings,
             "seconds": time.monotonic() - begun,
             "versions": versions,
-            "command": " ".join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "command": typed_command(),
         }
         NetworkPolicy(policy.network, policy.scores, policy.activation, card).save(directory)
         return NetworkPolicy.load(directory)
