@@ -23,9 +23,8 @@ from typing import Any
 RUN = Path(__file__).resolve().parents[1] / "run.py"
 SHORT = "replicates=3 trainer.max_epochs=10"
 CARTPOLE = "env=cartpole_v1 processes=1"
-SHORT_CARTPOLE = (
-    f"{CARTPOLE} replicates=2 members=2 trainer.max_epochs=10 policy.total_steps=20000 evaluation.episodes=50"
-)
+SHORT_CARTPOLE = f"{CARTPOLE} replicates=2 members=2 trainer.max_epochs=10 evaluation.episodes=50"
+SHORT_PPO = "policy.total_steps=20000"
 PUBLISHED = "experiment=reference trainer.max_epochs=20"
 
 # Each name has the commands that run one after the other in its directory; {run} is the directory of the first's run.
@@ -48,13 +47,14 @@ COMMANDS: dict[str, list[str]] = {
     ],
     "control cartpole": [f"{CARTPOLE} modality=pdrs replicates=1"],
     "control cartpole transfer": [
-        f"{SHORT_CARTPOLE} modality=pds",
+        f"{SHORT_CARTPOLE} {SHORT_PPO} modality=pds",
         f"task=transfer {CARTPOLE} run_dir={{run}} env.perturbation.pole_length=1.0",
         "task=evaluate run_dir={run}",
     ],
     "control imitation": [f"{SHORT_CARTPOLE} modality=d policy=imitation"],
     "control fixed horizon, reference": [
-        f"{SHORT_CARTPOLE} modality=prs env.fixed_horizon=true experiment=reference feedback.stop.behaviour_epsilon=0.2"
+        f"{SHORT_CARTPOLE} {SHORT_PPO} modality=prs env.fixed_horizon=true experiment=reference trainer.max_epochs=10 "
+        "feedback.stop.behaviour_epsilon=0.2"
     ],
 }
 

@@ -127,7 +127,7 @@ class Family(ABC):
         Raises:
             ConfigurationError: there is nothing to train.
         """
-        raise ConfigurationError("env", self.settings.env["name"], "needs no trained expert: its policies are planned")
+        raise ConfigurationError("env", self.settings.env["name"], "has known dynamics: its optimal policy is planned")
 
 
 def family_of(settings: RunSettings, workers: Workers) -> Family:
