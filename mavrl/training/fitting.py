@@ -4,11 +4,13 @@ import logging
 import warnings
 from pathlib import Path
 
+import torch
 from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
 from mavrl.agents.progress import wants_bar
-from mavrl.configuration.settings import RunSettings
+from mavrl.configuration.settings import Device, RunSettings
+from mavrl.errors import ConfigurationError
 from mavrl.families.base import Family
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.model.learner import RewardLearner
@@ -16,8 +18,6 @@ from mavrl.model.reward_model import save_reward_model
 from mavrl.storage.checkpoints import Checkpoints
 from mavrl.training.callbacks import TimedCheckpoint, TrainingCurves, TrainingProgress
 from mavrl.training.loggers import open_loggers
-
-_ACCELERATORS = {"cpu": "cpu", "cuda": "gpu", "auto": "auto"}  # Lightning's words
 
 
 def fit(
@@ -43,7 +43,7 @@ def fit(
             max_epochs=settings.trainer.max_epochs,
             logger=loggers,
             callbacks=callbacks,
-            accelerator=_ACCELERATORS[execution.device],
+            accelerator=accelerator(execution.device),
             devices=1,
             plugins=[LightningEnvironment()],  # one process, whatever a scheduler's variables say; it requeues, not we
             enable_model_summary=False,
@@ -53,6 +53,18 @@ def fit(
         )
         trainer.fit(learner, datamodule=data, ckpt_path=newest, weights_only=True)
     learner.cpu()
+
+
+def accelerator(device: Device) -> str:
+    """Lightning's word for the device that rewards are learned on.
+
+    Raises:
+        ConfigurationError: CUDA is asked for, and there is none.
+    """
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise ConfigurationError("device", device, "torch finds no CUDA device here; must be cpu, or auto")
+    return "gpu" if available and device != "cpu" else "cpu"
 
 
 def store(

@@ -15,7 +15,7 @@ from mavrl.reports.figures.save import save_figure
 from mavrl.storage.checkpoints import Checkpoints
 from mavrl.training.building import build_data, build_learner
 from mavrl.training.evaluation import evaluate
-from mavrl.training.fitting import fit, store
+from mavrl.training.fitting import accelerator, fit, store
 from mavrl.workers import cores, workers
 
 
@@ -41,6 +41,7 @@ def run(
         TrainingError: no model has a finite loss.
     """
     started = time.monotonic()
+    accelerator(settings.execution.device)  # one that is not there is refused before any work
     torch.set_num_threads(settings.execution.threads or cores())
     with workers(settings.execution.processes) as pool:
         family = family_of(settings, pool)
