@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -169,7 +170,10 @@ class TestTrainingOne:
 
 class TestTheCard:
     @pytest.fixture
-    def card(self, library: ExpertLibrary, trained: list[Any], tmp_path: Path, changed: Any) -> dict[str, Any]:
+    def card(
+        self, library: ExpertLibrary, trained: list[Any], tmp_path: Path, changed: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> dict[str, Any]:
+        monkeypatch.setattr(sys, "argv", ["/somewhere/run.py", "task=expert", "seed=7"])
         perturbed = ControlEnvironment("CartPole-v1", max_steps=30, perturbation={"gravity": 12.0})
         found = replace(library, seed=7).make(perturbed, "dqn", tmp_path / "new")
         stored = json.loads((tmp_path / "new" / "card.json").read_text())
@@ -187,7 +191,7 @@ class TestTheCard:
         assert card["seconds"] > 0
         assert card["versions"]["mavrl"] == __version__
         assert card["versions"].keys() >= {"stable-baselines3", "gymnasium", "torch"}
-        assert card["command"].startswith("python ")
+        assert card["command"] == "python run.py task=expert seed=7"
 
 
 LEAST = {  # mean return that shipped experts must reach
