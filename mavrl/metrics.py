@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Direction = Literal["maximize", "minimize"]
 DIGITS = 9  # after the point, beyond which values of metrics differ by rounding errors only
+_ROUNDING = 1e-9  # of the larger of two returns, by which they differ at least if not by rounding errors only
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Metric:
             such number.
         remark: what a single number is to be compared with, in a few words.
         listed: whether tables of several runs show it.
+        needs: what a run must have to have it, in a few words; empty where every run has it.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Metric:
     computed_by: Mapping[str, str]
     remark: str = ""
     listed: bool = False
+    needs: str = ""
 
     @property
     def label(self) -> str:
@@ -90,6 +93,16 @@ def words_of(name: str) -> str:
     return METRICS[name].words if name in METRICS else name.replace("_", " ")
 
 
+def what_it_needs(name: str) -> str:
+    """The end of a sentence that says that a run lacks a metric; empty where every run has it."""
+    return f"; it needs {METRICS[name].needs}" if name in METRICS and METRICS[name].needs else ""
+
+
+def is_scale(optimal: float, uniform: float) -> bool:
+    """Whether returns can be normalized by these two: the optimal one is higher, by more than rounding errors."""
+    return optimal - uniform > _ROUNDING * max(abs(optimal), abs(uniform))
+
+
 def metric_text(value: float | None) -> str:
     """A value in four digits, rounding errors of an exact 0 as 0, and a dash where there is none."""
     return "-" if value is None else f"{round(value, DIGITS) + 0.0:.4g}"
@@ -115,7 +128,7 @@ _BOUND = "mavrl.evaluation.bound:bound"
 for _metric in (
     Metric(
         "normalized_return", "normalized return", "percent", "maximize", 1, _both("normalized_return"),
-        remark="100 is optimal", listed=True,
+        remark="100 is optimal", listed=True, needs="an optimal policy, or expert, that is better than the uniform one",
     ),
     Metric("mean_return", "mean return", "return", "maximize", 1, _episodic("mean_return")),
     Metric("regret", "regret", "return", "minimize", 3, _both("regret")),
@@ -124,9 +137,12 @@ for _metric in (
         "epic_distance", "EPIC distance", "none", "minimize", 3, _tabular("epic_distance"),
         remark="0 is best", listed=True,
     ),
-    Metric("spearman", "Spearman correlation", "none", "maximize", 3, _both("spearman")),
+    Metric(
+        "spearman", "Spearman correlation", "none", "maximize", 3, _both("spearman"),
+        needs="true rewards that differ",
+    ),
     Metric("posterior_std", "posterior standard deviation", "reward", None, 3, _both("posterior_std")),
-    Metric("member_spread", "spread of the members", "reward", None, 3, _tabular("member_spread")),
+    Metric("member_spread", "spread of the members", "reward", None, 3, _tabular("member_spread"), needs="several members"),
     Metric("coverage_50", "coverage of 50 % intervals", "share", None, 3, _tabular("coverage_50")),
     Metric("coverage_90", "coverage of 90 % intervals", "share", None, 3, _tabular("coverage_90")),
     Metric(

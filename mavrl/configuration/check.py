@@ -10,7 +10,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl.configuration.extras import check_extras
-from mavrl.configuration.identity import active_kinds, config_hash
+from mavrl.configuration.identity import active_kinds, config_hash, known_return
 from mavrl.configuration.plain import written
 from mavrl.configuration.registry import FAMILIES, KINDS, load_plugins, subsets
 from mavrl.configuration.rules import RESULTS_RULES, rules_of
@@ -96,11 +96,23 @@ def register_with_hydra() -> None:
     OmegaConf.register_resolver("config_hash", _resolver(config_hash), replace=True)
     OmegaConf.register_resolver("run_directory", _resolver(run_directory), replace=True)
     OmegaConf.register_resolver("minibatch", _minibatch, replace=True)
+    OmegaConf.register_resolver("constant", _constant, replace=True)
+    OmegaConf.register_resolver("cap_beside_others", _cap_beside_others, replace=True)
 
 
 def _minibatch(n_envs: int, n_steps: int, minibatches: int) -> int:
     """Steps of one, at least 2, which is the least that PPO takes."""
     return max(2, n_envs * n_steps // max(1, minibatches))
+
+
+def _constant(name: str, *, _root_: DictConfig) -> float | None:
+    """A return of `env.constants`, where it is one of the environment that is configured."""
+    return known_return(_root_, name)
+
+
+def _cap_beside_others(cap: int | None, kinds: list[str]) -> int | None:
+    """Most samples of a kind that shares a budget with others; one that is alone gets all of it."""
+    return cap if len(kinds) > 1 else None
 
 
 def _resolver(function: Callable[[DictConfig], str]) -> Callable[..., str]:

@@ -1,20 +1,22 @@
 """What of a configuration makes a result: the identity of a run, its hash, and the command that repeats it.
 
 Every top-level key of the configuration is in one of the tables below, and so is every key of `env` that is no part of
-the environment itself. Nothing here imports torch.
+the environment itself. Nothing here imports torch, and nothing a module that a configuration names.
 """
 
 import hashlib
+import importlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mavrl.configuration.plain import flatten, plain, quoted
 from mavrl.configuration.registry import FAMILIES, KINDS, OWN_KINDS
+from mavrl.configuration.sources import source_digests
 
-RESULTS_VERSION = 3  # part of every run's hash; raised when the same configuration gives another result
+RESULTS_VERSION = 4  # part of every run's hash; raised when the same configuration gives another result
 
 SEEDS = ("seed", "replicates")  # what runs may differ in and still be repetitions of one another
 _VALUES = (*SEEDS, "members", "selection")
@@ -29,10 +31,16 @@ _DEFAULTS = {"counts"}  # that other keys take
 
 # Keys of env.
 _ENV_DEFAULTS = {"feedback", "members", "replicates", "threads", "policy_steps", "reference_epochs", "samples"}
-_ENV_BESIDE = {*_ENV_DEFAULTS, "experts", "baselines", "demonstration_cap"}
+_ENV_REPORTED = {"baselines"}  # beside a result, which they do not change
+_ENV_SOURCES = {"constants", "experts", "demonstration_cap"}  # of values elsewhere, and of experts that are missing
+_ENV_BESIDE = {*_ENV_DEFAULTS, *_ENV_REPORTED, *_ENV_SOURCES}
 _ENV_OF_LEARNER = {"termination"}  # what is known about the environment, not what it is
+_ENV_OF_RUN = {"name", "family", "gamma", "normalization", "behaviour_expert", "demonstration_expert"}
+RETURNS = ("optimal", "uniform", "positive", "negative")  # of env.constants; its other keys say which environment
 
+_NOT_OF_RESULT = {"gen_samples"}  # of a kind of feedback: how many answers are kept for later
 _BESIDE_SETTINGS = ("choices", "overrides")  # of config.json, which no setting is
+_CODE = "code"  # of config.json: what the result depends on besides settings
 
 
 def active_kinds(config: DictConfig) -> list[str]:
@@ -50,16 +58,63 @@ def environment(config: DictConfig) -> dict[str, Any]:
     return {key: value for key, value in plain(config.env).items() if key not in _ENV_BESIDE}
 
 
+def which_environment(env: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells an environment from others, from `env`: all of its keys but those in the tables above.
+
+    Nulls, false and empty values say nothing, so a setting that is new and left out changes no environment.
+    """
+    beside = _ENV_BESIDE | _ENV_OF_LEARNER | _ENV_OF_RUN
+    return _said({key: env[key] for key in env if key not in beside})
+
+
+def known_return(config: DictConfig, name: str) -> float | None:
+    """A return that `env.constants` has; None where it has none, or is about another environment than the configured.
+
+    Args:
+        name: one of `RETURNS`.
+    """
+    constants = OmegaConf.select(config, "env.constants")
+    if not OmegaConf.is_dict(constants) or constants.get(name) is None:
+        return None
+    there = _said({key: constants[key] for key in constants if key not in RETURNS})
+    return constants[name] if there == which_environment(config.env) else None
+
+
+def code(config: DictConfig) -> dict[str, str]:
+    """Code outside of this package that the result depends on: versions and digests of source, by name.
+
+    It is that of the environment, and of the classes of feedback, query and teacher.
+    """
+    nodes = [config.query, config.teacher, *(config.feedback[kind] for kind in active_kinds(config))]
+    targets = [target for node in nodes if (target := node.get("_target_"))]
+    return environment_code(environment(config)) | source_digests(targets)
+
+
+def environment_code(env: Mapping[str, Any]) -> dict[str, str]:
+    """The part of `code` that is the environment's, from the `env` of a run."""
+    entry = FAMILIES[env["family"]]
+    of_family = getattr(importlib.import_module(entry.rules), "code", None)
+    return {**(of_family(env) if of_family else {}), **source_digests([entry.target])}
+
+
 def scientific(config: DictConfig) -> dict[str, Any]:
-    """The part of the configuration that makes the result; where it is stored and how it is watched are left out."""
+    """What makes the result: settings, without where it is stored and how it is watched, and code."""
     keys = (*_MAPPINGS, *FAMILIES[config.env.family].result_keys)
     groups = {key: plain(config[key]) for key in keys}
     groups.get("policy", {}).pop("minibatches", None)  # batch_size says it
     feedback = {kind: plain(config.feedback[kind]) for kind in active_kinds(config)}
     for settings in feedback.values():
-        del settings["gen_samples"]
+        for key in _NOT_OF_RESULT:
+            del settings[key]
     values = {key: config[key] for key in _VALUES}
-    return {**groups, **values, "env": environment(config), "feedback": feedback}
+    found = code(config)
+    return {
+        **groups,
+        **values,
+        "env": environment(config),
+        "feedback": feedback,
+        **({_CODE: found} if found else {}),
+    }
 
 
 def config_hash(config: DictConfig) -> str:
@@ -93,12 +148,12 @@ def repeating(content: Mapping[str, Any]) -> list[str]:
     for kind in (name for name in KINDS if name not in OWN_KINDS):
         group = f"feedback@feedback.{kind}"
         groups += [f"+{group}={choices[group]}"] if group in choices else []
-    settings = flatten({key: value for key, value in content.items() if key not in _BESIDE_SETTINGS})
+    settings = flatten({key: value for key, value in content.items() if key not in (*_BESIDE_SETTINGS, _CODE)})
     return groups + [f"++{key}={quoted(value)}" for key, value in settings.items() if not key.endswith("._target_")]
 
 
 def settings_but_seeds(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings in a run's config.json that its repetitions share."""
+    """The settings in a run's config.json that its repetitions share, and its code."""
     return {key: value for key, value in content.items() if key not in (*SEEDS, *_BESIDE_SETTINGS)}
 
 
@@ -122,6 +177,15 @@ def unclassified(keys: Collection[str]) -> list[str]:
 def _makes_result(group: str) -> bool:
     first = group.partition("/")[0].partition("@")[0]
     return first in _RESULT or first == "experiment"
+
+
+def _said(value: Any) -> Any:
+    """A value without what is null, false or empty in it, at all depths."""
+    value = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    if not isinstance(value, Mapping):
+        return value
+    inner = {key: _said(child) for key, child in value.items()}
+    return {key: child for key, child in inner.items() if not (child is None or child is False or child in ({}, []))}
 
 
 def _canonical(value: Any) -> Any:

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mavrl.evaluation import distance, returns
+from mavrl.evaluation import distance
+from mavrl.evaluation.returns import Scale
 from mavrl.model.reward_model import RewardModel
 from mavrl.simulation.base import Simulated
 
@@ -23,16 +24,14 @@ class EpisodicJudgement:
         model: the learned reward.
         returns: undiscounted true return of each replicate's policy in each of N episodes.
         expert_returns: those of the demonstrator in the same episodes.
-        optimal: return that counts as 100.
-        uniform: return that counts as 0.
+        scale: of normalized returns; None where there is none.
         held_out: steps of one replicate, shape (1, B, T), with their true rewards.
     """
 
     model: RewardModel
     returns: Float[np.ndarray, "R N"]
     expert_returns: Float[np.ndarray, "N"]
-    optimal: float
-    uniform: float
+    scale: Scale | None
     held_out: Simulated
 
     @cached_property
@@ -67,9 +66,9 @@ class EpisodicJudgement:
         return steps.state[0][valid], steps.action[0][valid], steps.next_state[0][valid]
 
 
-def normalized_return(judgement: EpisodicJudgement) -> Float[Tensor, "R"]:
-    """Mean return of the policy on the scale of the two constants."""
-    return returns.normalized_return(judgement.mean_returns, judgement.optimal, judgement.uniform)
+def normalized_return(judgement: EpisodicJudgement) -> Float[Tensor, "R"] | None:
+    """Mean return of the policy on the scale of expert and uniform policy; None where there is none."""
+    return None if judgement.scale is None else judgement.scale.normalized(judgement.mean_returns)
 
 
 def mean_return(judgement: EpisodicJudgement) -> Float[Tensor, "R"]:

@@ -1,5 +1,6 @@
 """How good a policy is: its exact value in a finite environment, and the scale that makes values comparable."""
 
+import logging
 from dataclasses import dataclass
 
 import torch
@@ -7,25 +8,47 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mavrl.envs.problem import TabularProblem
+from mavrl.metrics import is_scale
 from mavrl.planning import greedy_policy, optimal_action_values, policy_values, uniform_policy
 
-_EQUAL = 1e-12  # a difference of returns that is none
+log = logging.getLogger(__name__)
 
 
-def normalized_return(
-    value: Float[Tensor, "R"], optimal: Float[Tensor, "#R"] | float, uniform: Float[Tensor, "#R"] | float
-) -> Float[Tensor, "R"]:
-    """Returns on a scale where `optimal` is 100 and `uniform` is 0; all are 100 where these two are equal.
+@dataclass(frozen=True)
+class Scale:
+    """The scale of normalized returns: 100 is optimal, 0 is uniformly random. Made by `between`, which may refuse.
 
     Args:
-        value: returns, discounted or not.
         optimal: return of the policy that nothing is better than, or of an expert.
         uniform: return of the uniformly random policy.
     """
-    span = torch.as_tensor(optimal - uniform, dtype=value.dtype)
-    differs = span.abs() > _EQUAL
-    percent = 100 * (value - uniform) / torch.where(differs, span, torch.ones_like(span))
-    return torch.where(differs, percent, torch.full_like(percent, 100.0))
+
+    optimal: Float[Tensor, "#R"] | float
+    uniform: Float[Tensor, "#R"] | float
+
+    @classmethod
+    def between(cls, optimal: Float[Tensor, "#R"] | float, uniform: Float[Tensor, "#R"] | float) -> "Scale | None":
+        """The scale of two returns; None, with a warning, where the optimal one is not above the other.
+
+        With several replicates it is None as soon as one of them has none: a mean over the others would be of other
+        environments than the means beside it.
+        """
+        highs, lows = (torch.as_tensor(x, dtype=torch.float64).flatten() for x in (optimal, uniform))
+        for high, low in zip(*torch.broadcast_tensors(highs, lows), strict=True):
+            if not is_scale(float(high), float(low)):
+                words = "normalized returns are left out: the return that is to be 100, %.6g, is not above the %.6g"
+                log.warning(f"{words} of the uniform policy", float(high), float(low))
+                return None
+        return cls(optimal, uniform)
+
+    def normalized(self, value: Float[Tensor, "R"]) -> Float[Tensor, "R"]:
+        """Returns in percent.
+
+        Args:
+            value: returns, discounted or not as those of the scale.
+        """
+        span = torch.as_tensor(self.optimal - self.uniform, dtype=value.dtype)
+        return 100 * (value - self.uniform) / span
 
 
 @dataclass(frozen=True)
@@ -66,12 +89,11 @@ def return_metrics(problem: TabularProblem, reward: Float[Tensor, "R S"]) -> dic
         reward: reward of every state that is planned on.
 
     Returns:
-        `normalized_return` in percent, and `regret` and `discounted_value` as discounted returns at the start.
+        `normalized_return` in percent, and `regret` and `discounted_value` as discounted returns at the start. Without
+        the first, where all policies are as good as the uniform one.
     """
     reference = ReferenceValues.of_problem(problem)
     value = value_at_start(problem, policy_of(problem, reward))
-    return {
-        "normalized_return": normalized_return(value, reference.optimal, reference.uniform),
-        "regret": reference.optimal - value,
-        "discounted_value": value,
-    }
+    scale = Scale.between(reference.optimal, reference.uniform)
+    normalized = {} if scale is None else {"normalized_return": scale.normalized(value)}
+    return {**normalized, "regret": reference.optimal - value, "discounted_value": value}

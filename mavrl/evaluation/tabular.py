@@ -46,9 +46,9 @@ class TabularJudgement:
         return return_metrics(self.problem, self.mean)
 
 
-def normalized_return(judgement: TabularJudgement) -> Float[Tensor, "R"]:
-    """Value of the planned policy: 100 is that of the optimal one, 0 that of the uniform one."""
-    return judgement.returns["normalized_return"]
+def normalized_return(judgement: TabularJudgement) -> Float[Tensor, "R"] | None:
+    """Value of the planned policy: 100 is that of the optimal one, 0 that of the uniform one; None where these agree."""
+    return judgement.returns.get("normalized_return")
 
 
 def regret(judgement: TabularJudgement) -> Float[Tensor, "R"]:

@@ -6,22 +6,50 @@ All that differs between families ends here. A family has its own files and an e
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from mavrl.configuration.identity import environment_code
 from mavrl.configuration.registry import FAMILIES, resolve
 from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
+from mavrl.evaluation.returns import Scale
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.model.objective import RewardInference
 from mavrl.simulation.base import Simulator
 from mavrl.workers import Workers
 
 PRIOR_MEAN_AT_TERMINATION = {"success": 1.0, "neutral": 0.0, "failure": -1.0}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Returns that normalized returns and baselines are made of.
+
+    Args:
+        returns: mean return by name: optimal, uniform, and positive and negative where policies were trained on the
+            rewards +1 and -1.
+        stderr: standard error of those that were sampled.
+        how: they were measured, in words.
+        environment: what is to stand beside them in `env.constants`; empty where they are computed anyway.
+    """
+
+    returns: Mapping[str, float]
+    stderr: Mapping[str, float]
+    how: str
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+    def normalized(self) -> dict[str, float]:
+        """The returns in percent; none, with a warning, where the optimal policy is no better than the uniform one."""
+        scale = Scale.between(self.returns["optimal"], self.returns["uniform"])
+        values = torch.tensor(list(self.returns.values()), dtype=torch.float64)
+        return {} if scale is None else dict(zip(self.returns, scale.normalized(values).tolist(), strict=True))
 
 
 class Family(ABC):
@@ -42,6 +70,11 @@ class Family(ABC):
         self.settings = settings
         self.workers = workers
 
+    @cached_property
+    def code(self) -> dict[str, str]:
+        """Versions and digests of code outside of this package that the environment is made of, by name."""
+        return environment_code(self.settings.env)
+
     # Simulating ------------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -52,7 +85,7 @@ class Family(ABC):
     @property
     @abstractmethod
     def simulation(self) -> dict[str, Any]:
-        """What simulated behaviour depends on besides its own settings: the environment's identity in the store."""
+        """What simulated behaviour depends on besides its own settings and `code`: which environment it is."""
 
     # Learning --------------------------------------------------------------------------------------------------------
 
@@ -97,7 +130,7 @@ class Family(ABC):
     # Tasks of their own ----------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def normalization(self) -> dict[str, Any]:
+    def normalization(self) -> Measured:
         """What normalized returns are made of, measured; for task=normalize."""
 
     @classmethod

@@ -12,7 +12,7 @@ from mavrl.configuration.settings import ModelSettings
 from mavrl.envs.problem import TabularProblem
 from mavrl.evaluation.returns import ReferenceValues
 from mavrl.evaluation.tabular import TabularJudgement
-from mavrl.families.base import PRIOR_MEAN_AT_TERMINATION, Family
+from mavrl.families.base import PRIOR_MEAN_AT_TERMINATION, Family, Measured
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.metrics import measure
 from mavrl.model.layers import BatchedMLP
@@ -73,11 +73,11 @@ class TabularFamily(Family):
     def protocol(self) -> dict[str, Any]:
         return {"checkpoint": self.settings.selection}
 
-    def normalization(self) -> dict[str, Any]:
+    def normalization(self) -> Measured:
         reference = ReferenceValues.of_problem(self.problem)
-        constants = {"optimal": float(reference.optimal[0]), "uniform": float(reference.uniform[0])}
-        return {"normalization": constants, "measured": "exactly, as discounted values at the start"}
+        returns = {"optimal": float(reference.optimal[0]), "uniform": float(reference.uniform[0])}
+        return Measured(returns, {}, "exactly, as discounted values at the start")
 
     def transfer(self, directory: Path, place: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         values = self.judge(directory)
-        return {name: values[name] for name in _TRANSFERRED}, {}
+        return {name: values[name] for name in _TRANSFERRED if name in values}, {}

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from mavrl.metrics import METRICS
+
 
 def counts_in_words(n_samples: Mapping[str, int]) -> str:
     """Samples of each kind of feedback that there is, such as "7 preference, 1 rating"."""
@@ -16,6 +18,12 @@ def settings_in_words(settings: Mapping[str, object]) -> str:
 def numbers_in_words(values: Mapping[str, float]) -> str:
     """Names and numbers with one digit after the point, such as "data 1.5, train 20.1"."""
     return ", ".join(f"{name} {value:.1f}" for name, value in values.items())
+
+
+def score_in_words(values: Mapping[str, float], otherwise: str) -> str:
+    """The normalized return with its name, or another metric of a run that has none, such as "mean return -5.0"."""
+    metric = METRICS["normalized_return" if "normalized_return" in values else otherwise]
+    return f"{metric.words} {values[metric.name]:.{metric.digits}f}"
 
 
 def seeds_in_words(seeds: Sequence[int]) -> str:

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mavrl.configuration.plain import flatten
 from mavrl.errors import ConfigurationError
-from mavrl.metrics import Direction
+from mavrl.metrics import Direction, what_it_needs
 from mavrl.search.record import ASKED, IDENTITY, StudyRecord, study_record
 from mavrl.search.space import SearchSpace
 from mavrl.storage.files import read_json
@@ -212,7 +212,7 @@ class Search:
         ended = status.get("state") == "completed"
         why = None
         if ended and self.plan.metric not in metrics.get("mean", {}):
-            why = f"metrics.json has no {self.plan.metric}"
+            why = f"metrics.json has no {self.plan.metric}{what_it_needs(self.plan.metric)}"
         elif not ended and (status.get("state") == "failed" or isinstance(error, ConfigurationError)):
             why = status.get("error") or str(error)
         elif not ended:

@@ -40,7 +40,7 @@ class Filter:
 
     def holds(self, config: dict[str, Any]) -> bool:
         """Whether the condition is true of the content of a run's config.json."""
-        return _same(self._value_in(config), self.value)
+        return same_value(self._value_in(config), self.value)
 
     @property
     def path(self) -> list[str]:
@@ -65,10 +65,13 @@ def read_filters(overrides: Iterable[str], groups: Collection[str]) -> list[Filt
     Raises:
         ConfigurationError: an override deletes a key, or gives it several values.
     """
+    return read_conditions((text for text in overrides if not is_execution(text)), groups)
+
+
+def read_conditions(overrides: Iterable[str], groups: Collection[str]) -> list[Filter]:
+    """All overrides of a command line as conditions; arguments and errors are those of `read_filters`."""
     found = []
     for text in overrides:
-        if is_execution(text):
-            continue
         override = _parsed(text)
         key = _key(override)
         if override.is_delete():
@@ -140,9 +143,10 @@ def _conditions(key: str, value: Any, groups: Collection[str]) -> list[Filter]:
     return [Filter(key, value, is_group=False)]
 
 
-def _same(one: Any, other: Any) -> bool:
+def same_value(one: Any, other: Any) -> bool:
+    """Whether two values are the same setting: 1 and 1.0 are, 1 and true are not."""
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(_same(a, b) for a, b in zip(one, other, strict=True))
+        return len(one) == len(other) and all(same_value(a, b) for a, b in zip(one, other, strict=True))
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     return one == other

@@ -7,8 +7,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from mavrl.configuration.identity import config_hash, repeating
-from mavrl.errors import ConfigurationError, StorageError
-from mavrl.metrics import metric_text
+from mavrl.errors import ConfigurationError, MavrlError, StorageError
+from mavrl.metrics import metric_text, what_it_needs
 from mavrl.search.reading import find_cells
 from mavrl.search.record import StudyRecord, TrialRecord
 from mavrl.storage.files import read_json, write_json
@@ -57,7 +57,8 @@ class Confirmation:
         """
         status = read_json(self.directory / "status.json") or {}
         if status.get("config_hash") != config_hash(job.config):
-            allowed = f"trial {self.trial.number} was run by a version with other settings, and cannot be repeated"
+            before = f"trial {self.trial.number} was run with other code of its environment, or by another version of MAVRL"
+            allowed = f"{before}, and cannot be repeated"
             raise ConfigurationError("study", self.study.name, allowed)
 
     @property
@@ -76,8 +77,13 @@ class Confirmation:
 
         Returns:
             The path of confirmed.json.
+
+        Raises:
+            MavrlError: the run has no such metric.
         """
         metric = self.study.metric
+        if metric not in metrics.get("mean", {}):
+            raise MavrlError(f"{directory}: the run that confirms has no {metric}{what_it_needs(metric)}")
         content = {
             "trial": self.trial.number,
             "metric": metric,

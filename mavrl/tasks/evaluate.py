@@ -2,15 +2,30 @@
 
 from omegaconf import DictConfig
 
+from mavrl.configuration.identity import code
+from mavrl.configuration.registry import FAMILIES
+from mavrl.configuration.sources import changed_code
 from mavrl.errors import ConfigurationError
 from mavrl.reports.run_report import print_metrics
 from mavrl.storage.files import read_json
-from mavrl.tasks.trained import run_directory, trained_settings
+from mavrl.tasks.trained import given, run_directory, trained_config, trained_settings
+
+_EPISODES = "evaluation.episodes"
+_RESULTS = ("final", "mean", "stderr", "comparison", "objective")  # of metrics.json, which are evaluated
 
 
-def evaluate(config: DictConfig) -> float:
-    """Evaluate the reward model in `run_dir`, compare with what is stored, and print both. Returns the objective."""
-    directory = run_directory(config)
+def evaluate(config: DictConfig) -> float | None:
+    """Evaluate the reward model in `run_dir`, compare with what is stored, and print the result.
+
+    Where policies are judged by episodes, `evaluation.episodes` may be another number than the run's; all other settings
+    are the run's own.
+
+    Returns:
+        The objective; None where there is no normalized return.
+    """
+    directory, trained = run_directory(config), trained_config(config)
+    judges_episodes = "evaluation" in FAMILIES[trained.env.family].result_keys
+    keys = given(config, [_EPISODES] if judges_episodes else [])
     stored = read_json(directory / "metrics.json")
     if stored is None:
         raise ConfigurationError("run_dir", directory, "has no metrics.json; the run is not finished")
@@ -19,8 +34,15 @@ def evaluate(config: DictConfig) -> float:
     from mavrl.workers import workers
 
     with workers(config.processes) as pool:
-        family = family_of(trained_settings(config), pool)
-        metrics = {**stored, **evaluated(family, directory, stored.get("failed_replicates", []))}
-    same = metrics == stored
-    print_metrics(metrics, directory, "as stored" if same else "differs from what is stored")
-    return metrics["objective"]
+        paths = [key for key in keys if key == _EPISODES or key.startswith("paths.")]
+        family = family_of(trained_settings(config, paths), pool)
+        found = evaluated(family, directory, stored.get("failed_replicates", []))
+    metrics = {**{key: value for key, value in stored.items() if key not in _RESULTS}, **found}
+    remarks = ["as stored" if metrics == stored else "differs from what is stored"]
+    recorded = (read_json(directory / "config.json") or {}).get("code")
+    if changed := changed_code(recorded, code(trained)):
+        remarks.append(f"since the run the code of {', '.join(changed)} has changed")
+    if config.evaluation.episodes != trained.evaluation.episodes and _EPISODES in keys:
+        remarks.append(f"which is of evaluation.episodes={trained.evaluation.episodes}")
+    print_metrics(metrics, directory, "; ".join(remarks))
+    return metrics.get("objective")

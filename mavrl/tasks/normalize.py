@@ -1,7 +1,5 @@
 """The task that measures what normalized returns and baselines are made of."""
 
-import json
-
 from omegaconf import DictConfig
 
 from mavrl.configuration.settings import RunSettings
@@ -14,8 +12,11 @@ def normalize(config: DictConfig) -> None:
     `policy`, one for each replicate's seed.
     """
     from mavrl.families.base import family_of
+    from mavrl.reports.other_tasks import print_normalization
     from mavrl.workers import workers
 
     with workers(config.processes) as pool:
         found = family_of(RunSettings.from_config(config), pool).normalization()
-    print(json.dumps({"env": config.env.name, **found}, indent=1))
+    print_normalization(
+        config.env.name, found.returns, found.stderr, found.normalized(), found.how, found.environment
+    )

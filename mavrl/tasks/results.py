@@ -76,14 +76,15 @@ def export(config: DictConfig) -> None:
 
 def select_best(config: DictConfig) -> float:
     """Print the completed run with the best mean of task.metric, its directory as the last line. Returns that mean."""
-    from mavrl.metrics import directions
+    from mavrl.metrics import directions, what_it_needs
     from mavrl.reports.overview import number_of_runs
 
     root, filters, metric = _root(config), _filters(), config.task.metric
     runs = [run for run in matching(find_runs(root), filters) if run.state == "completed"]
     means = {run.path: run.metrics["mean"][metric] for run in runs if metric in run.metrics.get("mean", {})}
     if not means:
-        allowed = f"none of {len(runs)} completed runs in {root} has it" if runs else _nothing(root, filters)
+        lacking = f"none of {len(runs)} completed runs in {root} has it{what_it_needs(metric)}"
+        allowed = lacking if runs else _nothing(root, filters)
         raise ConfigurationError("task.metric", metric, allowed)
     direction = directions()[metric]
     best = (max if direction == "maximize" else min)(means, key=lambda path: means[path])

@@ -15,8 +15,12 @@ from mavrl.storage.files import read_json
 from mavrl.storage.run_directory import RunDirectory, acquire
 
 
-def train(config: DictConfig) -> float:
-    """Run the configuration, or return its result if it has been run before. Returns the mean normalized return."""
+def train(config: DictConfig) -> float | None:
+    """Run the configuration, or return its result if it has been run before.
+
+    Returns:
+        The mean normalized return; None where there is none.
+    """
     directory, name = RunDirectory(HydraConfig.get().runtime.output_dir), config_hash(config)
     _refuse_foreign(directory.path, name)
     if not config.rerun and (finished := directory.metrics) is not None:
@@ -45,9 +49,9 @@ def train(config: DictConfig) -> float:
     return _report(metrics, directory.path)
 
 
-def _report(metrics: dict[str, Any], path: Path, remark: str = "") -> float:
+def _report(metrics: dict[str, Any], path: Path, remark: str = "") -> float | None:
     print_metrics(metrics, path, remark)
-    return metrics["objective"]
+    return metrics.get("objective")
 
 
 def _refuse_foreign(path: Path, expected: str) -> None:

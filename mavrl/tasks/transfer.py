@@ -1,6 +1,5 @@
 """The task that takes a learned reward to other dynamics."""
 
-import json
 from typing import Any
 
 from omegaconf import DictConfig
@@ -8,16 +7,19 @@ from omegaconf import DictConfig
 from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
 from mavrl.storage.files import write_json
-from mavrl.tasks.trained import run_directory, trained_settings
+from mavrl.tasks.trained import given, run_directory, trained_settings
 
 _EXECUTION = ("progress", "processes", "paths")
 
 
-def transfer(config: DictConfig) -> float:
+def transfer(config: DictConfig) -> float | None:
     """Act on the reward model of `run_dir` under the dynamics of `env`, and compare with the true reward there.
 
     Grids are planned again; control policies are trained again, on the learned and on the true reward, with the same
-    settings and seeds. Writes transfer/<dynamics>.json into the run. Returns the mean normalized return.
+    settings and seeds. Writes transfer/<dynamics>.json into the run.
+
+    Returns:
+        The mean normalized return; None where nothing can be normalized.
     """
     directory, trained = run_directory(config), trained_settings(config)
     if trained.env["name"] != config.env.name:
@@ -26,19 +28,21 @@ def transfer(config: DictConfig) -> float:
 
     from mavrl.evaluation.summary import summarize
     from mavrl.families.base import family_class, family_of
+    from mavrl.reports.other_tasks import print_transfer
     from mavrl.training.evaluation import one_thread
     from mavrl.workers import workers
 
     changed = family_class(trained).changed_dynamics(trained, RunSettings.from_config(config))
+    given(config, [f"env.{key}" for key in changed])
     name = "_".join(f"{key}={value}" for key, value in _values(changed).items())
     with workers(config.processes) as pool, one_thread():
-        family = family_of(trained_settings(config, _EXECUTION, changed), pool)
+        moved = trained_settings(config, _EXECUTION, {f"env.{key}": value for key, value in changed.items()})
+        family = family_of(moved, pool)
         values, more = family.transfer(directory, directory / "transfer" / name)
     result = {"env": config.env.name, "run": str(directory), "dynamics": changed, **summarize(values), **more}
     write_json(directory / "transfer" / f"{name}.json", result)
-    print(json.dumps(result, indent=1))
-    print(directory / "transfer" / f"{name}.json")
-    return result["mean"]["normalized_return"]
+    print_transfer(result, directory / "transfer" / f"{name}.json")
+    return result["mean"].get("normalized_return")
 
 
 def _values(changed: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def build_data(settings: RunSettings, family: Family) -> CombinedDataModule:
     asking = Asking(
         family.simulator,
         settings.seeds,
-        family.simulation,
+        {**family.simulation, "code": family.code} if family.code else family.simulation,
         AnswerStore(settings.execution.cache),
         _made(settings.query),
         _made(settings.teacher),

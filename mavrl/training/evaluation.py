@@ -21,7 +21,8 @@ def evaluate(family: Family, directory: Path, failed: list[int]) -> dict[str, An
         result = summarize(family.judge(directory), failed)
         comparison = family.comparison()
     with_comparison = {**result, "comparison": comparison} if comparison else result
-    return {**with_comparison, "objective": result["mean"]["normalized_return"]}
+    score = result["mean"].get("normalized_return")
+    return with_comparison if score is None else {**with_comparison, "objective": score}
 
 
 @contextlib.contextmanager

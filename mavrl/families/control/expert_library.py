@@ -1,10 +1,12 @@
 """Experts on disk: those that ship with the package, and those trained here when one is missing."""
 
+import json
+import logging
 import os
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any, Literal
@@ -15,13 +17,19 @@ from tqdm import tqdm
 from mavrl import __version__
 from mavrl.agents.expert_training import Algorithm, train_expert, true_returns
 from mavrl.agents.progress import wants_bar
-from mavrl.configuration.plain import typed_command
+from mavrl.configuration.identity import environment_code
+from mavrl.configuration.plain import typed_command, written
 from mavrl.configuration.settings import RunSettings
+from mavrl.configuration.sources import changed_code
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError
+from mavrl.families.control.settings import described
 from mavrl.policies.network import NetworkPolicy
 from mavrl.workers import Workers
 
+log = logging.getLogger(__name__)
+
+_ACTS_THERE_TOO = {"max_steps", "perturbation", "fixed_horizon"}  # what may be changed about an expert's environment
 _SECONDS_PER_STEP, _SECONDS_PER_UPDATE = 2.5e-4, 2.5e-3  # one core, for the estimate that is printed
 _JUDGED_EPISODES = 100
 _TRAINERS = ("stable-baselines3", "gymnasium", "torch")
@@ -37,6 +45,7 @@ class ExpertLibrary:
         trainings: hyperparameters of each algorithm that experts can be trained with.
         seed: of such a training.
         progress: whether to show a bar; "auto" where the error stream is a terminal.
+        code: of the environment; an expert that was trained on other code is another environment's.
     """
 
     env: str
@@ -44,26 +53,35 @@ class ExpertLibrary:
     trainings: Mapping[str, Mapping[str, Any]]
     seed: int = 0
     progress: bool | Literal["auto"] = False
+    code: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_settings(cls, settings: RunSettings) -> "ExpertLibrary":
         """The library that a run looks into."""
         name, execution = settings.env["name"], settings.execution
-        return cls(name, Path(execution.experts) / name, settings.experts, settings.seed, execution.progress)
+        own, code = Path(execution.experts) / name, environment_code(settings.env)
+        return cls(name, own, settings.experts, settings.seed, execution.progress, code)
 
     def find(self, environment: ControlEnvironment, algorithm: Algorithm) -> NetworkPolicy:
         """The expert of this algorithm: an own one, or one shipped with the package, or one trained now.
 
-        An expert of the unperturbed environment acts in a perturbed one too.
+        An expert of the unperturbed environment acts in a perturbed one too, and with another time limit.
 
         Raises:
-            ConfigurationError: there is none, and nothing says how to train one; or it does not fit the environment.
+            ConfigurationError: there is none, and nothing says how to train one; or those that there are do not fit the
+                environment, or were trained in another one.
         """
         own = self.own / algorithm
         shipped = Path(str(resources.files("mavrl.policies"))) / "experts" / self.env / algorithm
+        others = []
         for place in (own, shipped):
             if (place / "card.json").exists():
-                return _checked(NetworkPolicy.load(place), environment, place)
+                policy = NetworkPolicy.load(place)
+                if (error := self._of_another(policy.card, environment, place)) is None:
+                    return _checked(policy, environment, place)
+                others.append(error)
+        if others:
+            raise others[0]
         if algorithm not in self.trainings:
             allowed = (
                 f"{self.env} has no {algorithm} expert. Put one into {own} (task=expert writes it there), "
@@ -81,6 +99,24 @@ class ExpertLibrary:
             if (own / "card.json").exists():  # another process was faster
                 return _checked(NetworkPolicy.load(own), environment, own)
             return self.make(nominal(environment), algorithm, own)
+
+    def _of_another(
+        self, card: Mapping[str, Any], environment: ControlEnvironment, place: Path
+    ) -> ConfigurationError | None:
+        """Why an expert is that of another environment, where its card says so."""
+        cure = "task=expert trains one for this environment; another env.name or paths.experts keeps them apart"
+        for key, value in described(environment).items():
+            if key not in _ACTS_THERE_TOO and key in card and card[key] != json.loads(json.dumps(value)):
+                allowed = f"the expert in {place} was trained with env.{key}={written(card[key])}; {cure}"
+                return ConfigurationError(f"env.{key}", written(value), allowed)
+        changed = changed_code(card.get("code"), self.code)
+        if set(changed) <= {"gymnasium"}:
+            if changed:
+                log.warning("the expert in %s was trained with another version of Gymnasium", place)
+            return None
+        names = " and ".join(name for name in changed if name != "gymnasium")
+        allowed = f"{names} changed since the expert in {place} was trained; task=expert rerun=true trains it again"
+        return ConfigurationError("env.id", environment.id, allowed)
 
     def make(self, environment: ControlEnvironment, algorithm: Algorithm, directory: Path) -> NetworkPolicy:
         """Train an expert, judge it on 100 fresh episodes, and write it with its card."""
@@ -103,8 +139,8 @@ class ExpertLibrary:
         returns = true_returns(environment, policy, (self.seed, "expert", "card"), _JUDGED_EPISODES, Workers(1))
         card: dict[str, Any] = {
             "env": self.env,
-            "id": environment.id,
-            "perturbation": environment.perturbation,
+            **described(environment),
+            "code": dict(self.code),
             "algorithm": algorithm,
             "return_mean": float(returns.mean()),
             "return_std": float(returns.std(ddof=1)),

@@ -7,25 +7,26 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from mavrl.configuration.identity import which_environment
 from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
-from mavrl.evaluation.returns import normalized_return
-from mavrl.families.base import Family
+from mavrl.evaluation.returns import Scale
+from mavrl.families.base import Family, Measured
 from mavrl.families.control.acting import ControlActing, policy_directory
 from mavrl.families.control.expert_library import ExpertLibrary, nominal
-from mavrl.families.control.judging import ControlJudging, described
+from mavrl.families.control.judging import ControlJudging
 from mavrl.families.control.learning import ControlInference, control_inference, control_weights
-from mavrl.families.control.settings import ControlSettings, PolicySettings
+from mavrl.families.control.settings import ControlSettings, PolicySettings, described
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.metrics import measure
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.policies.network import NetworkPolicy
 from mavrl.reports.figures.training import training_figure
+from mavrl.reports.words import score_in_words, seeds_in_words
 from mavrl.simulation.vectorized import ControlSimulator
 from mavrl.statistics import mean_and_stderr
 from mavrl.storage.answers import AnswerStore
@@ -94,6 +95,7 @@ class Control(Family):
             settings.evaluation_episodes,
             self.workers,
             store,
+            self.code,
         )
 
     def judge(self, directory: Path) -> dict[str, Tensor]:
@@ -118,18 +120,17 @@ class Control(Family):
 
     def figure(self, directory: Path, result: Mapping[str, Any]) -> Figure:
         curves = [policy_directory(directory, k) / "curve.csv" for k in range(self.settings.replicates)]
-        score = result["mean"]["normalized_return"]
         return training_figure(
             [curve for curve in curves if curve.exists()],
             [float(value) for value in result["final"]["mean_return"]],
             float(self.judging.expert_returns().mean()),
             self.judging.uniform,
-            f"{self.env.name} {self.settings.modality}: normalized return {score:.1f}",
+            f"{self.env.name} {self.settings.modality}: {score_in_words(result['mean'], 'mean_return')}",
         )
 
     # Tasks of their own ----------------------------------------------------------------------------------------------
 
-    def normalization(self) -> dict[str, Any]:
+    def normalization(self) -> Measured:
         acting, judging, seeds = self.acting, self.judging, self.settings.seeds
         if acting.policy.name != "ppo":
             raise ConfigurationError("policy", acting.policy.name, "must be ppo, which the baselines are trained with")
@@ -144,17 +145,15 @@ class Control(Family):
                 name: [judging.returns(NetworkPolicy.load(each.directory)).mean() for each in of_name]
                 for name, of_name in trainings.items()
             }
-        card = self.demonstration_expert.card
-        return {
-            "normalization": {"optimal": round(float(expert.mean()), 3), "uniform": round(float(uniform.mean()), 3)},
-            "stderr": {
-                who: round(mean_and_stderr(x)[1] or 0.0, 3) for who, x in (("optimal", expert), ("uniform", uniform))
-            },
-            "baselines": {name: round(float(np.mean(values)), 3) for name, values in returns.items()},
-            "baseline_seeds": seeds,
-            "episodes": judging.episodes,
-            "expert": {key: card[key] for key in ("algorithm", "return_mean", "steps", "seed") if key in card},
-        }
+        found = {"optimal": expert, "uniform": uniform, **returns}
+        summary = {name: mean_and_stderr(values) for name, values in found.items()}
+        return Measured(
+            {name: round(mean, 3) for name, (mean, _) in summary.items()},
+            {name: round(error, 3) for name, (_, error) in summary.items() if error is not None},
+            f"in {judging.episodes} episodes; optimal is the {self.env.demonstration_expert} expert; "
+            f"those paid a constant over {seeds_in_words(seeds)}",
+            which_environment(self.settings.env),
+        )
 
     @classmethod
     def changed_dynamics(cls, trained: RunSettings, wanted: RunSettings) -> dict[str, Any]:
@@ -185,13 +184,14 @@ class Control(Family):
         of_learned, of_true = (means([NetworkPolicy.load(e.directory) for e in each]) for each in (learned, true))
         before = means([acting.acts(directory, model, k) for k in range(len(model))])
         optimal, uniform = float(of_true.max()), float(judging.uniform_returns().mean())
-
-        values = {
-            "normalized_return": normalized_return(of_learned, optimal, uniform),
-            "mean_return": of_learned,
-            "normalized_return_of_old_policy": normalized_return(before, optimal, uniform),
-            "normalized_return_of_true_reward": normalized_return(of_true, optimal, uniform),
-        }
+        values = {"mean_return": of_learned}
+        if (scale := Scale.between(optimal, uniform)) is not None:
+            values = {
+                "normalized_return": scale.normalized(of_learned),
+                **values,
+                "normalized_return_of_old_policy": scale.normalized(before),
+                "normalized_return_of_true_reward": scale.normalized(of_true),
+            }
         constants = {"optimal": optimal, "uniform": uniform, "optimal_is": "the best policy trained on the true reward"}
         return values, {"normalization": constants, "episodes": judging.episodes}
 

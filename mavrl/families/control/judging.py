@@ -1,8 +1,8 @@
 """Judging in control environments: true returns of the same episodes for all policies, beside those of others."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,9 +11,8 @@ from jaxtyping import Float
 from mavrl.agents.expert_training import true_returns
 from mavrl.envs.control import ControlEnvironment
 from mavrl.evaluation.episodic import EpisodicJudgement
-from mavrl.evaluation.returns import normalized_return
-from mavrl.families.control.expert_library import nominal
-from mavrl.families.control.settings import NormalizationSettings
+from mavrl.evaluation.returns import Scale
+from mavrl.families.control.settings import NormalizationSettings, described
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.policies.network import NetworkPolicy, Policy, UniformPolicy
 from mavrl.simulation.base import Behaviour, Simulator
@@ -36,6 +35,7 @@ class ControlJudging:
         episodes: that judge a policy.
         workers: processes that share the work.
         store: that keeps the returns of expert and uniform policy.
+        code: of the environment, under which they are kept, too.
     """
 
     environment: ControlEnvironment
@@ -44,6 +44,7 @@ class ControlJudging:
     episodes: int
     workers: Workers
     store: AnswerStore
+    code: Mapping[str, str] = field(default_factory=dict)
     _known_returns: dict[str, np.ndarray] = field(default_factory=dict)
 
     def returns(self, policy: Policy) -> Float[np.ndarray, "N"]:
@@ -61,7 +62,8 @@ class ControlJudging:
     def _stored(self, policy: Policy, who: str) -> np.ndarray:
         if who in self._known_returns:
             return self._known_returns[who]
-        key = {"kind": "evaluation", "who": who, "environment": described(self.environment), "version": 2}
+        environment = {**described(self.environment), "code": self.code}
+        key = {"kind": "evaluation", "who": who, "environment": environment, "version": 2}
         entry = self.store.read(key, self.episodes)
         if entry is None:
             entry = {"returns": self.returns(policy)}
@@ -81,23 +83,28 @@ class ControlJudging:
         given = self.normalization.uniform
         return float(self.uniform_returns().mean() if given is None else given)
 
+    @cached_property
+    def scale(self) -> Scale | None:
+        """The scale of normalized returns; None, with a warning, where the expert is no better than the uniform policy."""
+        return Scale.between(self.optimal, self.uniform)
+
     def comparison(self, baselines: Mapping[str, float | None]) -> dict[str, float]:
-        """Normalized returns of others, by name.
+        """Normalized returns of others, by name; of none where there is no scale.
 
         Args:
-            baselines: returns of policies that are paid a constant, measured in the environment as it is.
+            baselines: returns of policies that are paid a constant; None where they are not known.
         """
-        known = baselines if nominal(self.environment) == self.environment else {}
+        if self.scale is None:
+            return {}
         found = {
             "expert": float(self.expert_returns().mean()),
             "uniform": self.uniform,
-            "constant reward +1": known.get("positive"),
-            "constant reward -1": known.get("negative"),
+            "constant reward +1": baselines.get("positive"),
+            "constant reward -1": baselines.get("negative"),
         }
         measured = {name: x for name, x in found.items() if x is not None}
         values = torch.tensor(list(measured.values()), dtype=torch.float64)
-        normalized = normalized_return(values, self.optimal, self.uniform)
-        return dict(zip(measured, normalized.tolist(), strict=True))
+        return dict(zip(measured, self.scale.normalized(values).tolist(), strict=True))
 
     def judgement(self, model: StepRewardModel, policies: Sequence[Policy], simulator: Simulator) -> EpisodicJudgement:
         """What metrics are read off.
@@ -109,9 +116,4 @@ class ControlJudging:
         """
         returns = [self.returns(policy) for policy in policies]
         held_out = simulator.segments([_HELD_OUT], _HELD_OUT_BEHAVIOUR, _HELD_OUT_EPISODES, _HELD_OUT_STEPS, 1, 1)
-        return EpisodicJudgement(model, np.stack(returns), self.expert_returns(), self.optimal, self.uniform, held_out)
-
-
-def described(environment: ControlEnvironment) -> dict[str, Any]:
-    """What tells an environment from others, in plain values."""
-    return {each.name: getattr(environment, each.name) for each in fields(environment)}
+        return EpisodicJudgement(model, np.stack(returns), self.expert_returns(), self.scale, held_out)

@@ -1,13 +1,19 @@
-"""What the keys of a control environment, and of the policies trained in it, may be."""
+"""What the keys of a control environment, and of the policies trained in it, may be, and whose code it runs."""
 
 import math
+import sys
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module, metadata
 from typing import Any
 
 from omegaconf import DictConfig
 
-from mavrl.configuration.identity import active_kinds
+from mavrl.configuration.identity import RETURNS, active_kinds
 from mavrl.configuration.rule import MAPPING, POSITIVE, SIZES, Rule, number, one_of, optional, whole
+from mavrl.configuration.sources import source_digests
 from mavrl.errors import ConfigurationError
+from mavrl.metrics import is_scale
 
 
 def _is_schedule(value: Any) -> bool:
@@ -28,6 +34,15 @@ _EXPERTS = Rule(
     "must hold the settings of dqn, of ppo, of both or of none, such as {dqn: {total_steps: 50000}}",
 )
 
+_CONSTANTS = Rule(
+    lambda value: (
+        isinstance(value, dict)
+        and isinstance(value.get("id"), str)
+        and all(value.get(name) is None or number(-math.inf).holds(value[name]) for name in RETURNS)
+    ),
+    "must say of which environment which returns are, such as {id: CartPole-v1, optimal: 500, uniform: 22}",
+)
+
 _LEARNING_RATE = Rule(_is_schedule, "must be a number above 0, or lin_x such as lin_3e-4 for a linear schedule to 0")
 
 _CONTROL_RULES = {
@@ -40,6 +55,7 @@ _CONTROL_RULES = {
     "env.demonstration_expert": one_of("dqn", "ppo"),
     "env.normalization.optimal": optional(number(-math.inf)),
     "env.normalization.uniform": optional(number(-math.inf)),
+    "env.constants": optional(_CONSTANTS),
     "env.baselines.positive": optional(number(-math.inf)),
     "env.baselines.negative": optional(number(-math.inf)),
     "feedback.demonstration.minimum_return": optional(number(-math.inf)),
@@ -85,13 +101,40 @@ def rules(config: DictConfig) -> dict[str, Rule]:
     return {**_CONTROL_RULES, **(_PPO_RULES if config.policy.name == "ppo" else {})}
 
 
+def code(env: Mapping[str, Any]) -> dict[str, str]:
+    """The version of Gymnasium, and digests of the modules outside of it that an environment comes from."""
+    return {"gymnasium": _version(), **source_digests(_modules(env["id"]))}
+
+
+@cache
+def _version() -> str:
+    return metadata.version("gymnasium")
+
+
+def _modules(env_id: str) -> list[str]:
+    """The module that an id names, or where an id that some package has registered has its class."""
+    module, _, name = env_id.rpartition(":")
+    if module:
+        return [module]
+    if metadata.entry_points(group="gymnasium.envs"):  # packages that register theirs when it is imported
+        import_module("gymnasium")
+    gymnasium = sys.modules.get("gymnasium")  # imported already where a plugin registers ids
+    spec = gymnasium.registry.get(name) if gymnasium else None
+    entry = spec.entry_point if spec else None
+    return [] if entry is None else [entry if isinstance(entry, str) else entry.__module__]
+
+
 def check(config: DictConfig) -> None:
-    """Refuse a policy that does not fit the task or the feedback.
+    """Refuse a policy that does not fit the task or the feedback, and constants that normalize nothing.
 
     Raises:
         ConfigurationError: for the first key that does not fit another one.
     """
-    policy = config.policy
+    policy, normalization = config.policy, config.env.normalization
+    optimal, uniform = normalization.optimal, normalization.uniform
+    if optimal is not None and uniform is not None and not is_scale(optimal, uniform):
+        allowed = f"is 100 and env.normalization.uniform={uniform} is 0, so it must be above; null measures them"
+        raise ConfigurationError("env.normalization.optimal", optimal, allowed)
     if policy.name == "dqn" and config.task.name != "expert":
         raise ConfigurationError("policy", "dqn", "trains experts (task=expert); a run needs ppo or imitation")
     if policy.name == "imitation" and "demonstration" not in active_kinds(config):

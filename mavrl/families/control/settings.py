@@ -54,6 +54,11 @@ class ControlSettings:
         )
 
 
+def described(environment: ControlEnvironment) -> dict[str, Any]:
+    """What tells an environment from others, in plain values."""
+    return {each.name: getattr(environment, each.name) for each in fields(environment)}
+
+
 @dataclass(frozen=True)
 class PolicySettings:
     """Who acts on a learned reward.

@@ -14,6 +14,7 @@ from mavrl.families.grid.drawing import grid_figure
 from mavrl.families.grid.settings import GridSettings
 from mavrl.families.tabular import TabularFamily
 from mavrl.model.tabular_reward import TabularRewardModel
+from mavrl.reports.words import score_in_words
 from mavrl.workers import Workers
 
 
@@ -36,10 +37,10 @@ class Grid(TabularFamily):
         return {key: getattr(self.env, key) for key in ("layout", "size", "p_rand", "gamma", "max_steps")}
 
     def figure(self, directory: Path, result: Mapping[str, Any]) -> Figure:
-        score, epic = result["final"]["normalized_return"][0], result["final"]["epic_distance"][0]
+        first = {name: values[0] for name, values in result["final"].items()}
         title = (
             f"{self.env.name} {self.settings.modality}, seed {self.settings.seed}: "
-            f"normalized return {score:.1f}, EPIC distance {epic:.2f}"
+            f"{score_in_words(first, 'regret')}, EPIC distance {first['epic_distance']:.2f}"
         )
         return grid_figure(self.problem, TabularRewardModel.load(directory), title)
 
