@@ -38,7 +38,7 @@ _ENV_OF_LEARNER = {"termination"}  # what is known about the environment, not wh
 _ENV_OF_RUN = {"name", "family", "gamma", "normalization", "behaviour_expert", "demonstration_expert"}
 RETURNS = ("optimal", "uniform", "positive", "negative")  # of env.constants; its other keys say which environment
 
-_NOT_OF_RESULT = {"gen_samples"}  # of a kind of feedback: how many answers are kept for later
+NOT_OF_RESULT = {"gen_samples"}  # of a kind of feedback: how many answers are kept for later
 _BESIDE_SETTINGS = ("choices", "overrides")  # of config.json, which no setting is
 _CODE = "code"  # of config.json: what the result depends on besides settings
 
@@ -104,7 +104,7 @@ def scientific(config: DictConfig) -> dict[str, Any]:
     groups.get("policy", {}).pop("minibatches", None)  # batch_size says it
     feedback = {kind: plain(config.feedback[kind]) for kind in active_kinds(config)}
     for settings in feedback.values():
-        for key in _NOT_OF_RESULT:
+        for key in NOT_OF_RESULT:
             del settings[key]
     values = {key: config[key] for key in _VALUES}
     found = code(config)

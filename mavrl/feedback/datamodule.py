@@ -11,6 +11,7 @@ import torch
 from lightning import LightningDataModule
 from torch import Tensor
 
+from mavrl.configuration.sources import source_digests
 from mavrl.errors import ConfigurationError
 from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood
 from mavrl.feedback.loaders import ShuffledBatches
@@ -80,7 +81,7 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
     Args:
         asking: where questions come from, who answers, and where answers are kept.
         n_samples: samples of feedback per replicate.
-        gen_samples: samples to ask for and keep when that is more.
+        gen_samples: samples to ask for and keep when that is more, where the query begins alike.
         serving: how batches are served.
     """
 
@@ -93,7 +94,8 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
         self.asking = asking
         self.serving = serving or Serving()
         self.n_samples = n_samples
-        self.gen_samples = max(n_samples, gen_samples)
+        # What some queries choose depends on how many are asked for: more of them would be other ones.
+        self.gen_samples = max(n_samples, gen_samples) if asking.query.begins_alike else n_samples
         self.sets: dict[str, Batch] = {}  # by split
         self._entries: dict[str, list[Arrays]] = {}
         self._known_to_model: dict[str, Tensor] = {}
@@ -182,17 +184,19 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
 
     def key(self, seed: int, split: str) -> dict[str, Any]:
         """What the answers of one replicate depend on, apart from their number: their key in the store."""
-        query = self.asking.query
+        query, teacher = self.asking.query, self.asking.teacher
+        code = source_digests(type(each).__module__ for each in (self, query, teacher))
         return {
             "kind": self.kind,
             "version": _VERSION,
             "environment": self.asking.environment,
             "settings": self.settings(),
             "query": query.identity,
-            "teacher": self.asking.teacher.identity,
+            "teacher": teacher.identity,
             "seed": seed,
             "split": split,
             **({} if query.begins_alike else {"count": self.gen_samples}),
+            **({"code": code} if code else {}),
         }
 
     # Serving ---------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from typing import Any
 
 from mavrl.reports.table import ResultTable
 from mavrl.reports.words import seeds_in_words, settings_in_words
+from mavrl.search.allocation import spendable
 from mavrl.search.record import StudyRecord
 
 Cell = tuple[str, str]  # environment, subset of feedback
@@ -113,8 +114,10 @@ def division_in_words(space: Mapping[str, Any]) -> str:
     """The division of the feedback by a search, from the description of its space."""
     if space.get("budget") is None:
         return "the counts are given"
-    caps = ", ".join(f"at most {cap} {kind}" for kind, cap in space.get("caps", {}).items())
-    return f"budget {space['budget']}{f' ({caps})' if caps else ''}"
+    parts = [f"at most {cap} {kind}" for kind, cap in space.get("caps", {}).items()]
+    spent = spendable(space["budget"], space.get("kinds", ()), space.get("caps", {}))
+    parts += [f"{spent} are spent"] if "kinds" in space and spent < space["budget"] else []
+    return f"budget {space['budget']}{f' ({', '.join(parts)})' if parts else ''}"
 
 
 def _describe(records: Sequence[StudyRecord], words: Callable[[StudyRecord], str]) -> str:
@@ -129,11 +132,18 @@ def _division_sentence(records: Sequence[StudyRecord]) -> str:
     divided = [record for record in records if record.budget is not None]
     if not divided:
         return f"The counts of feedback are given: {_counts_by_env(records)}."
-    caps = sorted({f"at most {n} {kind}s" for r in divided for kind, n in r.space.get("caps", {}).items()})
+    alone = {record.space["kinds"][0] for record in divided if len(record.space["kinds"]) == 1 and not record.caps}
+    caps = sorted({
+        f"at most {n} {kind}s{' beside other kinds' if kind in alone else ''}"
+        for record in divided
+        for kind, n in record.caps.items()
+    })  # fmt: skip
     capped = "".join(f", {cap}" for cap in caps)
+    less = [f"{r.spent} of {r.budget} in {r.env} {r.modality}" for r in divided if r.spent != r.budget]
+    spent = f"Less than that is spent where the caps allow no more: {', '.join(less)}. " if less else ""
     return (
         f"Samples that it divides among the kinds of feedback: {_describe(divided, lambda r: str(r.budget))}{capped}. "
-        "The published counts are others, so published figures are not shown."
+        f"{spent}The published counts are others, so published figures are not shown."
     )
 
 

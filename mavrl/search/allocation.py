@@ -1,7 +1,7 @@
 """How a budget of feedback is divided among its kinds: a point of the simplex, clipped at caps and rounded."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 _LEAST_WEIGHT = 1e-12  # sum of the weights below which the shares are taken to be equal
 
@@ -20,9 +20,17 @@ def allocate(budget: int, draws: Mapping[str, float], caps: Mapping[str, int | N
     weights = {kind: -math.log(u) for kind, u in draws.items()}
     if sum(weights.values()) < _LEAST_WEIGHT:
         weights = dict.fromkeys(weights, 1.0)
-    limits = {kind: budget if (cap := caps.get(kind)) is None else min(cap, budget) for kind in draws}
-    total = min(budget, sum(limits.values()))
+    limits, total = _limits(budget, draws, caps), spendable(budget, draws, caps)
     return _rounded(_clipped(total, weights, limits), limits, total)
+
+
+def spendable(budget: int, kinds: Iterable[str], caps: Mapping[str, int | None]) -> int:
+    """Samples that every division of a budget gives out: all of it, or what the caps allow where that is less."""
+    return min(budget, sum(_limits(budget, kinds, caps).values()))
+
+
+def _limits(budget: int, kinds: Iterable[str], caps: Mapping[str, int | None]) -> dict[str, int]:
+    return {kind: budget if (cap := caps.get(kind)) is None else min(cap, budget) for kind in kinds}
 
 
 def _clipped(total: int, weights: Mapping[str, float], limits: Mapping[str, int]) -> dict[str, float]:

@@ -9,6 +9,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from mavrl.metrics import DIGITS
+from mavrl.search.allocation import spendable
 
 IDENTITY = "mavrl"  # the attribute of a study that says what is searched
 ASKED = "n_trials"  # the attribute of a study that says how many trials there are to be
@@ -76,6 +77,16 @@ class StudyRecord:
     def budget(self) -> int | None:
         """The number of samples that are divided; None where counts are given."""
         return self.space.get("budget")
+
+    @property
+    def spent(self) -> int | None:
+        """The number of samples of each trial: the budget, or what the caps allow where that is less."""
+        return None if self.budget is None else spendable(self.budget, self.space["kinds"], self.caps)
+
+    @property
+    def caps(self) -> dict[str, int]:
+        """Most samples of the kinds that are limited."""
+        return self.space.get("caps", {})
 
     def ranked(self) -> list[TrialRecord]:
         """Completed trials, the best first; of those that are equal but for rounding errors the earliest."""

@@ -13,7 +13,7 @@ from optuna.distributions import (
 from optuna.trial import Trial
 
 from mavrl.configuration.plain import written
-from mavrl.search.allocation import allocate
+from mavrl.search.allocation import allocate, spendable
 
 _SHARE = FloatDistribution(1e-6, 1.0)  # u of a share -log u; the lower end keeps it finite
 
@@ -48,6 +48,11 @@ class SearchSpace:
         """How many samples each kind gets whose counts are searched."""
         draws = {kind: params.get(f"share.{kind}", 1.0) for kind in self.kinds}
         return allocate(self.budget, draws, self.caps) if draws else {}
+
+    @property
+    def spent(self) -> int:
+        """Samples of each trial: the budget, or what the caps allow where that is less."""
+        return spendable(self.budget, self.kinds, self.caps)
 
     def overrides(self, params: Mapping[str, Any]) -> list[str]:
         """The part of the command line that a trial's parameters make."""

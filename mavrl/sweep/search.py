@@ -189,7 +189,8 @@ class SearchSweeper(Sweeper):
 
 def _plan_line(plan: "SearchPlan") -> str:
     space = plan.space
-    division = f"budget {space.budget} over {', '.join(space.kinds)}" if space.kinds else "given counts"
+    allowed = f", of which the caps allow {space.spent}," if space.spent < space.budget else ""
+    division = f"budget {space.budget}{allowed} over {', '.join(space.kinds)}" if space.kinds else "given counts"
     searched = ", ".join(space.settings) or "nothing else"
     return f"{plan.name}: {plan.total} trials for {plan.metric} ({plan.direction}); {division}; {searched}"
 

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from mavrl import __version__
 from mavrl.configuration.identity import config_hash, recorded
 from mavrl.configuration.settings import RunSettings
+from mavrl.configuration.sources import changed_code
 from mavrl.errors import ConfigurationError
 from mavrl.reports.run_report import print_metrics
 from mavrl.storage.files import read_json
@@ -21,8 +22,10 @@ def train(config: DictConfig) -> float | None:
     Returns:
         The mean normalized return; None where there is none.
     """
-    directory, name = RunDirectory(HydraConfig.get().runtime.output_dir), config_hash(config)
-    _refuse_foreign(directory.path, name)
+    hydra = HydraConfig.get()
+    directory, name = RunDirectory(hydra.runtime.output_dir), config_hash(config)
+    content = recorded(config, hydra.runtime.choices, hydra.overrides.task)
+    _refuse_foreign(directory.path, name, content)
     if not config.rerun and (finished := directory.metrics) is not None:
         return _report(finished, directory.path, "this run was finished before; rerun=true repeats it")
     lock = directory.lock()
@@ -32,8 +35,7 @@ def train(config: DictConfig) -> float | None:
     try:
         if not config.rerun and (finished := directory.metrics) is not None:
             return _report(finished, directory.path, "another process has finished this run")
-        hydra = HydraConfig.get()
-        directory.begin(name, recorded(config, hydra.runtime.choices, hydra.overrides.task))
+        directory.begin(name, content)
         try:
             from mavrl.training.run import run
 
@@ -54,13 +56,14 @@ def _report(metrics: dict[str, Any], path: Path, remark: str = "") -> float | No
     return metrics.get("objective")
 
 
-def _refuse_foreign(path: Path, expected: str) -> None:
+def _refuse_foreign(path: Path, expected: str, content: dict[str, Any]) -> None:
     """A directory that holds something else must not be written into."""
     status = read_json(path / "status.json")
     if status is not None and status.get("config_hash") != expected:
-        raise ConfigurationError(
-            "hydra.run.dir", path, "holds a run of another configuration; choose another directory"
-        )
+        stored = read_json(path / "config.json") or {}
+        changed = changed_code(stored.get("code"), content.get("code", {}))
+        of = f"other code: {' and '.join(changed)} changed since" if changed else "another configuration"
+        raise ConfigurationError("hydra.run.dir", path, f"holds a run of {of}; choose another directory")
     own = (".lock", "status.json", ".status.json.")  # the last: what a process killed while writing leaves
     ours = status is not None or (path / "status.json").exists()  # a damaged status is still that of a run
     if not ours and path.is_dir() and any(not p.name.startswith(own) for p in path.iterdir()):

@@ -1,15 +1,20 @@
 """What makes a result, in one place: hash, record, repetition, and what changes an environment."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import DictConfig
 
 from mavrl.configuration.identity import (
     changes_environment,
     config_hash,
+    environment,
     is_execution,
     recorded,
     repeating,
+    scientific,
+    settings_but_seeds,
     unclassified,
 )
 from mavrl.configuration.plain import plain
@@ -22,6 +27,12 @@ CASES = [
     ("env=acrobot_v1", "policy=imitation", "modality=d"),
     ("env=lunar_lander_v3", "experiment=reference", "+env.kwargs={continuous: false, name: 'a b, c'}"),
 ]
+
+
+CHOICES = {  # of cartpole_v1
+    "env": "cartpole_v1", "modality": "pdrs", "policy": "ppo", "query": "uniform", "teacher": "simulated",
+    "model": "control", "optim": "control", "trainer": "control",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("arguments", CASES)
@@ -42,6 +53,82 @@ def test_values_are_written_for_a_command_line() -> None:
     values = {"a": {"b": None, "c": True, "_target_": "x"}, "d": [1, "e"], "f": {"g": {}}}
     lines = repeating({**values, "choices": choices, "overrides": ["seed=1"]})
     assert lines[len(groups) :] == ["++a.b=null", "++a.c=true", '++d=[1,"e"]', "++f.g={}"]
+
+
+OWN = "env.id=my_maze:Maze-v0"
+
+
+def test_the_code_of_an_environment_is_part_of_its_runs(
+    composed: Any, changed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_maze.py").write_text("raise RuntimeError('a hash imports nothing')")
+    config = composed("env=cartpole_v1", OWN)
+    before, content = config_hash(config), recorded(config, CHOICES, [OWN])
+    assert content["code"].keys() == {"gymnasium", "my_maze"}
+    assert not any("my_maze=" in word or "gymnasium" in word for word in repeating(content))
+    assert config_hash(composed(*repeating(content))) == before
+    (tmp_path / "my_maze.py").write_text("REWARD = -1.0  # a hash imports nothing")
+    assert config_hash(config) != before
+    assert settings_but_seeds(recorded(config, CHOICES, [OWN])) != settings_but_seeds(content)
+
+
+def test_the_version_of_gymnasium_is_part_of_control_s_runs(
+    default: DictConfig, control: DictConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = [config_hash(config) for config in (default, control)]
+    monkeypatch.setattr("mavrl.families.control.rules._version", lambda: "0.0")
+    after = [config_hash(config) for config in (default, control)]
+    assert (before[0] == after[0], before[1] == after[1]) == (True, False)
+    assert "code" not in scientific(default)
+
+
+@pytest.mark.parametrize("node", ["feedback.rating", "query", "teacher"])
+def test_the_code_of_what_a_target_names_is_part_too(
+    node: str, default: DictConfig, changed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_own.py").write_text("A = 1")
+    config = changed(default, {f"{node}._target_": "my_own.Something"})
+    before = config_hash(config)
+    (tmp_path / "my_own.py").write_text("A = 22")
+    assert config_hash(config) != before
+
+
+CONSTANTS = {"id": "CartPole-v1", "optimal": 500, "uniform": 21.878, "positive": 500.0, "negative": 8.717}
+
+
+@pytest.mark.parametrize(
+    ("changes", "constants", "known"),
+    [
+        ({}, {}, True),
+        ({"env.termination": "neutral", "env.gamma": 0.9, "env.name": "mine", "env.replicates": 3}, {}, True),
+        ({"env.demonstration_expert": "ppo", "env.feedback.segment_len": 3}, {}, True),
+        ({"env.max_steps": 100}, {}, False),
+        ({"env.max_steps": 100}, {"max_steps": 100}, True),
+        ({}, {"max_steps": 100}, False),
+        ({"env.kwargs": {"sutton_barto_reward": True}}, {}, False),
+        ({"env.kwargs": {"a": [1, 2]}}, {"kwargs": {"a": [1, 2]}}, True),
+        ({"env.id": "CartPole-v0"}, {}, False),
+        ({"env.fixed_horizon": True}, {}, False),
+        ({"env.perturbation.gravity": 0.0}, {}, False),
+        ({"env.perturbation.gravity": 12}, {"perturbation": {"gravity": 12.0}}, True),
+        ({"env.something_new": 3}, {}, False),
+        ({"env.something_new": []}, {}, True),
+    ],
+)
+def test_constants_are_of_one_environment(
+    changes: dict[str, Any], constants: dict[str, Any], known: bool, control: DictConfig, changed: Any
+) -> None:
+    config = changed(control, {"env.constants": {**CONSTANTS, **constants}, **changes})
+    expected = {"optimal": 500, "uniform": 21.878} if known else {"optimal": None, "uniform": None}
+    assert plain(config.env)["normalization"] == expected
+    assert plain(config.env)["baselines"]["positive"] == (500 if known else None)
+
+
+def test_a_number_that_is_given_is_of_whatever_environment(composed: Any) -> None:
+    config = composed("env=cartpole_v1", "env.max_steps=100", "env.normalization.optimal=100")
+    assert environment(config)["normalization"] == {"optimal": 100, "uniform": None}
 
 
 def test_every_key_of_the_configuration_is_known_to_make_a_result_or_not(composed: Any) -> None:

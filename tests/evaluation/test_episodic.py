@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mavrl.evaluation.episodic import EpisodicJudgement
+from mavrl.evaluation.returns import Scale
 from mavrl.metrics import measure
 from mavrl.model.reward_model import RewardModel
 from mavrl.simulation.base import Segments, Simulated
@@ -53,7 +54,8 @@ def steps(reward: list[float], valid: list[bool] | None = None) -> Simulated:
 
 def judged(held_out: Simulated, optimal: float = 30.0, **description: object) -> EpisodicJudgement:
     returns = np.array([[10.0, 20.0], [40.0, 40.0]])
-    return EpisodicJudgement(Known(description), returns, np.array([30.0, 20.0]), optimal, 10.0, held_out)
+    scale = Scale.between(optimal, 10.0)
+    return EpisodicJudgement(Known(description), returns, np.array([30.0, 20.0]), scale, held_out)
 
 
 def test_returns() -> None:
@@ -63,8 +65,10 @@ def test_returns() -> None:
     }  # fmt: skip
 
 
-def test_where_nothing_tells_good_from_bad() -> None:
-    assert measure("episodic", judged(steps([0.0, 0.0]), optimal=10.0))["normalized_return"].tolist() == [100, 100]
+@pytest.mark.parametrize("optimal", [10.0, 5.0])
+def test_where_the_expert_is_no_better_than_chance(optimal: float) -> None:
+    found = measure("episodic", judged(steps([0.0, 0.0]), optimal=optimal))
+    assert found.keys() == {"mean_return", "regret"}
 
 
 def test_agreement_on_held_out_steps() -> None:

@@ -1,5 +1,8 @@
 """Returns of policies under the true reward, in the continuing problem."""
 
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,7 @@ import torch
 from mavrl.envs.grid import GridEnv
 from mavrl.envs.layouts import LAYOUTS
 from mavrl.envs.problem import TabularProblem
-from mavrl.evaluation.returns import ReferenceValues, normalized_return, policy_of, return_metrics, value_at_start
+from mavrl.evaluation.returns import ReferenceValues, Scale, policy_of, return_metrics, value_at_start
 from mavrl.planning import greedy_policy, uniform_policy
 
 STAY = 4
@@ -53,21 +56,41 @@ class TestNormalizedReturn:
         problem = TabularProblem.of_grid(GridEnv(layout, 5), 0.9)
         reference = ReferenceValues.of_problem(problem)
         optimal = value_at_start(problem, greedy_policy(problem.q))
-        scale = reference.optimal, reference.uniform
-        assert normalized_return(optimal, *scale).item() == pytest.approx(100)
+        scale = Scale.between(reference.optimal, reference.uniform)
+        assert scale is not None
+        assert scale.normalized(optimal).item() == pytest.approx(100)
         uniform = value_at_start(problem, uniform_policy(problem.transitions))
-        assert normalized_return(uniform, *scale).item() == pytest.approx(0, abs=1e-10)
-        assert normalized_return((optimal + 3 * uniform) / 4, *scale).item() == pytest.approx(25)
+        assert scale.normalized(uniform).item() == pytest.approx(0, abs=1e-10)
+        assert scale.normalized((optimal + 3 * uniform) / 4).item() == pytest.approx(25)
         assert reference.optimal.item() == pytest.approx(problem.q[0, 0].max().item(), abs=1e-5)
 
     def test_numbers_as_constants(self):
         value = torch.tensor([10.0, 20.0, 40.0], dtype=torch.float64)
-        assert normalized_return(value, 30.0, 10.0).tolist() == [0, 50, 150]
-        assert normalized_return(value, 10.0, 10.0).tolist() == [100, 100, 100]
+        scale = Scale.between(30.0, 10.0)
+        assert scale is not None
+        assert scale.normalized(value).tolist() == [0, 50, 150]
 
     def test_each_replicate_has_its_own_scale(self):
-        value, uniform = torch.tensor([1.0, 1.0]), torch.zeros(2)
-        assert normalized_return(value, torch.tensor([2.0, 0.0]), uniform).tolist() == [50, 100]
+        scale = Scale.between(torch.tensor([2.0, 4.0]), torch.zeros(2))
+        assert scale is not None
+        assert scale.normalized(torch.tensor([1.0, 1.0])).tolist() == [50, 25]
+
+    @pytest.mark.parametrize(
+        ("optimal", "uniform"),
+        [
+            (10.0, 10.0), (0.0, 0.0), (-5.0, 0.0), (math.nan, 0.0),
+            (20 * (1 + 1e-13), 20.0),  # by rounding only
+            (torch.tensor([2.0, 0.0]), torch.zeros(2)), (torch.tensor([2.0, -1.0]), torch.zeros(1)),
+        ],
+    )  # fmt: skip
+    def test_there_is_none_unless_something_is_better_than_chance(self, optimal: Any, uniform: Any, caplog: Any):
+        assert Scale.between(optimal, uniform) is None
+        (record,) = caplog.records
+        assert "normalized returns are left out" in record.getMessage()
+
+    @pytest.mark.parametrize(("optimal", "uniform"), [(1e-6, 0.0), (1e-9, -1e-9), (1e9 + 10, 1e9), (-80.0, -500.0)])
+    def test_a_small_difference_is_one_in_any_unit(self, optimal: float, uniform: float):
+        assert Scale.between(optimal, uniform) is not None
 
     def test_where_every_policy_is_as_good(self):
         grid = TabularProblem.of_grid(GridEnv("sparse", 3), 0.9)
@@ -75,7 +98,7 @@ class TestNormalizedReturn:
             grid.transitions, torch.zeros_like(grid.reward), grid.initial_distribution, grid.terminal_states, 0.9
         )
         metrics = return_metrics(problem, torch.randn(3, 9, dtype=torch.float64))
-        assert metrics["normalized_return"].tolist() == [100, 100, 100]
+        assert metrics.keys() == {"regret", "discounted_value"}
         assert metrics["regret"].tolist() == [0, 0, 0]
 
 

@@ -15,7 +15,9 @@ from mavrl.storage.files import read_json
 
 pytestmark = pytest.mark.integration
 
-BASELINES = ("env.baselines.positive=60", "env.baselines.negative=10")
+BASELINES = (
+    "env.baselines.positive=60", "env.baselines.negative=10", "env.normalization={optimal:500,uniform:21.878}"
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +210,18 @@ def test_imitation_trains_no_policy(fresh_control_app: Any, make_control_app: An
     assert "policy" in outcome.out
     again = app("task=evaluate", f"run_dir={outcome.run}", tiny=False)
     assert "as stored" in again.out, again.err
+    fewer = app("task=evaluate", f"run_dir={outcome.run}", "evaluation.episodes=5", tiny=False)
+    assert "differs from what is stored; which is of evaluation.episodes=8" in fewer.out, fewer.err
+
+
+def test_constants_of_another_limit_are_not_used(make_control_app: Any, tmp_path: Path) -> None:
+    """Those in the YAML are of episodes of 500 steps, not of 60."""
+    outcome = make_control_app(tmp_path, ppo=())("policy=imitation", "modality=d")
+    assert outcome.status == 0, outcome.err
+    assert outcome.metrics["comparison"] == {"expert": 100.0, "uniform": 0.0}
+    final = outcome.metrics["final"]
+    for normalized, regret in zip(final["normalized_return"], final["regret"], strict=True):
+        assert (normalized >= 100) == (regret <= 0)
 
 
 def test_a_fixed_horizon(fresh_control_app: Any) -> None:

@@ -122,6 +122,22 @@ def test_evaluation_reproduces_what_is_stored_and_writes_nothing(first: Any, app
     assert snapshot(app.directory) == before
 
 
+@pytest.mark.parametrize(
+    "override", ["seed=5", "modality=p", "env.size=5", "model.hidden_sizes=[3]", "evaluation.episodes=7", "dry_run=true"]
+)
+def test_evaluation_ignores_nothing_on_the_command_line(first: Any, app: Any, override: str) -> None:
+    outcome = app("task=evaluate", f"run_dir={first.run}", override)
+    assert outcome.status == 2, outcome.out
+    (line,) = outcome.err.splitlines()
+    assert line.startswith(f"error: {override}: the run has {override.partition('=')[0]}=")
+
+
+def test_evaluation_may_be_told_again_what_the_run_is(first: Any, app: Any) -> None:
+    outcome = app("task=evaluate", f"run_dir={first.run}", "modality=pdrs", "optim.lr=1e-2", "paths.runs=elsewhere")
+    assert outcome.status == 0, outcome.err
+    assert "as stored" in outcome.out
+
+
 def test_rerun_repeats_with_the_same_result(first: Any, app: Any) -> None:
     before, started = first.metrics, read_json(first.run / "status.json")["pid"]
     again = app("paths.cache=null", "rerun=true")

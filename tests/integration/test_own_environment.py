@@ -1,5 +1,6 @@
 """An environment that is not ours: one YAML file in a directory of one's own."""
 
+import sys
 from typing import Any
 
 import pytest
@@ -181,10 +182,55 @@ def test_what_cannot_be_done(arguments: tuple[str, ...], words: tuple[str, ...],
 
 
 def test_a_demonstrator_no_better_than_chance(own: Any) -> None:
-    """Nothing tells good from bad here; what is printed and stored is finite."""
+    """Nothing tells good from bad here, so nothing is normalized; what is printed and stored is finite."""
     _expert(own, "mountain_car", [[0.0, 0.0]] * 3, [0.0, 1.0, 0.0])
     outcome = own("env=mountain_car", "modality=p")
     assert outcome.status == 0, outcome.err
-    assert outcome.metrics["final"]["mean_return"] == [-200.0]
-    assert outcome.metrics["final"]["normalized_return"] == [100.0]
-    assert outcome.metrics["comparison"] == {"expert": 100.0, "uniform": 100.0}
+    (line,) = outcome.err.splitlines()
+    assert "normalized returns are left out" in line
+    metrics = outcome.metrics
+    assert metrics["final"]["mean_return"] == [-200.0]
+    assert "normalized_return" not in metrics["final"]
+    assert not {"comparison", "objective"} & metrics.keys()
+    best = own("task=select_best", tiny=False)
+    assert best.status == 2
+    assert "none of 1 completed runs in runs has it; it needs" in best.err
+    listed = own("task=list", tiny=False)
+    assert listed.status == 0, listed.err
+
+
+def test_constants_that_normalize_nothing_are_refused(own: Any) -> None:
+    _push_along(own)
+    outcome = own("env=mountain_car", "env.normalization={optimal:-200,uniform:-110}")
+    assert outcome.status == 2
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("error: env.normalization.optimal=-200: is 100 and env.normalization.uniform=-110 is 0")
+
+
+def test_results_know_the_code_of_the_environment(own: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reward changes its sign: nothing that was made before is taken for what it is now."""
+    monkeypatch.syspath_prepend(own.directory)
+    _expert(own, "line", [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]], [-1.0, 0.0, 1.0])
+    command = ("env=line", "modality=p", "policy.total_steps=128")
+    before = own(*command)
+    assert before.status == 0, before.err
+    assert before.metrics["comparison"]["expert"] == 100
+    assert read_json(before.run / "config.json")["code"].keys() == {"gymnasium", "my_line"}
+    (own.directory / "my_line.py").write_text(MODULE.replace("self.place / 9 + ", "-self.place / 9 - "))
+    del sys.modules["my_line"]
+    after = own(*command, "rerun=true")
+    assert after.status == 0, after.err
+    assert after.run != before.run
+    assert "normalized returns are left out" in after.err  # the expert goes where it is paid least
+    regrets, returns = ([m.metrics["final"][key][0] for m in (before, after)] for key in ("regret", "mean_return"))
+    assert returns[0] > 0 > returns[1]
+    assert returns[1] + regrets[1] == pytest.approx(-(returns[0] + regrets[0]))  # that of the expert, measured again
+    again = own("task=evaluate", f"run_dir={before.run}", tiny=False)
+    assert "since the run the code of my_line has changed" in again.out
+    refused = own(*command, f"hydra.run.dir={before.run}")
+    assert refused.status == 2
+    assert "holds a run of other code: my_line" in refused.err
+    listed = own("task=list", tiny=False)
+    assert str(before.run.name) in listed.out
+    assert str(after.run.name) in listed.out
+    del sys.modules["my_line"]

@@ -54,6 +54,18 @@ def test_a_search_says_metric_budget_caps_settings_and_seeds() -> None:
     assert division_in_words(space) == "budget 64 (at most 16 demonstration)"
 
 
+def test_a_cell_that_spends_less_than_its_budget_is_named() -> None:
+    few = {**SPACE, "kinds": ["demonstration"], "caps": {"demonstration": 16}}
+    said = text([record(), StudyRecord(**{**record("grid_cliff", space=few).__dict__, "modality": "d"})])
+    assert "Less than that is spent where the caps allow no more: 16 of 64 in grid_cliff d." in said
+    assert "Less than that" not in text([record()])
+    assert division_in_words(few) == "budget 64 (at most 16 demonstration, 16 are spent)"
+    alone = {**SPACE, "kinds": ["demonstration"]}
+    both = {**SPACE, "kinds": ["preference", "demonstration"], "caps": {"demonstration": 16}}
+    said = text([record(space=both), record("grid_cliff", space=alone)])
+    assert "64, at most 16 demonstrations beside other kinds." in said
+
+
 def test_given_counts_are_said() -> None:
     fixed = {**FIXED, "feedback.preference.n_samples": 64, "feedback.rating.n_samples": 32}
     said = text([record(space={"parameters": {}}, fixed=fixed)])

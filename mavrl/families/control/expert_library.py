@@ -29,7 +29,7 @@ from mavrl.workers import Workers
 
 log = logging.getLogger(__name__)
 
-_ACTS_THERE_TOO = {"max_steps", "perturbation", "fixed_horizon"}  # what may be changed about an expert's environment
+_ACTS_THERE_TOO = {"perturbation", "fixed_horizon"}  # what may be changed about an expert's environment
 _SECONDS_PER_STEP, _SECONDS_PER_UPDATE = 2.5e-4, 2.5e-3  # one core, for the estimate that is printed
 _JUDGED_EPISODES = 100
 _TRAINERS = ("stable-baselines3", "gymnasium", "torch")
@@ -65,7 +65,7 @@ class ExpertLibrary:
     def find(self, environment: ControlEnvironment, algorithm: Algorithm) -> NetworkPolicy:
         """The expert of this algorithm: an own one, or one shipped with the package, or one trained now.
 
-        An expert of the unperturbed environment acts in a perturbed one too, and with another time limit.
+        An expert of the unperturbed environment acts in a perturbed one too, and with a shorter time limit.
 
         Raises:
             ConfigurationError: there is none, and nothing says how to train one; or those that there are do not fit the
@@ -106,7 +106,7 @@ class ExpertLibrary:
         """Why an expert is that of another environment, where its card says so."""
         cure = "task=expert trains one for this environment; another env.name or paths.experts keeps them apart"
         for key, value in described(environment).items():
-            if key not in _ACTS_THERE_TOO and key in card and card[key] != json.loads(json.dumps(value)):
+            if key in card and not _acts_there(key, card[key], json.loads(json.dumps(value))):
                 allowed = f"the expert in {place} was trained with env.{key}={written(card[key])}; {cure}"
                 return ConfigurationError(f"env.{key}", written(value), allowed)
         changed = changed_code(card.get("code"), self.code)
@@ -154,6 +154,13 @@ class ExpertLibrary:
         }
         NetworkPolicy(policy.network, policy.scores, policy.activation, card).save(directory)
         return NetworkPolicy.load(directory)
+
+
+def _acts_there(key: str, trained: Any, value: Any) -> bool:
+    """Whether an expert acts where a field of its environment has another value than that which it was trained with."""
+    if key == "max_steps" and trained is not None:
+        return value is not None and value <= trained  # what comes later it has never seen
+    return key in _ACTS_THERE_TOO or key == "max_steps" or trained == value
 
 
 def nominal(environment: ControlEnvironment) -> ControlEnvironment:

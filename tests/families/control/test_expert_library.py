@@ -102,6 +102,50 @@ class TestFinding:
         environment = ControlEnvironment("CartPole-v1", max_steps=30, fixed_horizon=True)
         assert library.find(environment, "dqn").n_inputs == features
 
+    @pytest.mark.parametrize(
+        ("card", "environment", "key"),
+        [
+            ({"id": "CartPole-v0"}, CART_POLE, "env.id"),
+            ({"kwargs": {"sutton_barto_reward": True}}, CART_POLE, "env.kwargs"),
+            ({"kwargs": {}}, replace(CART_POLE, kwargs={"sutton_barto_reward": True}), "env.kwargs"),
+            ({"max_steps": 29}, CART_POLE, "env.max_steps"),
+            ({"max_steps": 30}, replace(CART_POLE, max_steps=None), "env.max_steps"),
+        ],
+    )
+    def test_one_of_another_environment_is_refused(
+        self, card: Any, environment: Any, key: str, library: ExpertLibrary, shipped: Path, trained: list[Any]
+    ):
+        policy(4, 2, **card).save(library.own / "dqn")
+        with pytest.raises(ConfigurationError, match=r"was trained with .*task=expert trains one") as caught:
+            library.find(environment, "dqn")
+        assert caught.value.key == key
+        assert str(library.own / "dqn") in str(caught.value)
+        assert trained == []
+        policy(4, 2, whose="shipped").save(shipped / "dqn")
+        assert library.find(environment, "dqn").card == {"whose": "shipped"}
+
+    @pytest.mark.parametrize(
+        "card",
+        [
+            {"id": "CartPole-v1", "kwargs": {}, "max_steps": None, "perturbation": {}, "fixed_horizon": False},
+            {"max_steps": 30}, {"max_steps": 500}, {"perturbation": {"gravity": 12.0}}, {"fixed_horizon": True}, {},
+        ],
+    )  # fmt: skip
+    def test_one_acts_in_changed_dynamics_and_shorter_episodes(
+        self, card: Any, library: ExpertLibrary, shipped: Path
+    ):
+        policy(4, 2, **card).save(library.own / "dqn")
+        assert library.find(CART_POLE, "dqn").card == card
+
+    def test_one_that_was_trained_on_other_code(self, library: ExpertLibrary, shipped: Path, caplog: Any):
+        now = replace(library, code={"gymnasium": "2", "maze": "b", "moves": "c"})
+        policy(4, 2, code={"gymnasium": "1", "maze": "b", "moves": "c"}).save(library.own / "dqn")
+        assert now.find(CART_POLE, "dqn").n_inputs == 4
+        assert "another version of Gymnasium" in caplog.text
+        policy(4, 2, code={"gymnasium": "2", "maze": "a"}).save(library.own / "dqn")
+        with pytest.raises(ConfigurationError, match="maze and moves changed since .* task=expert rerun=true"):
+            now.find(CART_POLE, "dqn")
+
     def test_a_damaged_one_is_not_trained_again(self, library: ExpertLibrary, shipped: Path, trained: list[Any]):
         policy(4, 2).save(shipped / "dqn")
         (shipped / "dqn" / "policy.safetensors").write_bytes(b"")

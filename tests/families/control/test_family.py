@@ -14,16 +14,18 @@ from mavrl.configuration.settings import RunSettings
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError
 from mavrl.families.base import family_of
+from mavrl.families.control import rules
 from mavrl.families.control.acting import policy_directory
 from mavrl.families.control.family import Control
 from mavrl.families.control.judging import ControlJudging
 from mavrl.families.control.learning import standardization_of
-from mavrl.families.control.settings import ControlSettings
+from mavrl.families.control.settings import ControlSettings, NormalizationSettings
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.model.layers import Standardization
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.policies.network import NetworkPolicy
 from mavrl.training.building import build_data, build_learner
+from mavrl.training.evaluation import evaluate
 from mavrl.training.fitting import store
 from mavrl.workers import Workers
 
@@ -101,6 +103,17 @@ class TestFeedback:
         other = NetworkPolicy.from_layers([(torch.ones(2, 4), torch.zeros(2))], "relu", "q")
         other.save(tmp_path / "experts" / "cartpole_v1" / "dqn")
         assert make().simulation != plain
+
+    def test_the_cache_tells_versions_of_gymnasium_apart(self, make: Any, monkeypatch: pytest.MonkeyPatch):
+        def keys() -> list[Path | None]:
+            family = make()
+            data = build_data(family.settings, family)
+            return [module.asking.store.path(module.key(0, "train")) for module in data.modules.values()]
+
+        before = keys()
+        assert keys() == before
+        monkeypatch.setattr(rules, "_version", lambda: "0.0")
+        assert not set(keys()) & set(before)
 
 
 def _standardization(family: Control, data: CombinedDataModule) -> Standardization:
@@ -226,11 +239,32 @@ class TestJudging:
             "expert": pytest.approx(150), "uniform": pytest.approx(0), "constant reward +1": pytest.approx(75)
         }  # fmt: skip
 
-    @pytest.mark.parametrize("change", [{"env__fixed_horizon": True}, {"env__perturbation__gravity": 12.0}])
-    def test_baselines_of_the_environment_as_it_is_stand_beside_no_other(self, make: Any, change: dict[str, Any]):
-        plain, baselines = {"optimal": 30.0, "uniform": 10.0}, {"positive": 25.0, "negative": 12.0}
-        family = make(env__normalization=plain, env__baselines=baselines, **change)
-        assert family.comparison().keys() == {"expert", "uniform"}
+    def test_constants_are_of_an_environment(self, make: Any):
+        """Here one with a limit of 40 steps; in any other they are measured, or left out."""
+        mine = {"id": "CartPole-v1", "max_steps": 40, "optimal": 30.0, "uniform": 10.0, "positive": 25.0}
+        family = make(env__constants=mine)
+        assert (family.judging.optimal, family.judging.uniform) == (30.0, 10.0)
+        assert family.comparison()["constant reward +1"] == pytest.approx(75)
+        changes = (
+            {"env__fixed_horizon": True}, {"env__perturbation__gravity": 12.0}, {"env__max_steps": 39},
+            {"env__kwargs": {"sutton_barto_reward": True}}, {"env__id": "CartPole-v0"},
+        )  # fmt: skip
+        for change in changes:
+            other = make(env__constants=mine, **change)
+            assert other.env.normalization == NormalizationSettings(None, None), change
+            assert set(other.settings.baselines.values()) == {None}, change
+
+    def test_an_expert_that_is_worse_than_chance_normalizes_nothing(self, make: Any, tmp_path: Path, caplog: Any):
+        """The sign of the scale would turn, and the worst policy would be the best."""
+        lean = torch.tensor([[0.0, 0.0, 1.0, 0.5], [0.0, 0.0, -1.0, -0.5]])
+        family = _imitating(make)
+        NetworkPolicy.from_layers([(3 * lean, torch.zeros(2))], "relu", "q").save(tmp_path / "experts/cartpole_v1/dqn")
+        _stored(family, tmp_path / "run")
+        found = evaluate(family, tmp_path / "run", [])
+        assert found["final"].keys() == {"mean_return", "regret"}
+        assert found.keys() == {"final", "mean", "stderr"}
+        assert len(caplog.records) == 1
+        assert "mean return" in family.figure(tmp_path / "run", found).axes[0].get_title(loc="left")
 
     def test_what_was_measured_is_kept(self, make: Any, monkeypatch: pytest.MonkeyPatch):
         first = make()
@@ -244,6 +278,9 @@ class TestJudging:
         for change in ({"evaluation__episodes": 7}, {"env__perturbation__gravity": 12.0}, {"env__max_steps": 39}):
             with pytest.raises(pytest.fail.Exception, match="measured again"):
                 make(**change).judging.uniform_returns()
+        monkeypatch.setattr(rules, "_version", lambda: "0.0")  # of Gymnasium
+        with pytest.raises(pytest.fail.Exception, match="measured again"):
+            make().judging.uniform_returns()
 
     def test_the_protocol_says_how_the_policy_was_found(self, make: Any):
         guided = make().protocol()
