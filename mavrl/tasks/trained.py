@@ -11,7 +11,7 @@ from mavrl.configuration.plain import written
 from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
 from mavrl.storage.files import read_json
-from mavrl.storage.filters import Filter, read_conditions, same_value
+from mavrl.storage.filters import read_conditions, same_value
 
 _OF_COMMAND = ("task", "run_dir", "paths", "processes", "progress", "threads", "device")  # never of the run
 
@@ -79,14 +79,15 @@ def given(config: DictConfig, used: Collection[str] = ()) -> list[str]:
         if any(condition.key == key or condition.key.startswith(f"{key}.") for key in taken):
             found.append(condition.key)
             continue
-        has = choices.get(condition.key) if condition.is_group else _value(trained, condition)
+        key = condition.key
+        has = choices.get(key, _value(trained, f"{key}.name")) if condition.is_group else _value(trained, key)
         if not same_value(has, condition.value):
             more = f"; of the settings only {', '.join(used)} can be others" if used else ""
-            allowed = f"the run has {condition.key}={written(has)}, and task={config.task.name} takes it as it is{more}"
-            raise ConfigurationError(condition.key, written(condition.value), allowed)
+            allowed = f"the run has {key}={written(has)}, and task={config.task.name} takes it as it is{more}"
+            raise ConfigurationError(key, written(condition.value), allowed)
     return found
 
 
-def _value(trained: DictConfig, condition: Filter) -> Any:
-    value = OmegaConf.select(trained, condition.key)
+def _value(trained: DictConfig, key: str) -> Any:
+    value = OmegaConf.select(trained, key)
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

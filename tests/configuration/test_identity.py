@@ -113,8 +113,6 @@ CONSTANTS = {"id": "CartPole-v1", "optimal": 500, "uniform": 21.878, "positive":
         ({"env.fixed_horizon": True}, {}, False),
         ({"env.perturbation.gravity": 0.0}, {}, False),
         ({"env.perturbation.gravity": 12}, {"perturbation": {"gravity": 12.0}}, True),
-        ({"env.something_new": 3}, {}, False),
-        ({"env.something_new": []}, {}, True),
     ],
 )
 def test_constants_are_of_one_environment(
@@ -124,6 +122,14 @@ def test_constants_are_of_one_environment(
     expected = {"optimal": 500, "uniform": 21.878} if known else {"optimal": None, "uniform": None}
     assert plain(config.env)["normalization"] == expected
     assert plain(config.env)["baselines"]["positive"] == (500 if known else None)
+
+
+@pytest.mark.parametrize(("wrappers", "known"), [("[FlattenObservation]", False), ("[]", True)])
+def test_a_setting_that_constants_do_not_know_makes_another_environment(
+    wrappers: str, known: bool, composed: Any
+) -> None:
+    config = composed("env=cartpole_v1", f"++env.wrappers={wrappers}")
+    assert (plain(config.env)["normalization"]["optimal"] is not None) == known
 
 
 def test_a_number_that_is_given_is_of_whatever_environment(composed: Any) -> None:

@@ -158,9 +158,9 @@ class ExpertLibrary:
 
 def _acts_there(key: str, trained: Any, value: Any) -> bool:
     """Whether an expert acts where a field of its environment has another value than that which it was trained with."""
-    if key == "max_steps" and trained is not None:
-        return value is not None and value <= trained  # what comes later it has never seen
-    return key in _ACTS_THERE_TOO or key == "max_steps" or trained == value
+    if key == "max_steps":  # what comes later than that it has never seen
+        return trained is None or (value is not None and value <= trained)
+    return key in _ACTS_THERE_TOO or trained == value
 
 
 def nominal(environment: ControlEnvironment) -> ControlEnvironment:

@@ -7,7 +7,7 @@ from functools import cache
 from importlib import import_module, metadata
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mavrl.configuration.identity import RETURNS, active_kinds
 from mavrl.configuration.rule import MAPPING, POSITIVE, SIZES, Rule, number, one_of, optional, whole
@@ -111,12 +111,18 @@ def _version() -> str:
     return metadata.version("gymnasium")
 
 
+@cache
+def _registers_others() -> bool:
+    """Whether packages are installed that register ids when Gymnasium is imported."""
+    return bool(metadata.entry_points(group="gymnasium.envs"))
+
+
 def _modules(env_id: str) -> list[str]:
     """The module that an id names, or where an id that some package has registered has its class."""
-    module, _, name = env_id.rpartition(":")
+    module, _, name = str(env_id).rpartition(":")
     if module:
         return [module]
-    if metadata.entry_points(group="gymnasium.envs"):  # packages that register theirs when it is imported
+    if _registers_others():
         import_module("gymnasium")
     gymnasium = sys.modules.get("gymnasium")  # imported already where a plugin registers ids
     spec = gymnasium.registry.get(name) if gymnasium else None
@@ -130,8 +136,8 @@ def check(config: DictConfig) -> None:
     Raises:
         ConfigurationError: for the first key that does not fit another one.
     """
-    policy, normalization = config.policy, config.env.normalization
-    optimal, uniform = normalization.optimal, normalization.uniform
+    policy = config.policy
+    optimal, uniform = (OmegaConf.select(config, f"env.normalization.{name}") for name in ("optimal", "uniform"))
     if optimal is not None and uniform is not None and not is_scale(optimal, uniform):
         allowed = f"is 100 and env.normalization.uniform={uniform} is 0, so it must be above; null measures them"
         raise ConfigurationError("env.normalization.optimal", optimal, allowed)
