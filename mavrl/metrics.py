@@ -142,7 +142,10 @@ for _metric in (
         needs="true rewards that differ",
     ),
     Metric("posterior_std", "posterior standard deviation", "reward", None, 3, _both("posterior_std")),
-    Metric("member_spread", "spread of the members", "reward", None, 3, _tabular("member_spread"), needs="several members"),
+    Metric(
+        "member_spread", "spread of the members", "reward", None, 3, _tabular("member_spread"),
+        needs="several members",
+    ),
     Metric("coverage_50", "coverage of 50 % intervals", "share", None, 3, _tabular("coverage_50")),
     Metric("coverage_90", "coverage of 90 % intervals", "share", None, 3, _tabular("coverage_90")),
     Metric(

@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Callable
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from mavrl.configuration.extras import check_extras
 from mavrl.configuration.identity import active_kinds, config_hash, known_return
@@ -105,12 +105,12 @@ def _minibatch(n_envs: int, n_steps: int, minibatches: int) -> int:
     return max(2, n_envs * n_steps // max(1, minibatches))
 
 
-def _constant(name: str, *, _root_: DictConfig) -> float | None:
+def _constant(name: str, *, _root_: DictConfig) -> int | float | None:
     """A return of `env.constants`, where it is one of the environment that is configured."""
     return known_return(_root_, name)
 
 
-def _cap_beside_others(cap: int | None, kinds: list[str]) -> int | None:
+def _cap_beside_others(cap: int | None, kinds: ListConfig) -> int | None:
     """Most samples of a kind that shares a budget with others; one that is alone gets all of it."""
     return cap if len(kinds) > 1 else None
 

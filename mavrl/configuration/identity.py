@@ -40,7 +40,7 @@ RETURNS = ("optimal", "uniform", "positive", "negative")  # of env.constants; it
 
 NOT_OF_RESULT = {"gen_samples"}  # of a kind of feedback: how many answers are kept for later
 _BESIDE_SETTINGS = ("choices", "overrides")  # of config.json, which no setting is
-_CODE = "code"  # of config.json: what the result depends on besides settings
+CODE = "code"  # of config.json: what the result depends on besides settings, by name; left out where that is nothing
 
 
 def active_kinds(config: DictConfig) -> list[str]:
@@ -80,18 +80,12 @@ def known_return(config: DictConfig, name: str) -> float | None:
     return constants[name] if there == which_environment(config.env) else None
 
 
-def code(config: DictConfig) -> dict[str, str]:
-    """Code outside of this package that the result depends on: versions and digests of source, by name.
-
-    It is that of the environment, and of the classes of feedback, query and teacher.
-    """
-    nodes = [config.query, config.teacher, *(config.feedback[kind] for kind in active_kinds(config))]
-    targets = [target for node in nodes if (target := node.get("_target_"))]
-    return environment_code(environment(config)) | source_digests(targets)
-
-
 def environment_code(env: Mapping[str, Any]) -> dict[str, str]:
-    """The part of `code` that is the environment's, from the `env` of a run."""
+    """Code outside of this package that an environment depends on: versions and digests of source, by name.
+
+    Args:
+        env: of a run.
+    """
     entry = FAMILIES[env["family"]]
     of_family = getattr(importlib.import_module(entry.rules), "code", None)
     return {**(of_family(env) if of_family else {}), **source_digests([entry.target])}
@@ -106,15 +100,10 @@ def scientific(config: DictConfig) -> dict[str, Any]:
     for settings in feedback.values():
         for key in NOT_OF_RESULT:
             del settings[key]
-    values = {key: config[key] for key in _VALUES}
-    found = code(config)
-    return {
-        **groups,
-        **values,
-        "env": environment(config),
-        "feedback": feedback,
-        **({_CODE: found} if found else {}),
-    }
+    values, env = {key: config[key] for key in _VALUES}, environment(config)
+    targets = [node["_target_"] for node in (groups["query"], groups["teacher"], *feedback.values())]
+    code = {**environment_code(env), **source_digests(targets)}
+    return {**groups, **values, "env": env, "feedback": feedback, **({CODE: code} if code else {})}
 
 
 def config_hash(config: DictConfig) -> str:
@@ -148,7 +137,7 @@ def repeating(content: Mapping[str, Any]) -> list[str]:
     for kind in (name for name in KINDS if name not in OWN_KINDS):
         group = f"feedback@feedback.{kind}"
         groups += [f"+{group}={choices[group]}"] if group in choices else []
-    settings = flatten({key: value for key, value in content.items() if key not in (*_BESIDE_SETTINGS, _CODE)})
+    settings = flatten({key: value for key, value in content.items() if key not in (*_BESIDE_SETTINGS, CODE)})
     return groups + [f"++{key}={quoted(value)}" for key, value in settings.items() if not key.endswith("._target_")]
 
 

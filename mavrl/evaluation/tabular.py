@@ -47,7 +47,7 @@ class TabularJudgement:
 
 
 def normalized_return(judgement: TabularJudgement) -> Float[Tensor, "R"] | None:
-    """Value of the planned policy: 100 is that of the optimal one, 0 that of the uniform one; None where these agree."""
+    """Value of the planned policy: 100 is that of the optimal one, 0 of the uniform one; None where these agree."""
     return judgement.returns.get("normalized_return")
 
 

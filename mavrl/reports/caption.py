@@ -117,7 +117,8 @@ def division_in_words(space: Mapping[str, Any]) -> str:
     parts = [f"at most {cap} {kind}" for kind, cap in space.get("caps", {}).items()]
     spent = spendable(space["budget"], space.get("kinds", ()), space.get("caps", {}))
     parts += [f"{spent} are spent"] if "kinds" in space and spent < space["budget"] else []
-    return f"budget {space['budget']}{f' ({', '.join(parts)})' if parts else ''}"
+    limited = f" ({', '.join(parts)})" if parts else ""
+    return f"budget {space['budget']}{limited}"
 
 
 def _describe(records: Sequence[StudyRecord], words: Callable[[StudyRecord], str]) -> str:

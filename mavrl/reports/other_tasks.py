@@ -86,4 +86,6 @@ def _error(value: float | None) -> str:
 
 def _dynamics(changed: Mapping[str, Any]) -> str:
     inner = changed.get("perturbation", changed)
-    return ", ".join(f"{key}={written(value)}" for key, value in inner.items() if value is not None) or "its own dynamics"
+    return (
+        ", ".join(f"{key}={written(value)}" for key, value in inner.items() if value is not None) or "its own dynamics"
+    )

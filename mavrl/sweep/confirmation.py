@@ -57,7 +57,9 @@ class Confirmation:
         """
         status = read_json(self.directory / "status.json") or {}
         if status.get("config_hash") != config_hash(job.config):
-            before = f"trial {self.trial.number} was run with other code of its environment, or by another version of MAVRL"
+            before = (
+                f"trial {self.trial.number} was run with other code of its environment, or by another version of MAVRL"
+            )
             allowed = f"{before}, and cannot be repeated"
             raise ConfigurationError("study", self.study.name, allowed)
 

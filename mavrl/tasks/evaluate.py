@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig
 
-from mavrl.configuration.identity import code
+from mavrl.configuration.identity import CODE, scientific
 from mavrl.configuration.registry import FAMILIES
 from mavrl.configuration.sources import changed_code
 from mavrl.errors import ConfigurationError
@@ -17,8 +17,8 @@ _RESULTS = ("final", "mean", "stderr", "comparison", "objective")  # of metrics.
 def evaluate(config: DictConfig) -> float | None:
     """Evaluate the reward model in `run_dir`, compare with what is stored, and print the result.
 
-    Where policies are judged by episodes, `evaluation.episodes` may be another number than the run's; all other settings
-    are the run's own.
+    Where policies are judged by episodes, `evaluation.episodes` may be another number than the run's; all other
+    settings are the run's own.
 
     Returns:
         The objective; None where there is no normalized return.
@@ -39,8 +39,8 @@ def evaluate(config: DictConfig) -> float | None:
         found = evaluated(family, directory, stored.get("failed_replicates", []))
     metrics = {**{key: value for key, value in stored.items() if key not in _RESULTS}, **found}
     remarks = ["as stored" if metrics == stored else "differs from what is stored"]
-    recorded = (read_json(directory / "config.json") or {}).get("code")
-    if changed := changed_code(recorded, code(trained)):
+    recorded = (read_json(directory / "config.json") or {}).get(CODE)
+    if changed := changed_code(recorded, scientific(trained).get(CODE, {})):
         remarks.append(f"since the run the code of {', '.join(changed)} has changed")
     if config.evaluation.episodes != trained.evaluation.episodes and _EPISODES in keys:
         remarks.append(f"which is of evaluation.episodes={trained.evaluation.episodes}")

@@ -17,6 +17,4 @@ def normalize(config: DictConfig) -> None:
 
     with workers(config.processes) as pool:
         found = family_of(RunSettings.from_config(config), pool).normalization()
-    print_normalization(
-        config.env.name, found.returns, found.stderr, found.normalized(), found.how, found.environment
-    )
+    print_normalization(config.env.name, found.returns, found.stderr, found.normalized(), found.how, found.environment)

@@ -7,7 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl import __version__
-from mavrl.configuration.identity import config_hash, recorded
+from mavrl.configuration.identity import CODE, config_hash, recorded
 from mavrl.configuration.settings import RunSettings
 from mavrl.configuration.sources import changed_code
 from mavrl.errors import ConfigurationError
@@ -61,7 +61,7 @@ def _refuse_foreign(path: Path, expected: str, content: dict[str, Any]) -> None:
     status = read_json(path / "status.json")
     if status is not None and status.get("config_hash") != expected:
         stored = read_json(path / "config.json") or {}
-        changed = changed_code(stored.get("code"), content.get("code", {}))
+        changed = changed_code(stored.get(CODE), content.get(CODE, {}))
         of = f"other code: {' and '.join(changed)} changed since" if changed else "another configuration"
         raise ConfigurationError("hydra.run.dir", path, f"holds a run of {of}; choose another directory")
     own = (".lock", "status.json", ".status.json.")  # the last: what a process killed while writing leaves

@@ -123,7 +123,8 @@ def test_evaluation_reproduces_what_is_stored_and_writes_nothing(first: Any, app
 
 
 @pytest.mark.parametrize(
-    "override", ["seed=5", "modality=p", "env.size=5", "model.hidden_sizes=[3]", "evaluation.episodes=7", "dry_run=true"]
+    "override",
+    ["seed=5", "modality=p", "env.size=5", "model.hidden_sizes=[3]", "evaluation.episodes=7", "dry_run=true"],
 )
 def test_evaluation_ignores_nothing_on_the_command_line(first: Any, app: Any, override: str) -> None:
     outcome = app("task=evaluate", f"run_dir={first.run}", override)

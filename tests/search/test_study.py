@@ -185,7 +185,7 @@ def test_a_failed_run_is_a_failed_trial(make: Any, run: Any, tmp_path: Path) -> 
 def test_a_run_without_the_metric_is_a_failed_trial(make: Any, run: Any) -> None:
     search = make(metric="spearman", direction="maximize")
     run(search, search.take(1)[0])
-    assert search.record.trials[0].error == "metrics.json has no spearman"
+    assert search.record.trials[0].error == "metrics.json has no spearman; it needs true rewards that differ"
 
 
 @pytest.mark.parametrize(("metric", "direction"), [("regret", "minimize"), ("normalized_return", "maximize")])

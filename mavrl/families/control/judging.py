@@ -85,7 +85,7 @@ class ControlJudging:
 
     @cached_property
     def scale(self) -> Scale | None:
-        """The scale of normalized returns; None, with a warning, where the expert is no better than the uniform policy."""
+        """The scale of normalized returns; None, with a warning, where 100 would not be better than 0."""
         return Scale.between(self.optimal, self.uniform)
 
     def comparison(self, baselines: Mapping[str, float | None]) -> dict[str, float]:

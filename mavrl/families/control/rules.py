@@ -103,7 +103,7 @@ def rules(config: DictConfig) -> dict[str, Rule]:
 
 def code(env: Mapping[str, Any]) -> dict[str, str]:
     """The version of Gymnasium, and digests of the modules outside of it that an environment comes from."""
-    return {"gymnasium": _version(), **source_digests(_modules(env["id"]))}
+    return {"gymnasium": _version(), **source_digests(_modules(str(env["id"])))}
 
 
 @cache
@@ -119,7 +119,7 @@ def _registers_others() -> bool:
 
 def _modules(env_id: str) -> list[str]:
     """The module that an id names, or where an id that some package has registered has its class."""
-    module, _, name = str(env_id).rpartition(":")
+    module, _, name = env_id.rpartition(":")
     if module:
         return [module]
     if _registers_others():

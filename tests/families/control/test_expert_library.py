@@ -131,9 +131,7 @@ class TestFinding:
             {"max_steps": 30}, {"max_steps": 500}, {"perturbation": {"gravity": 12.0}}, {"fixed_horizon": True}, {},
         ],
     )  # fmt: skip
-    def test_one_acts_in_changed_dynamics_and_shorter_episodes(
-        self, card: Any, library: ExpertLibrary, shipped: Path
-    ):
+    def test_one_acts_in_changed_dynamics_and_shorter_episodes(self, card: Any, library: ExpertLibrary, shipped: Path):
         policy(4, 2, **card).save(library.own / "dqn")
         assert library.find(CART_POLE, "dqn").card == card
 
@@ -143,7 +141,7 @@ class TestFinding:
         assert now.find(CART_POLE, "dqn").n_inputs == 4
         assert "another version of Gymnasium" in caplog.text
         policy(4, 2, code={"gymnasium": "2", "maze": "a"}).save(library.own / "dqn")
-        with pytest.raises(ConfigurationError, match="maze and moves changed since .* task=expert rerun=true"):
+        with pytest.raises(ConfigurationError, match=r"maze and moves changed since .* task=expert rerun=true"):
             now.find(CART_POLE, "dqn")
 
     def test_a_damaged_one_is_not_trained_again(self, library: ExpertLibrary, shipped: Path, trained: list[Any]):
