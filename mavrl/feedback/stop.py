@@ -12,6 +12,8 @@ from mavrl.feedback.datamodule import SegmentDataModule
 from mavrl.simulation.base import Simulated
 from mavrl.types import Transitions
 
+_NONE = 1e-8  # a regret that is none, as a part of the largest one
+
 
 @dataclass(frozen=True)
 class StopBatch(FeedbackBatch):
@@ -75,10 +77,14 @@ class StopLikelihood(FeedbackLikelihood[StopBatch]):
         scale: float,
         lapse: float = 1e-6,
     ) -> "StopLikelihood":
-        """A teacher whose rate is scale / (percentile of the segments' largest G), or scale when that is about 0."""
+        """A teacher whose rate is scale / (percentile of the segments' largest G), or scale when that is about 0.
+
+        About 0 is a tiny part of the largest of all.
+        """
         largest = discounted_regret(regret, transitions.valid, discount).amax(-1)
         typical = largest.double().quantile(percentile / 100, dim=-1)
-        return cls(torch.where(typical > 1e-8, scale / typical.clamp(min=1e-8), scale), discount, lapse)
+        regretted = typical > _NONE * largest.amax(-1)
+        return cls(torch.where(regretted, scale / torch.where(regretted, typical, 1.0), scale), discount, lapse)
 
     def known_to_model(self) -> dict[str, Tensor]:
         """The rate: like a rationality, it fixes the unit in which the reward is measured."""

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata, resources
 from pathlib import Path
@@ -13,7 +13,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from mavrl import __version__
-from mavrl.agents.expert_training import Algorithm, train_expert, true_returns
+from mavrl.agents.expert_training import REQUIRED, Algorithm, train_expert, true_returns
 from mavrl.agents.progress import wants_bar
 from mavrl.configuration.plain import typed_command
 from mavrl.configuration.settings import RunSettings
@@ -23,6 +23,7 @@ from mavrl.policies.network import NetworkPolicy
 from mavrl.workers import Workers
 
 _SECONDS_PER_STEP, _SECONDS_PER_UPDATE = 2.5e-4, 2.5e-3  # one core, for the estimate that is printed
+_STEPS_PER_EPISODE = 100  # likewise
 _JUDGED_EPISODES = 100
 _TRAINERS = ("stable-baselines3", "gymnasium", "torch")
 
@@ -70,7 +71,7 @@ class ExpertLibrary:
                 f"or say how to train it in env.experts.{algorithm}; docs/extending.md shows both"
             )
             raise ConfigurationError("env.experts", "{}" if not self.trainings else list(self.trainings), allowed)
-        settings = self.trainings[algorithm]
+        settings = self._training(algorithm)
         print(
             f"{self.env} has no {algorithm} expert yet; training one for {settings['total_steps']} steps, which takes "
             f"about {_expected_minutes(algorithm, settings):.0f} minutes and happens once: {own}",
@@ -84,7 +85,7 @@ class ExpertLibrary:
 
     def make(self, environment: ControlEnvironment, algorithm: Algorithm, directory: Path) -> NetworkPolicy:
         """Train an expert, judge it on 100 fresh episodes, and write it with its card."""
-        settings = dict(self.trainings[algorithm])
+        settings = self._training(algorithm)
         versions = {"mavrl": __version__, **{name: metadata.version(name) for name in _TRAINERS}}
         begun = time.monotonic()
         with tqdm(
@@ -119,6 +120,18 @@ class ExpertLibrary:
         NetworkPolicy(policy.network, policy.scores, policy.activation, card).save(directory)
         return NetworkPolicy.load(directory)
 
+    def _training(self, algorithm: Algorithm) -> dict[str, Any]:
+        """Hyperparameters that are whole.
+
+        Raises:
+            ConfigurationError: one is missing that has no default.
+        """
+        settings = dict(self.trainings[algorithm])
+        missing = [name for name in REQUIRED[algorithm] if name not in settings]
+        if missing:
+            raise ConfigurationError(f"env.experts.{algorithm}", settings, f"lacks {', '.join(missing)}")
+        return settings
+
 
 def nominal(environment: ControlEnvironment) -> ControlEnvironment:
     """The environment that experts are trained in: unperturbed, and with episodes that end."""
@@ -139,8 +152,10 @@ def _checked(policy: NetworkPolicy, environment: ControlEnvironment, place: Path
 def _expected_minutes(algorithm: Algorithm, settings: Mapping[str, Any]) -> float:
     steps = settings["total_steps"]
     if algorithm == "dqn":
-        per_call = settings.get("gradient_steps", 1)
-        share = 1.0 if per_call < 0 else per_call / settings.get("train_freq", 4)
+        per_call, frequency = settings.get("gradient_steps", 1), settings.get("train_freq", 4)
+        every, unit = frequency if isinstance(frequency, Sequence) else (frequency, "step")
+        between = every * (_STEPS_PER_EPISODE if unit == "episode" else 1)
+        share = 1.0 if per_call < 0 else per_call / between
         return max(1.0, steps * (share * _SECONDS_PER_UPDATE + 4 * _SECONDS_PER_STEP) / 60)
     updates = steps * settings["n_epochs"] / settings["batch_size"]
     return max(1.0, (steps * _SECONDS_PER_STEP + updates * _SECONDS_PER_UPDATE) / 60)
