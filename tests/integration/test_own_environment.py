@@ -216,9 +216,8 @@ def _error(outcome: Any) -> str:
 
 def test_a_reward_that_is_none_ends_the_run_at_once(strange: Any) -> None:
     line = _error(strange("env=strange", "+env.kwargs.fault=reward"))
-    assert line == (
-        "error: env.id=my_strange:Strange-v0: step 3 of an episode gives the reward [nan], which must be a finite number"
-    )
+    given = "step 3 of an episode gives the reward [nan], which must be a finite number"
+    assert line == f"error: env.id=my_strange:Strange-v0: {given}"
     assert not list((strange.directory / "runs").rglob("status.json"))
 
 
