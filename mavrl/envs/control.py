@@ -70,11 +70,15 @@ class ControlEnvironment:
 
     def vector(self, n: int) -> SyncVectorEnv:
         """`n` environments in this process that never reset by themselves: an episode ends where it ends."""
-        return SyncVectorEnv([self.make] * n, autoreset_mode=AutoresetMode.DISABLED)
+        return self._vector(n, AutoresetMode.DISABLED)
 
     def training_vector(self, n: int) -> SyncVectorEnv:
         """`n` environments in this process; one whose episode ends is reset in the same step (`info["final_obs"]`)."""
-        return SyncVectorEnv([self.make] * n, autoreset_mode=AutoresetMode.SAME_STEP)
+        return self._vector(n, AutoresetMode.SAME_STEP)
+
+    def _vector(self, n: int, autoreset_mode: AutoresetMode) -> SyncVectorEnv:
+        # "different": bounds that an environment draws for itself may differ, as long as the shapes do not
+        return SyncVectorEnv([self.make] * n, observation_mode="different", autoreset_mode=autoreset_mode)
 
     @property
     def observation_size(self) -> int:

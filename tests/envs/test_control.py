@@ -151,6 +151,22 @@ class TestVector:
         assert (abs(observation[ended]) <= 0.05).all()
         assert (abs(observation[~ended]).max(axis=1) > 0.05).all()
 
+    def test_copies_may_have_bounds_of_their_own(self):
+        bounds = iter(range(1, 9))
+
+        def bounded():
+            return Picture(spaces.Box(0, next(bounds), (4,), np.float32))
+
+        gym.register("Bounded-v0", entry_point=bounded)
+        try:
+            environment = ControlEnvironment("Bounded-v0")
+            for vector in (environment.vector(3), environment.training_vector(3)):
+                observation, _ = vector.reset(seed=0)
+                assert observation.shape == (3, 4)
+                assert vector.step(np.zeros(3, np.int64))[0].shape == (3, 4)
+        finally:
+            del gym.registry["Bounded-v0"]
+
     def test_training_goes_on_in_the_same_step(self):
         vector = ControlEnvironment("CartPole-v1", max_steps=4, fixed_horizon=True).training_vector(2)
         assert vector.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP

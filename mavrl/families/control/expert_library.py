@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata, resources
 from pathlib import Path
@@ -153,7 +153,7 @@ def _expected_minutes(algorithm: Algorithm, settings: Mapping[str, Any]) -> floa
     steps = settings["total_steps"]
     if algorithm == "dqn":
         per_call, frequency = settings.get("gradient_steps", 1), settings.get("train_freq", 4)
-        every, unit = frequency if isinstance(frequency, Sequence) else (frequency, "step")
+        every, unit = frequency if isinstance(frequency, (list, tuple)) else (frequency, "step")
         between = every * (_STEPS_PER_EPISODE if unit == "episode" else 1)
         share = 1.0 if per_call < 0 else per_call / between
         return max(1.0, steps * (share * _SECONDS_PER_UPDATE + 4 * _SECONDS_PER_STEP) / 60)
