@@ -96,7 +96,7 @@ def train_expert(
             _train_dqn(environment, dict(settings), seed, best)
         else:
             _train_ppo(environment, settings, seed, best)
-    except (TypeError, KeyError, ValueError, AssertionError) as error:
+    except (TypeError, LookupError, ValueError, AssertionError) as error:
         text = " ".join(str(error).split())
         raise ConfigurationError(f"env.experts.{algorithm}", settings, f"does not fit the algorithm: {text}") from error
     if best.policy is None:

@@ -162,16 +162,16 @@ class RewardLearner(LightningModule, Generic[Posterior, Source]):
         if self.trainer.should_stop or self.current_epoch + 1 == self.trainer.max_epochs:
             self._check_last_step()
 
-    @torch.no_grad()
     def _check_last_step(self) -> None:
         """No step follows the last one, whose loss would tell whether it was healthy."""
         if self._last_batch is None:
             return
         self.eval()  # prior and planning do not go on
-        loss = self._loss("train", self._last_batch, self.global_step).total
+        with torch.inference_mode():
+            finite = self._loss("train", self._last_batch, self.global_step).total.isfinite().tolist()
         self.train()
         self._last_batch = None
-        self._fail(~self.failed & ~loss.isfinite())
+        self._fail(~self.failed & ~torch.tensor(finite, device=self.device))
 
     # Validation ------------------------------------------------------------------------------------------------------
 

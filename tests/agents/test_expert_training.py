@@ -146,7 +146,7 @@ def test_an_error_of_the_environment_is_not_one_of_the_settings(
 
 @pytest.mark.parametrize("algorithm", ["dqn", "ppo"])
 def test_weights_that_are_not_finite_are_no_expert(environment: ControlEnvironment, algorithm: Any) -> None:
-    settings = {**SETTINGS[algorithm], "learning_rate": 1e38, "total_steps": 256}
+    settings = {**SETTINGS[algorithm], "learning_rate": 1e30, "total_steps": 256}
     with pytest.raises(TrainingError, match=r"weights"):
         train_expert(environment, algorithm, settings, 0)
 

@@ -58,7 +58,7 @@ def test_a_fixed_horizon_goes_around_them(mixed: str) -> None:
     assert ControlEnvironment(mixed, wrappers=wrappers, fixed_horizon=True).observation_size == 7
 
 
-@pytest.mark.parametrize("env_id", ["Taxi-v3", "FrozenLake-v1", "Blackjack-v1"])
+@pytest.mark.parametrize("env_id", ["Taxi-v4", "FrozenLake-v1", "Blackjack-v1"])
 def test_numbers_and_tuples_become_vectors(env_id: str) -> None:
     with pytest.raises(ConfigurationError, match=r"env\.id=.*env\.wrappers=\[FlattenObservation\] makes one of it"):
         ControlEnvironment(env_id).check()
@@ -73,7 +73,7 @@ def test_gymnasium_has_all_of_them() -> None:
     ("wrapper", "message"),
     [
         ("FlatenObservation", r"env\.wrappers=FlatenObservation: no wrapper .*did you mean FlattenObservation\?"),
-        ("FrameStack", r"env\.wrappers=FrameStack: no wrapper that can be used; these can: FlattenObservation, "),
+        ("RecordVideo", r"env\.wrappers=RecordVideo: no wrapper that can be used; these can: FlattenObservation, "),
         ("NormalizeObservation", r"env\.wrappers=NormalizeObservation: .*model\.standardize"),
         ("TimeLimit", r"env\.wrappers=TimeLimit: the time limit is env\.max_steps"),
         ("TransformReward", r"env\.wrappers=TransformReward: takes a function"),

@@ -41,7 +41,7 @@ class Recorded(EvidenceLowerBound):
                     factor[poisoned] = torch.nan
             loss.total = loss.total * factor
             self.steps += 1
-        elif torch.is_inference_mode_enabled():  # a validation, not the look back at the last step
+        elif not torch.is_inference_mode_enabled():  # a validation, and not the look back at the last step
             if self.script is not None:
                 loss.total = self.script[len(self.validation)]
             self.validation.append(loss.total.detach().clone())
