@@ -1,9 +1,11 @@
 """From the command line to a task, and from whatever goes wrong to one clear line and an exit status."""
 
+import contextlib
 import difflib
 import os
 import re
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
@@ -17,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mavrl.configuration.check import check, register_with_hydra
 from mavrl.configuration.composition import configuration_directory
 from mavrl.configuration.registry import trusted_targets
-from mavrl.errors import ConfigurationError, MavrlError
+from mavrl.errors import ConfigurationError, EnvironmentFault, MavrlError
 from mavrl.storage.files import storage_error
 from mavrl.sweep import register_plugins
 
@@ -63,6 +65,9 @@ def run_task(config: DictConfig) -> Any:
 def _exit(error: Exception) -> NoReturn:
     if isinstance(error, OSError):
         error = storage_error(error.filename or "storage", error)
+    if isinstance(error, EnvironmentFault):
+        with contextlib.suppress(OSError):
+            error.keep(Path())  # where a task that has a run directory has not done it
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2 if isinstance(error, ConfigurationError) else 1)
 

@@ -1,5 +1,7 @@
 """The error family. Messages name the key, the value and what is allowed."""
 
+from pathlib import Path
+
 
 class MavrlError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -16,6 +18,36 @@ class ConfigurationError(MavrlError):
 
     def __reduce__(self) -> tuple:  # it comes back from worker processes
         return type(self), (self.key, self.value, self.allowed)
+
+
+class EnvironmentFault(ConfigurationError):
+    """An environment raised an error of its own; the message names it and where it arose.
+
+    Args:
+        trace: the whole traceback, for a file.
+    """
+
+    FILE = "environment_error.txt"
+
+    def __init__(self, key: str, value: object, allowed: str, trace: str) -> None:
+        super().__init__(key, value, allowed)
+        self.trace = trace
+        self._kept = False
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.key, self.value, self.allowed, self.trace)
+
+    def keep(self, directory: Path) -> None:
+        """Write the traceback into a directory, and say so in the message; only the first time.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if not self._kept:
+            path = directory / self.FILE
+            path.write_text(self.trace, encoding="utf-8")
+            self._kept = True
+            super().__init__(self.key, self.value, f"{self.allowed}; the traceback is in {path}")
 
 
 class StorageError(MavrlError):

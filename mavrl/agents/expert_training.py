@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +28,10 @@ Progress = Callable[[int, float], None]  # takes the steps so far and the mean r
 _CHUNKS = 20  # evaluations during training, of which the best policy is kept
 _EPISODES = 50  # of each
 _PPO_DEFAULTS: dict[str, Any] = {"vf_coef": 0.5, "max_grad_norm": 0.5, "normalize_reward": False, "ent_coef": 0.0}
+REQUIRED: dict[Algorithm, tuple[str, ...]] = {  # settings without a default
+    "dqn": ("total_steps", "hidden_sizes", "learning_rate"),
+    "ppo": tuple(each.name for each in fields(PPOSettings) if each.name not in _PPO_DEFAULTS),
+}
 
 
 @dataclass
@@ -41,6 +45,8 @@ class _Best:
     mean_return: float = -math.inf
 
     def consider(self, steps: int, policy: NetworkPolicy) -> bool:
+        if not policy.finite:  # it would still act, and might be taken for the best
+            return False
         returns = true_returns(self.environment, policy, (self.seed, "expert", "selection"), _EPISODES, Workers(1))
         if returns.mean() > self.mean_return:
             self.policy, self.mean_return = policy, float(returns.mean())
@@ -81,7 +87,8 @@ def train_expert(
 
     Raises:
         ConfigurationError: the settings are not those of the algorithm.
-        TrainingError: the environment pays NaN.
+        TrainingError: its weights are not finite.
+        EnvironmentFault: the environment raises an error.
     """
     best = _Best(environment, seed, progress)
     try:
@@ -89,12 +96,12 @@ def train_expert(
             _train_dqn(environment, dict(settings), seed, best)
         else:
             _train_ppo(environment, settings, seed, best)
-    except (TypeError, KeyError, ValueError) as error:
+    except (TypeError, LookupError, ValueError, AssertionError) as error:
         text = " ".join(str(error).split())
         raise ConfigurationError(f"env.experts.{algorithm}", settings, f"does not fit the algorithm: {text}") from error
     if best.policy is None:
         raise TrainingError(
-            f"{environment.id}: no policy of the {algorithm} training has a mean return that is a number"
+            f"{environment.id}: no policy of the {algorithm} training has finite weights and a finite mean return"
         )
     return best.policy
 
@@ -107,6 +114,8 @@ def _train_ppo(environment: ControlEnvironment, settings: dict[str, Any], seed: 
 def _train_dqn(environment: ControlEnvironment, settings: dict[str, Any], seed: int, best: _Best) -> None:
     total_steps, hidden_sizes = settings.pop("total_steps"), list(settings.pop("hidden_sizes"))
     learning_rate = schedule(settings.pop("learning_rate"))
+    if isinstance(frequency := settings.get("train_freq"), list):
+        settings["train_freq"] = tuple(frequency)  # as Stable-Baselines3 takes it, which YAML has not
     env = RewardedVecEnv(environment.training_vector(1), TrueReward())
     key = int(numpy_stream(seed, "dqn").integers(2**31 - 1))
     model = DQN(
@@ -135,5 +144,5 @@ class _EveryShare(BaseCallback):
         if self.num_timesteps % self._interval == 0:
             linear = [module for module in self._dqn.q_net.q_net if isinstance(module, torch.nn.Linear)]
             layers = [(module.weight.detach().clone(), module.bias.detach().clone()) for module in linear]
-            self._best.consider(self.num_timesteps, NetworkPolicy.from_layers(layers, "relu", "q"))
+            return self._best.consider(self.num_timesteps, NetworkPolicy.from_layers(layers, "relu", "q"))
         return True

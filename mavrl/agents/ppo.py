@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mavrl.agents.rewards import StepReward
 from mavrl.agents.vector_env import RewardedVecEnv
+from mavrl.errors import TrainingError
 from mavrl.policies.network import NetworkPolicy
 from mavrl.storage.checkpoints import Checkpoints
 from mavrl.streams import numpy_stream
@@ -176,12 +177,15 @@ class PPOTraining:
 
         Returns:
             Environment steps trained in all.
+
+        Raises:
+            TrainingError: the weights are no longer finite.
         """
         for chunk in range(self._restore(), self.chunks):
             self._begin(chunk)
             first, last = (self._updates * k // self.chunks for k in (chunk, chunk + 1))
             steps = (last - first) * self._per_update
-            self._model.learn(steps, callback=self._remaining, reset_num_timesteps=False)
+            self._learn(steps)
             goes_on = after_chunk(self._model.num_timesteps, self.policy())
             if self._checkpoints is not None:
                 done = chunk + 1 if goes_on else self.chunks
@@ -190,6 +194,18 @@ class PPOTraining:
                 break
         self._env.close()
         return self._model.num_timesteps
+
+    def _learn(self, steps: int) -> None:
+        problem = None
+        try:
+            self._model.learn(steps, callback=self._remaining, reset_num_timesteps=False)
+        except ValueError as error:  # of torch's distributions, when they are given what is not finite
+            problem = error
+        if not self.policy().finite:
+            text = f"PPO after {self._model.num_timesteps} steps: the policy's weights are not finite"
+            raise TrainingError(f"{text}; a smaller learning_rate may help") from problem
+        if problem is not None:
+            raise problem
 
     def policy(self) -> NetworkPolicy:
         """A copy of the present policy."""

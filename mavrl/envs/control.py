@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,15 +13,18 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from mavrl.envs.fixed_horizon import FixedHorizon
+from mavrl.envs.intake import Intake, fault_of
 from mavrl.envs.perturbation import perturbed
+from mavrl.envs.wrappers import Wrapping, wrapped
 from mavrl.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
 class ControlEnvironment:
-    """How to make a control environment: observations are vectors, actions are numbered from 0.
+    """How to make a control environment: observations are vectors, actions are numbered.
 
-    It holds no environment, so it can be sent to another process.
+    It holds no environment, so it can be sent to another process. What the environments that it makes give is checked
+    where it comes in (`mavrl.envs.intake`).
 
     Args:
         id: as `gym.make` takes it, with its version; "module:Name-v0" imports the module first.
@@ -28,6 +32,7 @@ class ControlEnvironment:
         max_steps: steps after which an episode is truncated; None for the limit that is registered with the id.
         perturbation: changes of the dynamics (`mavrl.envs.perturbation`).
         fixed_horizon: whether all episodes last `time_limit` steps (`mavrl.envs.fixed_horizon`).
+        wrappers: Gymnasium's own ones around it (`mavrl.envs.wrappers`), the first of them innermost.
     """
 
     id: str
@@ -35,6 +40,7 @@ class ControlEnvironment:
     max_steps: int | None = None
     perturbation: dict[str, float] = field(default_factory=dict)
     fixed_horizon: bool = False
+    wrappers: Sequence[Wrapping] = ()
 
     def make(self) -> gym.Env:
         """A new environment.
@@ -46,7 +52,9 @@ class ControlEnvironment:
         if self.fixed_horizon and time_limit is None:
             allowed = f"a fixed horizon needs a time limit of at least 1, and {self.id} is registered without one"
             raise ConfigurationError("env.max_steps", None, allowed)
-        env = perturbed(self._registered(), self.perturbation)
+        env = wrapped(perturbed(self._registered(), self.perturbation), self.wrappers)
+        _check_spaces(self.id, env)
+        env = Intake(env, self.id)
         return FixedHorizon(env, time_limit) if self.fixed_horizon and time_limit is not None else env
 
     def check(self) -> None:
@@ -54,18 +62,23 @@ class ControlEnvironment:
 
         Raises:
             ConfigurationError: the id is not registered, its package is missing, observations are not vectors or
-                actions not numbered from 0 (`env.id`); the constructor refuses `env.kwargs`; `env.max_steps` is not a
-                number of steps, or missing where it is needed; a value of `env.perturbation` is not allowed.
+                actions not numbered (`env.id`); the constructor refuses `env.kwargs`; `env.max_steps` is not a number
+                of steps, or missing where it is needed; a value of `env.perturbation` or `env.wrappers` is not allowed.
+            EnvironmentFault: its module or its constructor raises an error of its own.
         """
         self.make().close()
 
     def vector(self, n: int) -> SyncVectorEnv:
         """`n` environments in this process that never reset by themselves: an episode ends where it ends."""
-        return SyncVectorEnv([self.make] * n, autoreset_mode=AutoresetMode.DISABLED)
+        return self._vector(n, AutoresetMode.DISABLED)
 
     def training_vector(self, n: int) -> SyncVectorEnv:
         """`n` environments in this process; one whose episode ends is reset in the same step (`info["final_obs"]`)."""
-        return SyncVectorEnv([self.make] * n, autoreset_mode=AutoresetMode.SAME_STEP)
+        return self._vector(n, AutoresetMode.SAME_STEP)
+
+    def _vector(self, n: int, autoreset_mode: AutoresetMode) -> SyncVectorEnv:
+        # "different": bounds that an environment draws for itself may differ, as long as the shapes do not
+        return SyncVectorEnv([self.make] * n, observation_mode="different", autoreset_mode=autoreset_mode)
 
     @property
     def observation_size(self) -> int:
@@ -80,7 +93,13 @@ class ControlEnvironment:
     def time_limit(self) -> int | None:
         """Steps after which an episode is truncated; None when there is no limit."""
         if self.max_steps is None:
-            return self._spec().max_episode_steps
+            limit = self._spec().max_episode_steps
+            if limit is None or limit == -1:  # Gymnasium's word for none
+                return None
+            if not isinstance(limit, int) or limit < 1:
+                allowed = f"its registered max_episode_steps={limit} is no number of steps; set env.max_steps"
+                raise ConfigurationError("env.id", self.id, allowed)
+            return limit
         if self.max_steps < 1:
             allowed = "at least 1, or null for the limit that is registered with the environment"
             raise ConfigurationError("env.max_steps", self.max_steps, allowed)
@@ -101,6 +120,8 @@ class ControlEnvironment:
                 importlib.import_module(module)
             except ImportError as error:
                 raise ConfigurationError("env.id", self.id, f"cannot import {module}: {_one_line(error)}") from error
+            except Exception as error:
+                raise fault_of(self.id, f"importing {module}", error) from error
         if name not in gym.registry:
             nearest = difflib.get_close_matches(name, list(gym.registry), n=3)
             suggestion = f"the nearest are {', '.join(nearest)}" if nearest else "gymnasium.pprint_registry() lists all"
@@ -113,25 +134,30 @@ class ControlEnvironment:
         if "max_episode_steps" in self.kwargs:
             value = self.kwargs["max_episode_steps"]
             raise ConfigurationError("env.kwargs.max_episode_steps", value, "the time limit is env.max_steps")
+        limit = -1 if self.time_limit is None else self.time_limit
         try:
-            env = gym.make(self.id, max_episode_steps=self.max_steps, **self.kwargs)
+            return gym.make(self.id, max_episode_steps=limit, **self.kwargs)
         except (gym.error.Error, ImportError) as error:
             raise ConfigurationError("env.id", self.id, f"cannot be made: {_one_line(error)}") from error
         except (TypeError, ValueError, AssertionError) as error:
             if not self.kwargs:
-                raise
+                raise fault_of(self.id, "making it", error) from error
             allowed = f"{self.id} does not take these: {_one_line(error)}"
             raise ConfigurationError("env.kwargs", self.kwargs, allowed) from error
-        _check_spaces(self.id, env)
-        return env
+        except Exception as error:
+            raise fault_of(self.id, "making it", error) from error
 
 
 def _check_spaces(env_id: str, env: gym.Env) -> None:
     observations, actions = env.observation_space, env.action_space
     if not isinstance(observations, spaces.Box) or len(observations.shape) != 1:
-        raise ConfigurationError("env.id", env_id, f"observations must be a one-dimensional Box, not {observations}")
-    if not isinstance(actions, spaces.Discrete) or actions.start != 0:
-        raise ConfigurationError("env.id", env_id, f"actions must be Discrete and start at 0, not {actions}")
+        flat = "; env.wrappers=[FlattenObservation] makes one of it" if observations.is_np_flattenable else ""
+        allowed = f"observations must be a one-dimensional Box, not {observations}{flat}"
+        raise ConfigurationError("env.id", env_id, allowed)
+    if not isinstance(actions, spaces.Discrete):
+        continuous = isinstance(actions, spaces.Box)
+        numbered = "; env.wrappers=[{DiscretizeAction: {bins: 5}}] numbers them" if continuous else ""
+        raise ConfigurationError("env.id", env_id, f"actions must be Discrete, not {actions}{numbered}")
 
 
 def _one_line(error: Exception) -> str:

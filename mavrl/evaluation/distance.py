@@ -4,12 +4,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+_CONSTANT = 1e-12  # what rounding leaves of a constant row when its mean is subtracted, as a part of it
+
 
 def pearson(x: Float[Tensor, "R N"], y: Float[Tensor, "#R N"]) -> Float[Tensor, "R"]:
     """Pearson correlation of each row; 0 where either row is constant."""
-    x, y = (z.double() - z.double().mean(-1, keepdim=True) for z in (x, y))
+    rows = [z.double() for z in (x, y)]
+    x, y = (z - z.mean(-1, keepdim=True) for z in rows)
+    varies = [z.norm(dim=-1) > _CONSTANT * row.norm(dim=-1) for z, row in zip((x, y), rows, strict=True)]
     norm = x.norm(dim=-1) * y.norm(dim=-1)
-    return torch.where(norm > 1e-12, (x * y).sum(-1) / norm.clamp(min=1e-12), torch.zeros_like(norm)).clamp(-1, 1)
+    both = varies[0] & varies[1] & (norm > 0)
+    return torch.where(both, (x * y).sum(-1) / torch.where(both, norm, 1.0), 0.0).clamp(-1, 1)
 
 
 def epic_distance(reward: Float[Tensor, "R S"], other: Float[Tensor, "#R S"]) -> Float[Tensor, "R"]:

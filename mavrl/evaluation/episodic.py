@@ -13,7 +13,7 @@ from mavrl.evaluation.returns import Scale
 from mavrl.model.reward_model import RewardModel
 from mavrl.simulation.base import Simulated
 
-_CONSTANT = 1e-9  # standard deviation of a true reward that ranks nothing
+_CONSTANT = 1e-9  # standard deviation, as a part of the largest value, of a true reward that ranks nothing
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class EpisodicJudgement:
     @property
     def truth_varies(self) -> bool:
         """Whether the true reward differs between held-out steps, so that something can be told by it."""
-        return float(self.truth.std()) >= _CONSTANT
+        return float(self.truth.std()) > _CONSTANT * float(self.truth.abs().max())
 
     @cached_property
     def mean(self) -> Float[Tensor, "R N"]:

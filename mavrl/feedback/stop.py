@@ -12,6 +12,8 @@ from mavrl.feedback.datamodule import SegmentDataModule
 from mavrl.simulation.base import Simulated
 from mavrl.types import Transitions
 
+_NONE = 1e-8  # a regret that is none, as a part of the largest reward
+
 
 @dataclass(frozen=True)
 class StopBatch(FeedbackBatch):
@@ -74,11 +76,17 @@ class StopLikelihood(FeedbackLikelihood[StopBatch]):
         percentile: float,
         scale: float,
         lapse: float = 1e-6,
+        largest_reward: Float[Tensor, "#R"] | float = 1.0,
     ) -> "StopLikelihood":
-        """A teacher whose rate is scale / (percentile of the segments' largest G), or scale when that is about 0."""
+        """A teacher whose rate is scale / (percentile of the segments' largest G), or scale when that is about 0.
+
+        Args:
+            largest_reward: absolute true reward, beside which a regret is about 0 or not.
+        """
         largest = discounted_regret(regret, transitions.valid, discount).amax(-1)
         typical = largest.double().quantile(percentile / 100, dim=-1)
-        return cls(torch.where(typical > 1e-8, scale / typical.clamp(min=1e-8), scale), discount, lapse)
+        regretted = typical > _NONE * largest_reward
+        return cls(torch.where(regretted, scale / torch.where(regretted, typical, 1.0), scale), discount, lapse)
 
     def known_to_model(self) -> dict[str, Tensor]:
         """The rate: like a rationality, it fixes the unit in which the reward is measured."""
@@ -133,7 +141,15 @@ class StopDataModule(SegmentDataModule[StopBatch]):
         self.lapse = lapse
 
     def teacher(self, known: Simulated) -> StopLikelihood:
-        return StopLikelihood.calibrated(known.regret, known.transitions, self.discount, self.percentile, self.scale)
+        largest_reward = known.reward.abs().flatten(1).amax(-1)
+        return StopLikelihood.calibrated(
+            known.regret,
+            known.transitions,
+            self.discount,
+            self.percentile,
+            self.scale,
+            largest_reward=largest_reward,
+        )
 
     def teacher_settings(self) -> dict[str, Any]:
         return {"discount": self.discount, "percentile": self.percentile, "scale": self.scale}

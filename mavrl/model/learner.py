@@ -18,8 +18,9 @@ Feedback = dict[str, FeedbackBatch] | FeedbackBatch
 class RewardLearner(LightningModule, Generic[Posterior, Source]):
     """Minimises an objective by AdamW, every model on its own: clipping, selection and failure are per model.
 
-    A model whose loss or gradient is not finite keeps its last good weights and is trained no further; the others go
-    on untouched. The same holds for a model that early stopping has ended.
+    A model whose loss or gradient is not finite gets back the weights of the step before, and is trained no further;
+    the others go on untouched. The loss is computed once more after the last step. Early stopping, too, ends one model
+    without the others.
 
     Args:
         inference: what is learned.
@@ -69,7 +70,8 @@ class RewardLearner(LightningModule, Generic[Posterior, Source]):
         self.register_buffer("since_best", torch.zeros(n_models, dtype=torch.int64))
         kept = inference.named_parameters() if selection == "best" else ()
         self._best = {name: parameter.detach().clone() for name, parameter in kept}
-        self._set_aside: list[tuple[torch.nn.Parameter, Tensor]] = []
+        self._good = {name: parameter.detach().clone() for name, parameter in inference.named_parameters()}
+        self._last_batch: Feedback | None = None
         self._sums: dict[str, Tensor] = {}
         self._steps = 0
         self.register_buffer("_finite_loss", torch.ones(n_models, dtype=torch.bool), persistent=False)
@@ -97,6 +99,7 @@ class RewardLearner(LightningModule, Generic[Posterior, Source]):
         """
         loss = self._loss("train", batch, self.global_step)
         self._finite_loss = loss.total.detach().isfinite()
+        self._last_batch = batch
         self._record(loss)
         return loss.total.sum()
 
@@ -108,28 +111,36 @@ class RewardLearner(LightningModule, Generic[Posterior, Source]):
     # Every model by itself ------------------------------------------------------------------------------------------
 
     def configure_gradient_clipping(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
-        """Clip each model's gradient, and set aside the weights of models that must not move."""
+        """Clip each model's gradient, and keep the weights of this step, at which those that go on are healthy."""
         trained = [(p, p.grad) for p in self.inference.parameters() if p.grad is not None]
         squares = [gradient.reshape(len(self.active), -1).square().sum(-1) for _, gradient in trained]
         norm = torch.stack(squares).sum(0).sqrt()
-        healthy = norm.isfinite() & self._finite_loss
-        if not healthy.all():
-            self.failed |= self.active & ~healthy
-            self.active &= healthy
-            if self.failed.all():
-                raise TrainingError(f"step {self.global_step}: the loss of every replicate is infinite or NaN")
+        self._fail(self.active & ~(norm.isfinite() & self._finite_loss))
         factor = (self.gradient_clip / (norm + 1e-6)).clamp(max=1.0)
         for _, gradient in trained:
             gradient.mul_(factor.view(-1, *[1] * (gradient.ndim - 1)))
-        if not self.active.all():
-            self._set_aside = [(p, p.detach()[~self.active].clone()) for p, _ in trained]
+        for name, good in self._good.items():
+            good.copy_(self.inference.get_parameter(name).detach())
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
-        with torch.no_grad():
-            for parameter, weights in self._set_aside:
-                parameter[~self.active] = weights
-        self._set_aside = []
+        if not self.active.all():
+            self._restore(self._good, ~self.active)
+
+    def _fail(self, models: Tensor) -> None:
+        """Give models that are not healthy the weights at which they were, and end their training."""
+        if not models.any():
+            return
+        self.failed |= models
+        self.active &= ~models
+        self._restore(self._good, models)
+        if self.failed.all():
+            raise TrainingError(f"step {self.global_step}: the loss of every replicate is infinite or NaN")
+
+    @torch.no_grad()
+    def _restore(self, weights: dict[str, Tensor], models: Tensor) -> None:
+        for name, kept in weights.items():
+            self.inference.get_parameter(name)[models] = kept[models]
 
     # Training curves -------------------------------------------------------------------------------------------------
 
@@ -148,6 +159,19 @@ class RewardLearner(LightningModule, Generic[Posterior, Source]):
             likelihoods = [value for name, value in means.items() if name.endswith("/log_likelihood")]
             self.bound = torch.stack(likelihoods).sum(0) - means["kl"]
         self._sums, self._steps = {}, 0
+        if self.trainer.should_stop or self.current_epoch + 1 == self.trainer.max_epochs:
+            self._check_last_step()
+
+    def _check_last_step(self) -> None:
+        """No step follows the last one, whose loss would tell whether it was healthy."""
+        if self._last_batch is None:
+            return
+        self.eval()  # prior and planning do not go on
+        with torch.inference_mode():
+            finite = self._loss("train", self._last_batch, self.global_step).total.isfinite().tolist()
+        self.train()
+        self._last_batch = None
+        self._fail(~self.failed & ~torch.tensor(finite, device=self.device))
 
     # Validation ------------------------------------------------------------------------------------------------------
 
@@ -164,17 +188,16 @@ class RewardLearner(LightningModule, Generic[Posterior, Source]):
             self.trainer.should_stop = not bool(self.active.any())
 
     def on_fit_start(self) -> None:
-        self._best = {name: kept.to(self.device) for name, kept in self._best.items()}
+        self._best, self._good = (
+            {name: weights.to(self.device) for name, weights in kept.items()} for kept in (self._best, self._good)
+        )
 
     def on_fit_end(self) -> None:
         """Give each model the weights that were selected for it; one that never had a finite loss keeps its last."""
-        selected = self.best_loss.isfinite()
-        with torch.no_grad():
-            for name, kept in self._best.items():
-                self.inference.get_parameter(name)[selected] = kept[selected]
+        self._restore(self._best, self.best_loss.isfinite())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["best"] = self._best
+        checkpoint["best"], checkpoint["good"] = self._best, self._good
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._best = checkpoint["best"]
+        self._best, self._good = checkpoint["best"], checkpoint["good"]

@@ -93,6 +93,11 @@ class NetworkPolicy:
     def n_actions(self) -> int:
         return self.network[-1].out_features  # type: ignore[return-value]
 
+    @property
+    def finite(self) -> bool:
+        """Whether all weights are: one that is not scores no action."""
+        return all(bool(tensor.isfinite().all()) for tensor in self.network.state_dict().values())
+
     def __call__(self, observation: Float[Tensor, "*batch O"]) -> Float[Tensor, "*batch A"]:
         """Scores of all actions, in float64."""
         return self.network(observation[..., : self.n_inputs].double())

@@ -8,9 +8,11 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
+from mavrl.errors import ConfigurationError, EnvironmentFault
 from mavrl.storage.files import read_json, storage_error, write_json, write_text
 
 State = Literal["running", "interrupted", "completed", "failed"]
+_CONFIGURATION = ".hydra"
 _INTERRUPTIONS = (KeyboardInterrupt, SystemExit)  # Ctrl-C, a scheduler's preemption
 
 
@@ -61,10 +63,20 @@ class RunDirectory:
         self._status(state="completed", ended=_now(), seconds=metrics["seconds"]["total"])
 
     def fail(self, error: BaseException) -> None:
-        """Note why the run failed, or that it was interrupted. Never raises: the error that it reports matters more."""
+        """Note why the run failed, or that it was interrupted. Never raises: the error that it reports matters more.
+
+        A configuration that is refused before it is saved leaves no run. The traceback of an environment's own error is
+        kept.
+        """
         try:
+            if isinstance(error, EnvironmentFault):
+                error.keep(self.path)
+            refused = isinstance(error, ConfigurationError) and not isinstance(error, EnvironmentFault)
             if isinstance(error, _INTERRUPTIONS):
                 self._status(state="interrupted", ended=_now())
+            elif refused and not (self.path / _CONFIGURATION).exists():
+                for name in ("config.json", "status.json"):
+                    (self.path / name).unlink(missing_ok=True)
             else:
                 self._status(state="failed", ended=_now(), error=f"{type(error).__name__}: {error}")
         except Exception:  # the disk may be what failed
@@ -73,7 +85,7 @@ class RunDirectory:
     def save_configuration(self, files: dict[str, str]) -> None:
         """Write the configuration to .hydra/, as Hydra does."""
         for name, text in files.items():
-            write_text(self.path / ".hydra" / name, text)
+            write_text(self.path / _CONFIGURATION / name, text)
 
     def _status(self, state: State, **facts: Any) -> None:
         previous = {} if state == "running" else read_json(self.path / "status.json") or {}

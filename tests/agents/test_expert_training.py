@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -9,7 +10,7 @@ import torch
 from mavrl.agents import expert_training as experts
 from mavrl.agents.expert_training import train_expert, true_returns
 from mavrl.envs.control import ControlEnvironment
-from mavrl.errors import ConfigurationError, TrainingError
+from mavrl.errors import ConfigurationError, EnvironmentFault, TrainingError
 from mavrl.policies.network import NetworkPolicy
 from mavrl.simulation.base import Behaviour
 from mavrl.workers import Workers
@@ -118,6 +119,36 @@ class TestBadSettings:
         assert "does not fit the algorithm" in str(caught.value)
         assert word in caught.value.allowed
         assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("frequency", [[1, "episode"], [4, "step"]])
+    def test_a_list_is_stable_baselines3_s_pair(self, environment: ControlEnvironment, frequency: list[Any]):
+        policy = train_expert(environment, "dqn", {**DQN, "train_freq": frequency, "total_steps": 128}, 0)
+        assert policy.n_actions == 2
+
+    @pytest.mark.parametrize("frequency", [[1, "day"], ["x", "step"], [1]])
+    def test_one_that_is_none(self, environment: ControlEnvironment, frequency: list[Any]):
+        with pytest.raises(ConfigurationError, match=r"env\.experts\.dqn=.*does not fit the algorithm"):
+            train_expert(environment, "dqn", {**DQN, "train_freq": frequency, "total_steps": 128}, 0)
+
+
+@pytest.mark.parametrize("algorithm", ["dqn", "ppo"])
+@pytest.mark.parametrize("kind", [ValueError, KeyError, TypeError])
+def test_an_error_of_the_environment_is_not_one_of_the_settings(
+    environment: ControlEnvironment, algorithm: Any, kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Any, action: Any) -> Any:
+        raise kind("a defect")
+
+    monkeypatch.setattr(gym.registry["Counter-v0"].entry_point, "step", broken)
+    with pytest.raises(EnvironmentFault, match=r"env\.id=Counter-v0: step 1 of an episode raises .*a defect"):
+        train_expert(environment, algorithm, dict(SETTINGS[algorithm]), 0)
+
+
+@pytest.mark.parametrize("algorithm", ["dqn", "ppo"])
+def test_weights_that_are_not_finite_are_no_expert(environment: ControlEnvironment, algorithm: Any) -> None:
+    settings = {**SETTINGS[algorithm], "learning_rate": 1e30, "total_steps": 256}
+    with pytest.raises(TrainingError, match=r"weights"):
+        train_expert(environment, algorithm, settings, 0)
 
 
 class TestTrueReturns:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -127,6 +128,40 @@ def test_the_reward_is_told_of_new_episodes_after_the_last_step_of_the_old(count
     for _ in range(3):
         env.step(ones(env))
     assert order == ["begun", "paid", "paid", "begun", "paid"]
+
+
+class InPlace(gym.Env):
+    """Its state is one array, which its reset overwrites; its info changes its shape."""
+
+    observation_space = gym.spaces.Box(0, 9, (2,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self) -> None:
+        self.state = np.zeros(2, np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        self.state[:] = 0
+        return self.state, {"way": np.zeros(1)}
+
+    def step(self, action):
+        self.state += 1
+        return self.state, np.array([2.0]), bool(self.state[0] == 3), False, {"way": np.zeros(int(self.state[0]))}
+
+
+def test_the_last_state_is_not_overwritten_by_the_next_reset() -> None:
+    gym.register("InPlace-v0", entry_point=InPlace)
+    try:
+        reward = Recorder()
+        env = vector(ControlEnvironment("InPlace-v0"), 2, reward)
+    finally:
+        del gym.registry["InPlace-v0"]
+    env.reset()
+    for _ in range(3):
+        _, _, over, infos = env.step(ones(env))
+    assert over.all()
+    assert reward.asked[-1]["next_state"].tolist() == [[3, 3]] * 2
+    assert reward.asked[-1]["true_reward"].tolist() == [2, 2]
+    assert infos[0]["terminal_observation"].tolist() == [3, 3]
 
 
 def test_a_step_s_observation_stays_as_it_was(counter: Counters) -> None:

@@ -131,6 +131,7 @@ UNSCIENTIFIC_CONTROL = {
     "env.baselines.positive": 123.0, "env.experts": {"dqn": {"total_steps": 7}}, "env.reference_epochs": 9,
 }  # fmt: skip
 SCIENTIFIC_CONTROL = {
+    "env.wrappers": ["FlattenObservation"],
     "env.id": "Acrobot-v1", "env.kwargs": {"sutton_barto_reward": True}, "env.perturbation.gravity": 12.0,
     "env.fixed_horizon": True, "env.behaviour_expert": "ppo", "env.demonstration_expert": "ppo",
     "env.normalization.optimal": 400, "env.normalization.uniform": None, "feedback.demonstration.minimum_return": 10,

@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 
 from mavrl.envs.control import ControlEnvironment
 from mavrl.envs.fixed_horizon import FixedHorizon
-from mavrl.errors import ConfigurationError
+from mavrl.errors import ConfigurationError, EnvironmentFault
 
 
 class Picture(gym.Env):
@@ -59,7 +59,7 @@ class TestMake:
 
     def test_is_gymnasium_s_own_environment_by_default(self):
         envs = ControlEnvironment("CartPole-v1").make(), gym.make("CartPole-v1")
-        assert str(envs[0]) == str(envs[1])
+        assert str(envs[0]) == f"<Intake{envs[1]}>"
         observations = [[env.reset(seed=1)[0], *(env.step(1)[0] for _ in range(5))] for env in envs]
         np.testing.assert_array_equal(*observations)
 
@@ -81,6 +81,22 @@ class TestMake:
         env = environment.make()
         env.reset(seed=0)
         assert not any(env.step(0)[3] for _ in range(1100))
+
+    @pytest.mark.parametrize("limit", [None, -1])
+    def test_minus_1_is_gymnasium_s_word_for_no_limit(self, limit):
+        gym.register("Limited-v0", entry_point=Picture, max_episode_steps=limit)
+        try:
+            environment = ControlEnvironment("Limited-v0")
+            environment.check()
+            assert environment.time_limit is None
+            assert ControlEnvironment("Limited-v0", max_steps=7).time_limit == 7
+        finally:
+            del gym.registry["Limited-v0"]
+
+    def test_actions_that_begin_elsewhere(self, picture):
+        environment = ControlEnvironment(picture, {"actions": spaces.Discrete(3, start=1)})
+        assert environment.n_actions == 3
+        assert environment.training_vector(2).single_action_space == spaces.Discrete(3)
 
     def test_perturbation(self):
         env = ControlEnvironment("CartPole-v1", perturbation={"gravity": 5.0, "pole_length": 1.0}).make()
@@ -135,6 +151,22 @@ class TestVector:
         assert (abs(observation[ended]) <= 0.05).all()
         assert (abs(observation[~ended]).max(axis=1) > 0.05).all()
 
+    def test_copies_may_have_bounds_of_their_own(self):
+        bounds = iter(range(1, 9))
+
+        def bounded():
+            return Picture(spaces.Box(0, next(bounds), (4,), np.float32))
+
+        gym.register("Bounded-v0", entry_point=bounded)
+        try:
+            environment = ControlEnvironment("Bounded-v0")
+            for vector in (environment.vector(3), environment.training_vector(3)):
+                observation, _ = vector.reset(seed=0)
+                assert observation.shape == (3, 4)
+                assert vector.step(np.zeros(3, np.int64))[0].shape == (3, 4)
+        finally:
+            del gym.registry["Bounded-v0"]
+
     def test_training_goes_on_in_the_same_step(self):
         vector = ControlEnvironment("CartPole-v1", max_steps=4, fixed_horizon=True).training_vector(2)
         assert vector.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
@@ -179,7 +211,7 @@ class TestErrors:
             ("json:CartPoel-v1", r"env\.id=json:CartPoel-v1: not registered .*CartPole-v1"),
             ("Blackjack-v1", r"env\.id=Blackjack-v1: observations .*one-dimensional Box.*Tuple"),
             ("mavrl/GridTrap-v0", r"env\.id=mavrl/GridTrap-v0: observations .*one-dimensional Box.*Discrete"),
-            ("Pendulum-v1", r"env\.id=Pendulum-v1: actions must be Discrete and start at 0, not Box"),
+            ("Pendulum-v1", r"env\.id=Pendulum-v1: actions must be Discrete, not Box.*\{DiscretizeAction: "),
         ],
     )
     def test_what_cannot_be_made(self, env_id, message):
@@ -192,7 +224,7 @@ class TestErrors:
         ("kwargs", "message"),
         [
             ({"observations": spaces.Box(0, 255, (8, 8), np.uint8)}, r"env\.id=Picture-v0: .*one-dimensional Box"),
-            ({"actions": spaces.Discrete(3, start=1)}, r"env\.id=Picture-v0: .*start at 0"),
+            ({"actions": spaces.MultiBinary(3)}, r"env\.id=Picture-v0: .*be Discrete, not MultiBinary\(3\)$"),
             ({"size": 0}, r"env\.kwargs=\{'size': 0\}: .*size=0: at least 1"),
             ({"colour": 1}, r"env\.kwargs=\{'colour': 1\}: .*unexpected keyword argument 'colour'"),
             ({"max_episode_steps": 3}, r"env\.kwargs\.max_episode_steps=3: .*env\.max_steps"),
@@ -225,13 +257,37 @@ class TestErrors:
             ControlEnvironment("LunarLander-v3").check()
         assert "\n" not in str(caught.value)
 
-    def test_a_defect_of_an_environment_is_not_the_user_s(self):
+    @pytest.mark.parametrize("kind", [ValueError, TypeError, KeyError, IndexError, RuntimeError, OSError])
+    def test_a_defect_of_an_environment_is_named_with_its_place(self, kind):
         def broken():
-            raise ValueError("a defect")
+            raise kind("a defect")
 
         gym.register("Broken-v0", entry_point=broken)
         try:
-            with pytest.raises(ValueError, match="a defect"):
+            with pytest.raises(
+                EnvironmentFault, match=rf"env\.id=Broken-v0: making it raises {kind.__name__}"
+            ) as caught:
                 ControlEnvironment("Broken-v0").check()
         finally:
             del gym.registry["Broken-v0"]
+        assert "a defect" in str(caught.value)
+        assert "test_control.py, line " in str(caught.value)
+        assert 'raise kind("a defect")' in caught.value.trace
+
+    @pytest.mark.parametrize("text", ["x = 1 / 0", "def x(:"])
+    def test_so_is_one_of_its_module(self, text, tmp_path, monkeypatch):
+        (tmp_path / "mavrl_test_defect.py").write_text(text)
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(EnvironmentFault, match=r"importing mavrl_test_defect raises \w+Error: ") as caught:
+            ControlEnvironment("mavrl_test_defect:Maze-v0").check()
+        assert "mavrl_test_defect.py, line 1" in str(caught.value)
+
+    @pytest.mark.parametrize("limit", [0, -2, 2.5])
+    def test_a_registered_limit_that_is_none(self, limit):
+        gym.register("Limited-v0", entry_point=Picture, max_episode_steps=limit)
+        try:
+            with pytest.raises(ConfigurationError, match=rf"env\.id=Limited-v0: .*={limit} is no .*env\.max_steps"):
+                ControlEnvironment("Limited-v0").check()
+            ControlEnvironment("Limited-v0", max_steps=3).check()
+        finally:
+            del gym.registry["Limited-v0"]

@@ -60,6 +60,11 @@ class TestEpic:
         distance = epic_distance(torch.full((2, 100), constant, dtype=dtype), torch.randn(1, 100))
         torch.testing.assert_close(distance, torch.full((2,), 0.5**0.5, dtype=torch.float64))
 
+    @pytest.mark.parametrize("unit", [1e-12, 1e-8, 1e9])
+    def test_units(self, unit):
+        reward, truth = torch.randn(3, 20, dtype=torch.float64), torch.randn(1, 20, dtype=torch.float64)
+        torch.testing.assert_close(epic_distance(unit * reward, unit * truth), epic_distance(reward, truth))
+
     def test_symmetric(self):
         reward, other = torch.randn(2, 3, 15)
         torch.testing.assert_close(epic_distance(reward, other), epic_distance(other, reward))

@@ -81,3 +81,10 @@ def test_agreement_on_held_out_steps() -> None:
 
 def test_the_bound_is_what_the_training_ended_with() -> None:
     assert measure("episodic", judged(steps([0.0, 0.0]), bound=[-1.5]))["bound"].tolist() == [-1.5]
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
+def test_the_unit_of_the_reward_does_not_matter(unit: float) -> None:
+    varying, constant = ([unit * x for x in rewards] for rewards in ([0.1, 0.3, 0.2], [0.1, 0.1, 0.1]))
+    assert measure("episodic", judged(steps(varying)))["spearman"].tolist() == pytest.approx([0.5])
+    assert "spearman" not in measure("episodic", judged(steps(constant)))

@@ -218,6 +218,13 @@ class TestCalibrated:
         regret[1] = 4.0
         assert StopLikelihood.calibrated(regret, steps, 0.0, 50, 2.0).rate.tolist() == pytest.approx([2.0, 0.5])
 
+    def test_the_unit_of_the_reward_does_not_matter(self, transitions_of):
+        regret = torch.arange(30.0, dtype=torch.float64).view(1, 10, 3)
+        steps = transitions_of(torch.ones(1, 10, 3, dtype=torch.bool))
+        rate = StopLikelihood.calibrated(regret, steps, 0.5, 50, 2.0, largest_reward=7.0).rate
+        tiny = StopLikelihood.calibrated(1e-10 * regret, steps, 0.5, 50, 2.0, largest_reward=7e-10).rate
+        assert (tiny * 1e-10).tolist() == pytest.approx(rate.tolist())
+
     def test_keeps_discount_and_lapse(self, transitions_of):
         steps = transitions_of(torch.ones(1, 4, 2, dtype=torch.bool))
         likelihood = StopLikelihood.calibrated(torch.ones(1, 4, 2), steps, 0.3, 50, 2.0, lapse=0.25)

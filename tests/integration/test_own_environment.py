@@ -3,6 +3,7 @@
 import sys
 from typing import Any
 
+import gymnasium as gym
 import pytest
 import torch
 
@@ -59,6 +60,59 @@ defaults:
 name: line
 id: my_line:Line-v0
 kwargs: {bonus: 2.0}
+policy_steps: 512
+feedback:
+  segment_len: 3
+"""
+
+# Legal in all that is odd about it, and then with one fault.
+STRANGE_MODULE = """
+import gymnasium as gym
+import numpy as np
+
+
+class Strange(gym.Env):
+    def __init__(self, fault=None):
+        place = gym.spaces.Box(0.0, 1.0, (2,), np.float64)
+        self.observation_space = gym.spaces.Dict({"place": place, "late": gym.spaces.Discrete(2)})
+        self.action_space = gym.spaces.Discrete(3, start=-1)
+        self.fault = fault
+        if fault == "making":
+            raise IndexError("no such maze")
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.place = int(self.np_random.integers(5)) if options is None else 0
+        self.way = [self.place]
+        if self.fault == "reset":
+            raise KeyError("start")
+        return self.seen(), {"way": np.array(self.way), "last": None}
+
+    def step(self, action):
+        self.place = min(9, max(0, self.place + int(action)))
+        self.way.append(self.place)
+        steps = len(self.way) - 1
+        reward = float("nan") if self.fault == "reward" and steps == 3 else self.place / 9
+        if self.fault == "step" and steps == 3:
+            raise RuntimeError("the motor is hot")
+        info = {"way": np.array(self.way), "last": steps if steps % 2 else "even"}
+        return self.seen(), np.array([reward]), self.place == 9, steps == 12, info
+
+    def seen(self):
+        at = np.array([self.place / 9, self.np_random.random()])
+        return {"place": at, "late": int(len(self.way) > 6) if hasattr(self, "way") else 0}
+
+
+gym.register("Strange-v0", entry_point=Strange, max_episode_steps=-1)
+"""
+
+STRANGE = """
+defaults:
+  - base/control@_here_
+  - _self_
+name: strange
+id: my_strange:Strange-v0
+wrappers: [FlattenObservation]
 policy_steps: 512
 feedback:
   segment_len: 3
@@ -129,6 +183,93 @@ def test_a_class_in_a_file_of_one_s_own(own: Any) -> None:
     assert transferred.status == 2
     (line,) = transferred.err.splitlines()
     assert "env.perturbation.wind=1.0: Line-v0 has no perturbations" in line
+
+
+@pytest.fixture
+def strange(own: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The strange environment with an expert, found by this process."""
+    (own.directory / "my_conf/env/strange.yaml").write_text(STRANGE)
+    (own.directory / "my_strange.py").write_text(STRANGE_MODULE)
+    _expert(own, "strange", [[0.0] * 4] * 3, [-1.0, 0.0, 1.0])
+    monkeypatch.syspath_prepend(own.directory)
+    yield own
+    sys.modules.pop("my_strange", None)
+    gym.registry.pop("Strange-v0", None)
+
+
+def test_what_is_legal_works(strange: Any) -> None:
+    """Dict observations, actions from -1, infos of changing shape and type, rewards as arrays, no limit."""
+    outcome = strange("env=strange", "modality=pr")
+    assert outcome.status == 0, outcome.err
+    description = read_json(outcome.run / "reward_model/description.json")
+    assert (description["n_features"], description["n_actions"]) == (4, 3)
+    assert read_json(outcome.run / "config.json")["env"]["wrappers"] == ["FlattenObservation"]
+
+
+def _error(outcome: Any) -> str:
+    """The only line but Gymnasium's own warnings."""
+    assert outcome.status == 2, outcome.err
+    assert "Traceback" not in outcome.err
+    (line,) = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
+    return line
+
+
+def test_a_reward_that_is_none_ends_the_run_at_once(strange: Any) -> None:
+    line = _error(strange("env=strange", "+env.kwargs.fault=reward"))
+    given = "step 3 of an episode gives the reward [nan], which must be a finite number"
+    assert line == f"error: env.id=my_strange:Strange-v0: {given}"
+    assert not list((strange.directory / "runs").rglob("status.json"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("making", ("making it raises IndexError: no such maze",)),
+        ("reset", ("its reset raises KeyError: 'start'",)),
+        ("step", ("step 3 of an episode raises RuntimeError: the motor is hot",)),
+    ],
+)
+def test_an_error_of_the_environment_is_reported_with_its_place(
+    fault: str, words: tuple[str, ...], strange: Any
+) -> None:
+    line = _error(strange("env=strange", f"+env.kwargs.fault={fault}"))
+    (run,) = (path.parent for path in (strange.directory / "runs").rglob("status.json"))
+    kept = run.relative_to(strange.directory) / "environment_error.txt"
+    for word in ("env.id=my_strange:Strange-v0", *words, "my_strange.py, line ", f"the traceback is in {kept}"):
+        assert word in line
+    assert "raise " in (strange.directory / kept).read_text()
+    assert read_json(run / "status.json")["state"] == "failed"
+
+
+def test_where_there_is_no_run_the_traceback_is_here(strange: Any) -> None:
+    line = _error(strange("task=normalize", "env=strange", "+env.kwargs.fault=step"))
+    assert line.endswith("; the traceback is in environment_error.txt")
+    assert "the motor is hot" in (strange.directory / "environment_error.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("env.wrappers=[FlatenObservation]", ("env.wrappers=FlatenObservation", "did you mean FlattenObservation?")),
+        ("env.wrappers=[]", ("env.id=my_strange:Strange-v0", "env.wrappers=[FlattenObservation]")),
+        ("env.wrappers=FlattenObservation", ("env.wrappers=FlattenObservation", "must be a list")),
+    ],
+)
+def test_an_environment_that_is_refused_leaves_no_run(change: str, words: tuple[str, ...], strange: Any) -> None:
+    line = _error(strange("env=strange", change))
+    for word in words:
+        assert word in line
+    assert not list(strange.directory.rglob("status.json"))
+
+
+def test_an_expert_is_trained_once_an_episode(strange: Any) -> None:
+    settings = "{total_steps: 200, learning_rate: 0.01, train_freq: [1, episode], hidden_sizes: [8]}"
+    path = strange.directory / "my_conf/env/strange.yaml"
+    path.write_text(STRANGE.replace("name: strange", "name: untaught") + f"experts:\n  dqn: {settings}\n")
+    outcome = strange("env=strange", "modality=r")
+    assert outcome.status == 0, outcome.err
+    card = read_json(strange.directory / "experts/untaught/dqn/card.json")
+    assert card["settings"]["train_freq"] == [1, "episode"]
 
 
 def test_without_an_expert_it_says_what_is_needed(own: Any) -> None:

@@ -41,7 +41,7 @@ class Recorded(EvidenceLowerBound):
                     factor[poisoned] = torch.nan
             loss.total = loss.total * factor
             self.steps += 1
-        else:
+        elif not torch.is_inference_mode_enabled():  # a validation, and not the look back at the last step
             if self.script is not None:
                 loss.total = self.script[len(self.validation)]
             self.validation.append(loss.total.detach().clone())
@@ -162,7 +162,7 @@ def test_nan_in_the_data_of_one_replicate_leaves_the_others_alone(
     assert _same(_weights(hurt), start, 1)
 
 
-def test_a_replicate_that_fails_later_keeps_its_last_finite_weights(
+def test_a_replicate_that_fails_later_gets_back_the_weights_of_its_last_finite_loss(
     make_feedback: Any, make_learner: Any, fit: Any
 ) -> None:
     def trained(epochs: int, poison: dict[int, int]) -> Any:
@@ -172,11 +172,46 @@ def test_a_replicate_that_fails_later_keeps_its_last_finite_weights(
         fit(learner, feedback, epochs)
         return learner
 
-    hurt, short, long = trained(9, {0: 5}), trained(5, {}), trained(9, {})
+    hurt, short, long = trained(9, {0: 5}), trained(4, {}), trained(9, {})  # step 5 sees what step 4 has made
     assert hurt.failed.tolist() == [True, False]
     assert _same(_weights(hurt), _weights(short), 0)
     assert _same(_weights(hurt), _weights(long), 1)
     assert all(tensor.isfinite().all() for tensor in _weights(hurt).values())
+
+
+class Diverging(EvidenceLowerBound):
+    """The bound, which is infinite for the first model after the last step."""
+
+    def forward(self, model: Any, batches: Any, noise: Any) -> Loss:
+        loss = super().forward(model, batches, noise)
+        if not model.training:
+            loss.total = loss.total * torch.tensor([torch.inf, 1.0])
+        return loss
+
+
+def test_a_last_step_that_is_not_finite_is_a_failure_too(make_feedback: Any, make_learner: Any, fit: Any) -> None:
+    """Nothing comes after it that would notice."""
+
+    def trained(epochs: int, objective: Any) -> Any:
+        feedback = make_feedback(ALL, [0, 1])
+        learner = make_learner(feedback, objective, scale=None)
+        fit(learner, feedback, epochs)
+        return learner
+
+    hurt, short, whole = trained(3, Diverging), trained(2, EvidenceLowerBound), trained(3, EvidenceLowerBound)
+    assert hurt.failed.tolist() == [True, False]
+    assert _same(_weights(hurt), _weights(short), 0)
+    assert _same(_weights(hurt), _weights(whole), 1)
+    assert hurt.inference.prior.variance.equal(whole.inference.prior.variance)  # looking back changes nothing
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_weights_that_run_away_are_not_kept(epochs: int, make_feedback: Any, make_learner: Any, fit: Any) -> None:
+    feedback = make_feedback(ALL, [0, 1])
+    learner = make_learner(feedback, settings={"lr": 1e30})
+    with pytest.raises(TrainingError, match=r"step 1: the loss of every replicate"):
+        fit(learner, feedback, epochs)
+    assert all(tensor.isfinite().all() for tensor in _weights(learner).values())
 
 
 def test_a_finite_loss_with_an_infinite_gradient_is_a_failure_too(make_feedback: Any, make_learner: Any) -> None:

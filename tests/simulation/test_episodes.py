@@ -115,6 +115,35 @@ def test_nor_where_the_actions_are_worth_almost_the_same() -> None:
     assert all(same(left, right) for left, right in zip(together, alone, strict=True))
 
 
+class Optional(gym.Env):
+    """Starts at random without options, and at 0 with them."""
+
+    observation_space = gym.spaces.Box(0, 1, (4,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        start = self.np_random.random() if options is None else 0.0
+        return np.full(4, start, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(4, np.float32), 1.0, True, False, {}
+
+
+def test_nor_on_how_its_environment_is_reset() -> None:
+    """A vector environment passes options to the resets after the first, and an environment may read them."""
+    gym.register("Optional-v0", entry_point=Optional)
+    try:
+        environment = ControlEnvironment("Optional-v0")
+        policy = policy_of(environment)
+        together = simulate(environment, policy, Behaviour(0.0), addresses(130), HERE)  # two more after each first one
+        late = simulate(environment, policy, Behaviour(0.0), addresses(20, first=110), HERE)
+    finally:
+        del gym.registry["Optional-v0"]
+    assert all(same(left, right) for left, right in zip(together[110:], late, strict=True))
+    assert all(episode.observations[0, 0] > 0 for episode in together)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [64, 101])
 def test_nor_on_the_number_of_processes(count: int) -> None:
@@ -213,6 +242,56 @@ def test_an_environment_that_never_ends_is_refused(monkeypatch: pytest.MonkeyPat
         assert simulate(limited, policy, Behaviour(0.0), addresses(1), HERE)[0].length == 50
     finally:
         del gym.registry["Endless-v0"]
+
+
+# What environments give -----------------------------------------------------------------------------------------------
+
+
+class Odd(gym.Env):
+    """Counts its steps to 4. Its info grows and changes type, its reward is an array, its state changes in place."""
+
+    observation_space = gym.spaces.Box(0, 9, (4,), np.float64)
+    action_space = gym.spaces.Discrete(2, start=1)
+
+    def __init__(self, reward: float = 1.0) -> None:
+        self.state = np.zeros(4)
+        self.paid = reward
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.state[:] = 0
+        return self.state, {"way": np.zeros(1), "last": None}
+
+    def step(self, action):
+        assert action in self.action_space
+        self.state += 1
+        reward = np.array([self.paid if self.state[0] == 2 else 1.0])
+        steps = int(self.state[0])
+        info = {"way": np.zeros(steps + 1), "last": steps if steps % 2 else "even"}
+        return self.state, reward, np.array([steps == 4]), False, info
+
+
+@pytest.fixture
+def odd() -> Any:
+    gym.register("Odd-v0", entry_point=Odd)
+    yield "Odd-v0"
+    del gym.registry["Odd-v0"]
+
+
+def test_legal_oddities_do_not_matter(odd: str) -> None:
+    environment = ControlEnvironment(odd)
+    for episode in simulate(environment, policy_of(environment), Behaviour(0.0), addresses(70), HERE):
+        assert episode.rewards.tolist() == [1.0] * 4
+        assert episode.observations[:, 0].tolist() == [0, 1, 2, 3, 4]
+        assert episode.terminated
+        assert set(episode.actions.tolist()) <= {0, 1}
+
+
+@pytest.mark.parametrize("reward", [np.nan, np.inf, None])
+def test_what_is_no_reward_ends_the_simulation_at_once(odd: str, reward: Any) -> None:
+    environment = ControlEnvironment(odd, {"reward": reward})
+    with pytest.raises(ConfigurationError, match=r"env\.id=Odd-v0: step 2 of an episode gives the reward \["):
+        simulate(environment, policy_of(environment), Behaviour(0.0), addresses(3), HERE)
 
 
 # Actions --------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mavrl.errors import StorageError
+from mavrl.errors import ConfigurationError, EnvironmentFault, StorageError
 from mavrl.storage import files, run_directory
 from mavrl.storage.files import read_json
 from mavrl.storage.run_directory import RunDirectory, acquire
@@ -45,6 +45,35 @@ def test_a_failed_run_says_why_and_a_new_start_forgets_it(tmp_path: Path) -> Non
     assert status["error"] == "ValueError: too bad"
     run.begin("abc")
     assert "error" not in read_json(run.path / "status.json")
+
+
+def test_a_configuration_that_is_refused_leaves_no_run(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.begin("abc", {"seed": 3})
+    run.fail(ConfigurationError("env.id", "Maze-v0", "not registered"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unless_the_run_had_begun(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.begin("abc", {"seed": 3})
+    run.save_configuration({"config.yaml": "seed: 3\n"})
+    run.fail(ConfigurationError("env.id", "Maze-v0", "step 3 of an episode gives the reward nan"))
+    status = read_json(tmp_path / "status.json")
+    assert status["state"] == "failed"
+    assert "reward nan" in status["error"]
+
+
+def test_the_traceback_of_an_environment_is_kept(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.begin("abc", {"seed": 3})
+    fault = EnvironmentFault("env.id", "Maze-v0", "its reset raises KeyError: 3", "Traceback: all of it")
+    run.fail(fault)
+    status = read_json(tmp_path / "status.json")
+    assert (tmp_path / "environment_error.txt").read_text() == "Traceback: all of it"
+    assert status["state"] == "failed"
+    assert str(tmp_path / "environment_error.txt") in status["error"]
+    assert str(fault) in status["error"]
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt(), SystemExit(1)])

@@ -15,7 +15,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from mavrl import __version__
-from mavrl.agents.expert_training import Algorithm, train_expert, true_returns
+from mavrl.agents.expert_training import REQUIRED, Algorithm, train_expert, true_returns
 from mavrl.agents.progress import wants_bar
 from mavrl.configuration.identity import environment_code
 from mavrl.configuration.plain import typed_command, written
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 _ACTS_THERE_TOO = {"perturbation", "fixed_horizon"}  # what may be changed about an expert's environment
 _SECONDS_PER_STEP, _SECONDS_PER_UPDATE = 2.5e-4, 2.5e-3  # one core, for the estimate that is printed
+_STEPS_PER_EPISODE = 100  # likewise
 _JUDGED_EPISODES = 100
 _TRAINERS = ("stable-baselines3", "gymnasium", "torch")
 
@@ -88,7 +89,7 @@ class ExpertLibrary:
                 f"or say how to train it in env.experts.{algorithm}; docs/extending.md shows both"
             )
             raise ConfigurationError("env.experts", "{}" if not self.trainings else list(self.trainings), allowed)
-        settings = self.trainings[algorithm]
+        settings = self._training(algorithm)
         print(
             f"{self.env} has no {algorithm} expert yet; training one for {settings['total_steps']} steps, which takes "
             f"about {_expected_minutes(algorithm, settings):.0f} minutes and happens once: {own}",
@@ -120,7 +121,7 @@ class ExpertLibrary:
 
     def make(self, environment: ControlEnvironment, algorithm: Algorithm, directory: Path) -> NetworkPolicy:
         """Train an expert, judge it on 100 fresh episodes, and write it with its card."""
-        settings = dict(self.trainings[algorithm])
+        settings = self._training(algorithm)
         versions = {"mavrl": __version__, **{name: metadata.version(name) for name in _TRAINERS}}
         begun = time.monotonic()
         with tqdm(
@@ -155,6 +156,18 @@ class ExpertLibrary:
         NetworkPolicy(policy.network, policy.scores, policy.activation, card).save(directory)
         return NetworkPolicy.load(directory)
 
+    def _training(self, algorithm: Algorithm) -> dict[str, Any]:
+        """Hyperparameters that are whole.
+
+        Raises:
+            ConfigurationError: one is missing that has no default.
+        """
+        settings = dict(self.trainings[algorithm])
+        missing = [name for name in REQUIRED[algorithm] if name not in settings]
+        if missing:
+            raise ConfigurationError(f"env.experts.{algorithm}", settings, f"lacks {', '.join(missing)}")
+        return settings
+
 
 def _acts_there(key: str, trained: Any, value: Any) -> bool:
     """Whether an expert acts where a field of its environment has another value than that which it was trained with."""
@@ -182,8 +195,10 @@ def _checked(policy: NetworkPolicy, environment: ControlEnvironment, place: Path
 def _expected_minutes(algorithm: Algorithm, settings: Mapping[str, Any]) -> float:
     steps = settings["total_steps"]
     if algorithm == "dqn":
-        per_call = settings.get("gradient_steps", 1)
-        share = 1.0 if per_call < 0 else per_call / settings.get("train_freq", 4)
+        per_call, frequency = settings.get("gradient_steps", 1), settings.get("train_freq", 4)
+        every, unit = frequency if isinstance(frequency, (list, tuple)) else (frequency, "step")
+        between = every * (_STEPS_PER_EPISODE if unit == "episode" else 1)
+        share = 1.0 if per_call < 0 else per_call / between
         return max(1.0, steps * (share * _SECONDS_PER_UPDATE + 4 * _SECONDS_PER_STEP) / 60)
     updates = steps * settings["n_epochs"] / settings["batch_size"]
     return max(1.0, (steps * _SECONDS_PER_STEP + updates * _SECONDS_PER_UPDATE) / 60)

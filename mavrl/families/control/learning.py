@@ -20,7 +20,8 @@ from mavrl.model.values import LearnedStepValues
 from mavrl.streams import model_streams
 from mavrl.types import Transitions
 
-_LEAST_STD = 1e-3  # of an observation feature
+_RESOLUTION = 1e-6  # of float32 sums: a deviation that is a smaller part of the largest value is rounding
+_LEAST = 1e-25  # deviation of what is always 0; something else divided by it is still finite in float32
 _PART = 4096  # transitions that are evaluated at once
 
 ControlInference = RewardInference[StepPosterior, LearnedStepValues]
@@ -64,11 +65,7 @@ def standardization_of(data: CombinedDataModule, n_features: int, members: int, 
     states, valid = all_states(data)
     if not active:
         return Standardization.identity(len(states) * members, n_features)
-    count = valid.sum(1).clamp(min=1)[:, None]
-    mean = torch.where(valid[..., None], states, 0.0).sum(1) / count
-    variance = torch.where(valid[..., None], (states - mean[:, None]).square(), 0.0).sum(1) / count
-    std = variance.sqrt().clamp(min=_LEAST_STD)
-    return Standardization(*(x.repeat_interleave(members, dim=0) for x in (mean, std)))
+    return Standardization(*(x.repeat_interleave(members, dim=0) for x in mean_and_deviation(states, valid)))
 
 
 @torch.no_grad()
@@ -102,11 +99,28 @@ def reward_on_feedback(
         nowhere = torch.zeros_like(part.terminal)
         rewards.append(posterior.transition_moments(part.state, part.action, part.next_state, nowhere)[0])
         valid.append(part.valid)
-    reward, real = torch.cat(rewards, dim=1), torch.cat(valid, dim=1)
-    count = real.sum(1).clamp(min=1)
-    mean = torch.where(real, reward, 0.0).sum(1) / count
-    variance = torch.where(real, (reward - mean[:, None]).square(), 0.0).sum(1) / count
-    return mean, variance.sqrt().clamp(min=1e-6)
+    mean, deviation = mean_and_deviation(torch.cat(rewards, dim=1)[..., None], torch.cat(valid, dim=1))
+    return mean[..., 0], deviation[..., 0]
+
+
+def mean_and_deviation(
+    values: Float[Tensor, "R N F"], valid: Bool[Tensor, "R N"]
+) -> tuple[Float[Tensor, "R F"], Float[Tensor, "R F"]]:
+    """Mean and standard deviation of the valid values of each feature, whatever unit they are in.
+
+    The deviation is above 0 also where a feature is constant, and then so small that only what has never been seen is
+    far from the mean. Values are divided by a power of 2 near the largest one meanwhile: squares neither overflow nor
+    vanish, and no digit changes.
+    """
+    kept = torch.where(valid[..., None], values, 0.0)
+    largest = kept.abs().amax(1)
+    mantissa, _ = torch.frexp(largest)
+    unit = torch.where(largest > 0, largest / (2 * mantissa), 1.0)
+    scaled, count = kept / unit[:, None], valid.sum(1).clamp(min=1)[:, None]
+    mean = scaled.sum(1) / count
+    variance = torch.where(valid[..., None], (scaled - mean[:, None]).square(), 0.0).sum(1) / count
+    deviation = torch.maximum(variance.sqrt() * unit, _RESOLUTION * largest)
+    return mean * unit, deviation.clamp(min=_LEAST)
 
 
 def all_states(data: CombinedDataModule) -> tuple[Float[Tensor, "R N O"], Bool[Tensor, "R N"]]:

@@ -25,6 +25,17 @@ def _is_schedule(value: Any) -> bool:
     return number(0, open_low=True).holds(value)
 
 
+def _is_wrapping(value: Any) -> bool:
+    if isinstance(value, dict):
+        return len(value) == 1 and all(isinstance(name, str) and isinstance(x, dict) for name, x in value.items())
+    return isinstance(value, str) and value != ""
+
+
+def _is_frequency(value: Any) -> bool:
+    every, unit = value if isinstance(value, list) and len(value) == 2 else (value, "step")
+    return unit in ("step", "episode") and whole(1, 1_000_000_000).holds(every)
+
+
 _EXPERTS = Rule(
     lambda value: (
         isinstance(value, dict)
@@ -43,11 +54,18 @@ _CONSTANTS = Rule(
     "must say of which environment which returns are, such as {id: CartPole-v1, optimal: 500, uniform: 22}",
 )
 
+_WRAPPERS = Rule(
+    lambda value: isinstance(value, list) and all(map(_is_wrapping, value)),
+    "must be a list of Gymnasium's wrappers, each a name or a name with arguments, such as "
+    "[FlattenObservation, {DelayObservation: {delay: 2}}]",
+)
+
 _LEARNING_RATE = Rule(_is_schedule, "must be a number above 0, or lin_x such as lin_3e-4 for a linear schedule to 0")
 
 _CONTROL_RULES = {
     "env.id": Rule(lambda value: isinstance(value, str) and value != "", "must be the name of a Gymnasium environment"),
     "env.kwargs": MAPPING,
+    "env.wrappers": optional(_WRAPPERS),
     "env.perturbation": MAPPING,
     "env.experts": _EXPERTS,
     "env.fixed_horizon": one_of(True, False),
@@ -94,11 +112,51 @@ _PPO_RULES = {
     "policy.normalize_reward": one_of(True, False),
     "policy.hidden_sizes": SIZES,
 }
+_STEPS = whole(1, 1_000_000_000)
+_SHARE = number(0, 1)
+_EXPERT_RULES = {  # of the settings of Stable-Baselines3 that may be given; what else there is it checks itself
+    "dqn": {
+        "total_steps": _STEPS,
+        "hidden_sizes": SIZES,
+        "learning_rate": _LEARNING_RATE,
+        "batch_size": whole(1, 1_000_000),
+        "buffer_size": _STEPS,
+        "learning_starts": whole(0, 1_000_000_000),
+        "gamma": _SHARE,
+        "tau": _SHARE,
+        "target_update_interval": _STEPS,
+        "train_freq": Rule(_is_frequency, "must be a number of steps from 1, or [n, step] or [n, episode]"),
+        "gradient_steps": whole(-1, 1_000_000),
+        "exploration_fraction": _SHARE,
+        "exploration_initial_eps": _SHARE,
+        "exploration_final_eps": _SHARE,
+        "max_grad_norm": POSITIVE,
+    },
+    "ppo": {
+        name: _PPO_RULES[f"policy.{name}"]
+        for name in (
+            "total_steps", "n_envs", "n_steps", "batch_size", "n_epochs", "learning_rate", "clip_range", "gae_lambda",
+            "ent_coef", "vf_coef", "max_grad_norm", "normalize_reward", "hidden_sizes",
+        )
+    } | {"gamma": _SHARE},
+}  # fmt: skip
 
 
 def rules(config: DictConfig) -> dict[str, Rule]:
     """The rules of keys that only control environments have, or that are narrower for them."""
-    return {**_CONTROL_RULES, **(_PPO_RULES if config.policy.name == "ppo" else {})}
+    return {**_CONTROL_RULES, **(_PPO_RULES if config.policy.name == "ppo" else {}), **_expert_rules(config)}
+
+
+def _expert_rules(config: DictConfig) -> dict[str, Rule]:
+    """Those of the settings that experts are given."""
+    given = {algorithm: OmegaConf.select(config, f"env.experts.{algorithm}") for algorithm in _EXPERT_RULES}
+    return {
+        f"env.experts.{algorithm}.{name}": rule
+        for algorithm, settings in given.items()
+        if isinstance(settings, DictConfig)
+        for name, rule in _EXPERT_RULES[algorithm].items()
+        if name in settings
+    }
 
 
 def code(env: Mapping[str, Any]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Settings of a control environment, and of the policies that act in it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ from mavrl.agents.ppo import PPOSettings
 from mavrl.agents.rewards import LearnedRewardSettings
 from mavrl.configuration.settings import structured
 from mavrl.envs.control import ControlEnvironment
+from mavrl.envs.wrappers import Wrapping
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class ControlSettings:
     behaviour_expert: Algorithm
     demonstration_expert: Algorithm
     normalization: NormalizationSettings
+    wrappers: Sequence[Wrapping] | None = None  # what a run of an earlier version has
 
     @classmethod
     def from_env(cls, env: Mapping[str, Any]) -> "ControlSettings":
@@ -51,6 +53,7 @@ class ControlSettings:
             max_steps=self.max_steps,
             perturbation={name: value for name, value in self.perturbation.items() if value is not None},
             fixed_horizon=self.fixed_horizon,
+            wrappers=tuple(self.wrappers or ()),
         )
 
 

@@ -209,6 +209,17 @@ class TestTrainingOne:
         assert str(tmp_path / "own" / "cartpole_v1" / "dqn") in message
         assert not (tmp_path / "own").exists()
 
+    @pytest.mark.parametrize(
+        ("algorithm", "missing"), [("dqn", "total_steps"), ("dqn", "hidden_sizes"), ("ppo", "n_epochs")]
+    )
+    def test_a_setting_that_is_missing(
+        self, algorithm: Any, missing: str, library: ExpertLibrary, shipped: Path, trained: list[Any]
+    ):
+        settings = {name: value for name, value in library.trainings[algorithm].items() if name != missing}
+        with pytest.raises(ConfigurationError, match=rf"env\.experts\.{algorithm}=.*: lacks {missing}$"):
+            replace(library, trainings={algorithm: settings}).find(CART_POLE, algorithm)
+        assert trained == []
+
 
 class TestTheCard:
     @pytest.fixture
@@ -279,6 +290,12 @@ class TestTheShippedOnes:
         error = 3 * returns.std() / 200**0.5
         assert returns.mean() >= LEAST[cell] - error
         assert returns.mean() == pytest.approx(expert.card["return_mean"], abs=1.5 * error + 1e-9)
+
+
+@pytest.mark.parametrize("frequency", [4, [4, "step"], [1, "episode"]])
+def test_the_expected_time_of_any_frequency(frequency: Any) -> None:
+    settings = {"total_steps": 60_000, "train_freq": frequency}
+    assert 1 <= experts._expected_minutes("dqn", settings) <= 3
 
 
 @pytest.mark.parametrize("env", ["cartpole_v1", "acrobot_v1", "lunar_lander_v3"])

@@ -18,7 +18,7 @@ from mavrl.families.control import rules
 from mavrl.families.control.acting import policy_directory
 from mavrl.families.control.family import Control
 from mavrl.families.control.judging import ControlJudging
-from mavrl.families.control.learning import standardization_of
+from mavrl.families.control.learning import mean_and_deviation, standardization_of
 from mavrl.families.control.settings import ControlSettings, NormalizationSettings
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.model.layers import Standardization
@@ -83,6 +83,10 @@ class TestEnvironment:
         described = _environment(composed("env=cartpole_v1", *overrides))
         assert described == ControlEnvironment("CartPole-v1", {}, 77, {"gravity": 12}, True)
 
+    def test_wrappers(self, composed: Any):
+        described = _environment(composed("env=cartpole_v1", "env.wrappers=[FlattenObservation]"))
+        assert described == ControlEnvironment("CartPole-v1", wrappers=("FlattenObservation",))
+
     def test_one_that_cannot_be_made_is_refused_at_once(self, make: Any):
         with pytest.raises(ConfigurationError, match=r"env\.id=CartPol-v1"):
             make(env__id="CartPol-v1")
@@ -99,6 +103,7 @@ class TestFeedback:
     def test_the_cache_tells_environments_and_experts_apart(self, make: Any, tmp_path: Path):
         plain = make().simulation
         assert make(env__perturbation__gravity=12.0).simulation != plain
+        assert make(env__wrappers=[{"StickyAction": {"repeat_action_probability": 0.1}}]).simulation != plain
         assert make(policy__kappa=1.0).simulation == plain
         other = NetworkPolicy.from_layers([(torch.ones(2, 4), torch.zeros(2))], "relu", "q")
         other.save(tmp_path / "experts" / "cartpole_v1" / "dqn")
@@ -144,8 +149,39 @@ class TestLearning:
         family = make(env__fixed_horizon=True)
         found = _standardization(family, _data(family))
         assert found.std.shape == (4, 1, 5)
-        assert (found.std[..., -1] >= 1e-3).all()
-        assert found(torch.ones(4, 1, 5)).isfinite().all()
+        assert (found.std[..., -1] > 0).all()
+        seen = found(torch.tensor([[0.0], [1.0]]).expand(2, 5))[..., -1]  # before the end and after it
+        assert seen.tolist() == [[0.0, Standardization.LARGEST]] * 4
+
+    @pytest.mark.parametrize("unit", [1e-20, 1e-5, 1000.0, 1e25])
+    def test_the_unit_of_a_feature_does_not_matter(self, unit: float):
+        values, valid = torch.randn(2, 50, 3) + torch.tensor([0.0, 10.0, -3.0]), torch.rand(2, 50) < 0.8
+        for power in (2.0**-60, 2.0**60):  # not a digit
+            for one, other in zip(
+                mean_and_deviation(power * values, valid), mean_and_deviation(values, valid), strict=True
+            ):
+                assert one.equal(power * other)
+        for one, other in zip(mean_and_deviation(unit * values, valid), mean_and_deviation(values, valid), strict=True):
+            assert torch.allclose(one / unit, other, rtol=1e-5)
+
+    def test_deviations_are_those_of_the_plain_formula(self):
+        """To the last bit, so that the numbers of ordinary environments are what they were."""
+        values, valid = 3 * torch.randn(2, 1000, 4) + 1, torch.rand(2, 1000) < 0.5
+        count = valid.sum(1)[:, None]
+        mean = torch.where(valid[..., None], values, 0.0).sum(1) / count
+        variance = torch.where(valid[..., None], (values - mean[:, None]).square(), 0.0).sum(1) / count
+        found = mean_and_deviation(values, valid)
+        assert found[0].equal(mean)
+        assert found[1].equal(variance.sqrt())
+
+    @pytest.mark.parametrize("constant", [0.0, 0.1, -9.8, 1e6, 1e-12])
+    def test_a_constant_is_harmless_and_anything_else_is_far_from_it(self, constant: float):
+        values = torch.full((1, 1000, 1), constant)
+        mean, deviation = mean_and_deviation(values, torch.ones(1, 1000, dtype=torch.bool))
+        standardization = Standardization(mean, deviation)
+        seen = standardization(torch.tensor([[[constant], [1.1 * constant + 1e-15]]]))[0, :, 0]
+        assert abs(float(seen[0])) < 0.5
+        assert float(seen[1]) == (Standardization.LARGEST if constant >= 0 else -Standardization.LARGEST)
 
     def test_what_is_saved(self, make: Any, tmp_path: Path):
         model, data = _stored(make(), tmp_path / "run")

@@ -1,0 +1,136 @@
+"""What an environment gives is taken in here, once: for simulation, experts, policies and evaluation alike."""
+
+import os
+import sysconfig
+import traceback
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from mavrl.errors import ConfigurationError, EnvironmentFault
+
+_LARGEST = float(np.finfo(np.float32).max)  # observations are kept in float32
+_LONGEST_TEXT = 80  # characters of a value in a message
+_LIBRARIES = (Path(__file__).parents[1], *map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")))
+_NOT_THE_USER_S = ("<frozen ", *(f"{place}{os.sep}" for place in _LIBRARIES))  # how names of files begin there
+
+
+class Intake(gym.Wrapper, gym.utils.RecordConstructorArgs):
+    """An environment of vector observations and numbered actions whose every value is what it should be.
+
+    - Every reset is the same call, without options: an episode depends on its seed and on nothing that runs beside it.
+    - Actions are numbered from 0, whatever number the environment's first one has.
+    - Observations are new arrays, of the shape and kind that their space says, and finite in float32.
+    - Rewards are finite numbers; an array that holds one number is that number.
+    - Nothing reads infos, which may be anything: they are left out.
+
+    Args:
+        env: has a one-dimensional Box of observations and Discrete actions.
+        env_id: names it in errors.
+
+    Raises:
+        EnvironmentFault: by `reset`, `step` and `close`, for whatever error the environment raises there.
+        ConfigurationError: by `reset` and `step`, for an observation or a reward that is none.
+    """
+
+    def __init__(self, env: gym.Env, env_id: str) -> None:
+        gym.utils.RecordConstructorArgs.__init__(self, env_id=env_id)
+        gym.Wrapper.__init__(self, env)
+        observations, actions = env.observation_space, env.action_space
+        assert isinstance(observations, spaces.Box)
+        assert isinstance(actions, spaces.Discrete)
+        self._env_id = env_id
+        self._shape, self._dtype = observations.shape, observations.dtype
+        self._first_action = int(actions.start)
+        if self._first_action:
+            self.action_space = spaces.Discrete(int(actions.n))
+        self._steps = 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        self._steps = 0
+        try:
+            observation, _ = self.env.reset(seed=seed)  # a vector environment passes options to some resets
+        except Exception as error:
+            raise fault_of(self._env_id, self._moment, error) from error
+        return self._observation(observation), {}
+
+    def step(self, action):
+        self._steps += 1
+        if self._first_action:
+            action = action + self._first_action
+        try:
+            observation, reward, terminated, truncated, _ = self.env.step(action)
+            over = bool(terminated), bool(truncated)
+        except Exception as error:
+            raise fault_of(self._env_id, self._moment, error) from error
+        return self._observation(observation), self._reward(reward), *over, {}
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except Exception as error:
+            raise fault_of(self._env_id, "closing it", error) from error
+
+    @property
+    def _moment(self) -> str:
+        return f"step {self._steps} of an episode" if self._steps else "its reset"
+
+    def _observation(self, given: Any) -> np.ndarray:
+        seen = _array(given)  # a copy: some environments change theirs in place
+        kind = seen.dtype == self._dtype or np.can_cast(seen.dtype, self._dtype, "same_kind")
+        if not kind or seen.shape != self._shape or not (np.abs(seen) <= _LARGEST).all():
+            must = f"must be {self._shape[0]} finite numbers ({self._dtype}), as observation_space says"
+            raise self._refused("observation", given, must)
+        return seen
+
+    def _reward(self, given: Any) -> float:
+        if isinstance(given, float):
+            number = float(given)
+        else:
+            seen = _array(given)
+            number = float(seen.reshape(())) if seen.size == 1 and seen.dtype.kind in "biuf" else np.nan
+        if not abs(number) < np.inf:
+            raise self._refused("reward", given, "must be a finite number")
+        return number
+
+    def _refused(self, what: str, given: Any, must: str) -> ConfigurationError:
+        text = " ".join(str(given).split())
+        text = text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
+        return ConfigurationError("env.id", self._env_id, f"{self._moment} gives the {what} {text}, which {must}")
+
+
+def fault_of(env_id: str, moment: str, error: Exception) -> EnvironmentFault:
+    """The error of an environment as one line, with its traceback for a file.
+
+    Args:
+        moment: what the environment was doing.
+    """
+    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    place = _place(error)
+    trace = "".join(traceback.format_exception(error))
+    allowed = f"{moment} raises {text} ({place.filename}, line {place.lineno})"
+    return EnvironmentFault("env.id", env_id, allowed, trace)
+
+
+def _place(error: BaseException) -> traceback.FrameSummary:
+    """Where an error arose: the last line of the user's, if there is one, and otherwise the last of all."""
+    chain = [error]
+    while chain[-1].__cause__ is not None:
+        chain.append(chain[-1].__cause__)
+    for each in reversed(chain):
+        lines = traceback.extract_tb(each.__traceback__)
+        own = [line for line in lines if not line.filename.startswith(_NOT_THE_USER_S)]
+        if own:
+            return own[-1]
+    return traceback.extract_tb(error.__traceback__)[-1]
+
+
+def _array(given: Any) -> np.ndarray:
+    """A new array of the value; of objects where it is no array of numbers."""
+    try:
+        return np.array(given)
+    except Exception:  # whatever it is, it is no number
+        return np.array(None)
