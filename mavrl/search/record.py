@@ -30,6 +30,7 @@ class TrialRecord:
         seconds: wall time of the run; None unless completed.
         error: why the trial failed; None unless it did.
         started, ended: times.
+        failed_replicates: which numbers of `final` are left out of means; None where an earlier version noted none.
     """
 
     number: int
@@ -44,6 +45,7 @@ class TrialRecord:
     error: str | None
     started: datetime | None
     ended: datetime | None
+    failed_replicates: list[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -128,4 +130,5 @@ def _trial_record(trial: FrozenTrial) -> TrialRecord:
         attributes.get("error"),
         trial.datetime_start,
         trial.datetime_complete,
+        attributes.get("failed_replicates"),
     )

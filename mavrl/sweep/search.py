@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from mavrl.errors import ConfigurationError, MavrlError
 from mavrl.metrics import metric_text
+from mavrl.storage.files import naming, open_log
 from mavrl.sweep.cells import split_cells, with_cells
 from mavrl.sweep.combinations import ComposedJob, combinations, compose_all
 from mavrl.sweep.composer import Composer
@@ -93,6 +94,7 @@ class SearchSweeper(Sweeper):
         if self._sampler.get("_partial_"):
             allowed = "needs a list of all values; -m without it runs every combination"
             raise ConfigurationError("hydra/sweeper/sampler", "grid", allowed)
+        _refuse_one_directory(self._config.hydra.overrides.hydra)
         cells, left_out = self._plan_cells(arguments)
         if self._config.dry_run:
             for _, plan in cells:
@@ -187,6 +189,14 @@ class SearchSweeper(Sweeper):
         return batch
 
 
+def _refuse_one_directory(words: Sequence[str]) -> None:
+    """A directory for all trials would keep the first alone."""
+    for word in words:
+        key, _, value = word.partition("=")
+        if key == "hydra.sweep.subdir" and "${" not in value:
+            raise ConfigurationError(key, value, "would be the directory of every trial of the search; leave it out")
+
+
 def _plan_line(plan: "SearchPlan") -> str:
     space = plan.space
     division = f"budget {space.budget} over {', '.join(space.kinds)}" if space.kinds else "given counts"
@@ -239,7 +249,9 @@ def _conclude(cells: list[_CellSearch]) -> None:
 @contextlib.contextmanager
 def _output_to_log(folder: Path) -> Iterator[None]:
     """Send what trials and launchers print to a file: a search has one line for each trial."""
-    (folder / ".logs").mkdir(parents=True, exist_ok=True)
+    path = folder / ".logs" / "trials.log"
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
-    with open(folder / ".logs" / "trials.log", "a") as log, contextlib.redirect_stdout(log):
+    with open(open_log(path), "a", encoding="utf-8") as log, contextlib.redirect_stdout(log):
         yield

@@ -1,5 +1,6 @@
 """The main task: simulate feedback, learn the reward posterior, evaluate it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,18 +8,20 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl import __version__
-from mavrl.configuration.identity import config_hash, recorded
+from mavrl.configuration.identity import config_hash, recorded, settings_of
 from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
 from mavrl.reports.run_report import print_metrics
-from mavrl.storage.files import read_json
+from mavrl.storage.contents import read_config, read_metrics, read_status
 from mavrl.storage.run_directory import RunDirectory, acquire
 
 
 def train(config: DictConfig) -> float:
     """Run the configuration, or return its result if it has been run before. Returns the mean normalized return."""
-    directory, name = RunDirectory(HydraConfig.get().runtime.output_dir), config_hash(config)
-    _refuse_foreign(directory.path, name)
+    hydra = HydraConfig.get()
+    directory, name = RunDirectory(hydra.runtime.output_dir), config_hash(config)
+    content = recorded(config, hydra.runtime.choices, hydra.overrides.task)
+    _refuse_foreign(directory.path, name, content)
     if not config.rerun and (finished := directory.metrics) is not None:
         return _report(finished, directory.path, "this run was finished before; rerun=true repeats it")
     lock = directory.lock()
@@ -28,8 +31,8 @@ def train(config: DictConfig) -> float:
     try:
         if not config.rerun and (finished := directory.metrics) is not None:
             return _report(finished, directory.path, "another process has finished this run")
-        hydra = HydraConfig.get()
-        directory.begin(name, recorded(config, hydra.runtime.choices, hydra.overrides.task))
+        _refuse_foreign(directory.path, name, content)  # which may have come while the lock was waited for
+        directory.begin(name, content)
         try:
             from mavrl.training.run import run
 
@@ -50,17 +53,25 @@ def _report(metrics: dict[str, Any], path: Path, remark: str = "") -> float:
     return metrics["objective"]
 
 
-def _refuse_foreign(path: Path, expected: str) -> None:
-    """A directory that holds something else must not be written into."""
-    status = read_json(path / "status.json")
-    if status is not None and status.get("config_hash") != expected:
-        raise ConfigurationError(
-            "hydra.run.dir", path, "holds a run of another configuration; choose another directory"
-        )
-    own = (".lock", "status.json", ".status.json.")  # the last: what a process killed while writing leaves
-    ours = status is not None or (path / "status.json").exists()  # a damaged status is still that of a run
-    if not ours and path.is_dir() and any(not p.name.startswith(own) for p in path.iterdir()):
-        raise ConfigurationError("hydra.run.dir", path, "is not empty and holds no run; choose another directory")
+def _refuse_foreign(path: Path, expected: str, content: dict[str, Any]) -> None:
+    """A directory that holds something else must not be written into. Any file of a run says whose it is, if whole.
+
+    Args:
+        path: of the directory.
+        expected: hash of the configuration that is to run there.
+        content: of its config.json.
+    """
+    held = {found["config_hash"] for found in (read_status(path), read_metrics(path)) if "config_hash" in found}
+    if not held and (stored := read_config(path)):
+        same = settings_of(stored) == settings_of(json.loads(json.dumps(content)))
+        held = {expected if same else "another"}
+    if held - {expected}:
+        allowed = "holds a run of another configuration; choose another directory"
+        raise ConfigurationError("hydra.run.dir", path, allowed)
+    without_content = (".lock", "status.json", ".status.json.")  # the last: what a kill while it is written leaves
+    if not held and path.is_dir() and any(not p.name.startswith(without_content) for p in path.iterdir()):
+        allowed = "is not empty, and nothing says which run it holds; choose another directory, or delete this one"
+        raise ConfigurationError("hydra.run.dir", path, allowed)
 
 
 def _save_configuration(config: DictConfig, directory: RunDirectory) -> None:
