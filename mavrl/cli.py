@@ -20,7 +20,7 @@ from mavrl.configuration.composition import configuration_directory
 from mavrl.configuration.registry import trusted_targets
 from mavrl.errors import ConfigurationError, MavrlError
 from mavrl.interruption import Interruption, interruptible, is_interruption
-from mavrl.storage.files import storage_error
+from mavrl.storage.files import naming, storage_error
 from mavrl.sweep import register_plugins
 from mavrl.terminal import show_on_any_terminal
 
@@ -60,7 +60,7 @@ def run_task(config: DictConfig) -> Any:
     try:
         check(config)
         return _to_its_end(config)
-    except (MavrlError, OSError) as error:
+    except MavrlError as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise
         _exit(error)
@@ -69,7 +69,8 @@ def run_task(config: DictConfig) -> Any:
 def _to_its_end(config: DictConfig) -> Any:
     """Run the task of a configuration. Code that it calls, such as an environment's, must not end it with status 0."""
     try:
-        return get_method(config.task._target_)(config)
+        with naming(HydraConfig.get().runtime.output_dir):
+            return get_method(config.task._target_)(config)
     except SystemExit as end:
         if is_interruption(end):
             raise

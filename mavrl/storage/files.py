@@ -24,33 +24,36 @@ def replacing(path: Path) -> Iterator[Path]:
         StorageError: the directory cannot be written, or the disk is full.
     """
     temporary = None
-    with naming(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-            os.close(handle)
-            temporary = Path(name)
-            yield temporary
-            with open(temporary, "rb") as written:
-                os.fsync(written.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        finally:
-            if temporary is not None:
-                temporary.unlink(missing_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def naming(path: Path | str) -> Iterator[None]:
-    """Name a path in whatever goes wrong while the block reads or writes it: a full disk names none itself.
+    """Name what could not be read or written in the block: a path that the system names, else this one.
+
+    A full disk names none.
 
     Raises:
-        StorageError: it cannot be written or read.
+        StorageError: something could not be read or written.
     """
     try:
         yield
     except OSError as error:
-        raise storage_error(path, error) from error
+        raise storage_error(error.filename or path, error) from error
 
 
 def storage_error(path: Path | str, error: OSError) -> StorageError:

@@ -250,8 +250,8 @@ def _conclude(cells: list[_CellSearch]) -> None:
 def _output_to_log(folder: Path) -> Iterator[None]:
     """Send what trials and launchers print to a file: a search has one line for each trial."""
     path = folder / ".logs" / "trials.log"
+    sys.stdout.flush()
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    sys.stdout.flush()
-    with open(open_log(path), "a", encoding="utf-8") as log, contextlib.redirect_stdout(log):
-        yield
+        with open(open_log(path), "a", encoding="utf-8") as log, contextlib.redirect_stdout(log):
+            yield

@@ -13,6 +13,7 @@ from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
 from mavrl.reports.run_report import print_metrics
 from mavrl.storage.contents import read_config, read_metrics, read_status
+from mavrl.storage.files import naming
 from mavrl.storage.run_directory import RunDirectory, acquire
 
 
@@ -37,7 +38,8 @@ def train(config: DictConfig) -> float:
             from mavrl.training.run import run
 
             settings = RunSettings.from_config(config)
-            result = run(settings, directory.path, config.rerun, lambda: _save_configuration(config, directory))
+            with naming(directory.path):
+                result = run(settings, directory.path, config.rerun, lambda: _save_configuration(config, directory))
             metrics = {**result, "config_hash": name, "version": __version__}
             directory.complete(metrics)
         except BaseException as error:

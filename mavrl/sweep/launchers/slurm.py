@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 import mavrl
 from mavrl.configuration.check import register_with_hydra
 from mavrl.errors import ConfigurationError, JobError
+from mavrl.storage.files import naming
 from mavrl.sweep.launchers.jobs import JobLines, error_of, failed_job
 from mavrl.sweep.launchers.queue import Queue
 from mavrl.terminal import show_on_any_terminal
@@ -93,7 +94,7 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
             for k, overrides in enumerate(job_overrides)
         ]
         try:
-            with contextlib.redirect_stderr(io.StringIO()):  # submitit prints what it raises
+            with contextlib.redirect_stderr(io.StringIO()), naming(self.params["submitit_folder"]):  # it prints errors
                 return executor.map_array(self, *zip(*calls, strict=True))
         except (FailedJobError, FailedSubmissionError) as error:
             option = self.config.hydra.runtime.choices["hydra/launcher"]
