@@ -16,6 +16,7 @@ import torch
 
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError
+from mavrl.interruption import Interruption, interruptible
 from mavrl.workers import Workers, cores, workers
 
 # Functions of the standard library: a worker process cannot import those of a test.
@@ -130,6 +131,24 @@ class TestManyProcesses:
             fail()
         assert pids
         assert not any(running(pid) for pid in pids)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_ends_them_in_the_middle_of_what_they_do(self, number: signal.Signals):
+        begun = time.monotonic()
+        with pytest.raises(Interruption), interruptible(), workers(2) as pool:
+            pids = pool.map(os.getpid, [(), ()])
+            for _ in pids:
+                pool.submit(time.sleep, 600)
+            signal.raise_signal(number)
+        assert time.monotonic() - begun < 60
+        assert not any(running(pid) for pid in pids)
+
+    @pytest.mark.slow
+    def test_signals_of_the_run_do_not_reach_them(self):
+        with workers(2) as pool:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                assert pool.map(signal.raise_signal, [(number,), (number,)]) == [None, None]
 
     @pytest.mark.slow
     def test_calls_that_have_not_begun_are_dropped(self):

@@ -46,14 +46,14 @@ class RewardModel(ABC):
         directory, description = find_reward_model(path)
         if description.get("kind") != cls.kind:
             raise StorageError(f"{path}: its reward model is of kind {description.get('kind')}, needed is {cls.kind}")
-        weights = read_checked(directory / _WEIGHTS, description.get("sha256"))
+        weights = read_checked(directory / _WEIGHTS, description.pop("sha256", None))
         try:
             model = cls.from_tensors(load(weights), description)
             if len(model) != description["replicates"]:
                 raise ValueError(f"weights of {len(model)} replicates, described as {description['replicates']}")
             return model
         except Exception as error:  # whatever a damaged file makes of itself
-            raise StorageError(f"{directory}: its reward model is damaged ({error})") from error
+            raise StorageError(f"{directory / _WEIGHTS}: damaged ({error})") from error
 
     @classmethod
     @abstractmethod

@@ -1,5 +1,6 @@
 """Combinations of a command line, the rules that leave some out, and what is finished."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from omegaconf import OmegaConf
 from mavrl.errors import ConfigurationError
 from mavrl.storage.files import write_json
 from mavrl.sweep.cells import chosen_option, split_cells, with_cells
-from mavrl.sweep.combinations import ComposedJob, combinations, skipping_rule
+from mavrl.sweep.combinations import ComposedJob, combinations, compose_all, skipping_rule
+from tests.fixtures.runs import metrics_of
 
 
 def test_the_last_argument_varies_fastest() -> None:
@@ -66,12 +68,13 @@ def test_a_rule_that_is_none() -> None:
 @pytest.mark.parametrize(
     ("task", "status", "metrics", "finished"),
     [
-        ("train", {"state": "completed"}, {}, True),
-        ("train", {"state": "running"}, {}, False),
+        ("train", {"state": "completed"}, metrics_of({"regret": [1.0]}), True),
+        ("train", {"state": "completed"}, {}, False),
+        ("train", {"state": "running"}, metrics_of({"regret": [1.0]}), False),
         ("train", {"state": "failed"}, None, False),
         ("train", {"state": "completed"}, None, False),
         ("train", None, None, False),
-        ("data", {"state": "completed"}, {}, False),
+        ("data", {"state": "completed"}, metrics_of({"regret": [1.0]}), False),
     ],
 )
 def test_what_is_finished(tmp_path: Path, task: str, status: Any, metrics: Any, finished: bool) -> None:
@@ -80,6 +83,18 @@ def test_what_is_finished(tmp_path: Path, task: str, status: Any, metrics: Any, 
             write_json(tmp_path / "x" / name, content)
     sweep = {"hydra": {"sweep": {"dir": str(tmp_path), "subdir": "x"}}, "task": {"name": task}}
     assert ComposedJob([], OmegaConf.create(sweep)).finished == finished
+
+
+def test_two_runs_in_one_directory_are_refused_and_one_that_is_asked_for_twice_is_one(composed: Any) -> None:
+    def compose(overrides: list[str]) -> Any:
+        config = copy.copy(composed(*overrides))
+        OmegaConf.update(config, "hydra", {"sweep": {"dir": "runs", "subdir": "x"}}, force_add=True)
+        return config
+
+    said = r"^hydra\.sweep\.subdir=x: is the directory of several runs, such as seed=1 and seed=2; leave it out$"
+    with pytest.raises(ConfigurationError, match=said):
+        compose_all(compose, [["env.size=4", "seed=1"], ["env.size=4", "seed=2"]])
+    assert len(compose_all(compose, [["seed=1"], ["seed=1"]])[0]) == 1
 
 
 CELLS = OmegaConf.create({"cells": {"env": ["a", "b"], "modality": ["p", "d"]}})
