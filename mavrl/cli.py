@@ -80,7 +80,7 @@ def _to_its_end(config: DictConfig) -> Any:
 
 def _exit(error: Exception) -> NoReturn:
     if isinstance(error, OSError):
-        error = storage_error(error.filename or "storage", error)
+        error = storage_error(error.filename or "output", error)
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2 if isinstance(error, ConfigurationError) else 1)
 

@@ -48,12 +48,10 @@ class _CellSearch:
     overrides: list[str]
 
     @property
-    def reason_to_give_up(self) -> str | None:
-        """The last error, when the first trials have all failed; None while there is hope."""
+    def is_hopeless(self) -> bool:
+        """Whether the first trials have all failed."""
         trials = self.search.record.trials
-        if len(trials) >= _GIVE_UP_AFTER and all(trial.state == "failed" for trial in trials):
-            return trials[-1].error
-        return None
+        return len(trials) >= _GIVE_UP_AFTER and all(trial.state == "failed" for trial in trials)
 
 
 class SearchSweeper(Sweeper):
@@ -184,7 +182,7 @@ class SearchSweeper(Sweeper):
         for cell in cells:
             if len(batch) == size:
                 break
-            if cell.reason_to_give_up is None:
+            if not cell.is_hopeless:
                 batch += [(cell, assignment) for assignment in cell.search.take(size - len(batch))]
         return batch
 
@@ -241,9 +239,10 @@ def _conclude(cells: list[_CellSearch]) -> None:
     for cell in cells:
         print(f"study {_summary(cell)}", flush=True)
     for cell in cells:
-        if (error := cell.reason_to_give_up) is not None:
-            name = cell.search.plan.name
-            raise MavrlError(f"every trial of {name} failed, so the search was ended; the last one: {error}")
+        record = cell.search.record
+        if record.trials and all(trial.state == "failed" for trial in record.trials):
+            ended = ", so the search was ended" if len(record.trials) < cell.search.plan.total else ""
+            raise MavrlError(f"every trial of {record.name} failed{ended}; the last one: {record.trials[-1].error}")
 
 
 @contextlib.contextmanager

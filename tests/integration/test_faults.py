@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from mavrl.storage.files import read_json
-from tests.fixtures.processes import children, ended, send
+from tests.fixtures.processes import children, send, wait_until_ended
 
 pytestmark = pytest.mark.integration
 
@@ -245,7 +245,7 @@ def _interrupted(app: Any, words: tuple[str, ...], number: int, runs: str = "run
     for pid in (*workers, process.pid) if to_all else (process.pid,):
         send(pid, number)
     outcome = app.finish(process)
-    assert all(ended(pid) for pid in workers)
+    assert wait_until_ended(*workers)
     return outcome
 
 

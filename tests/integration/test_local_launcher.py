@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mavrl.storage.files import read_json
-from tests.fixtures.processes import ended
+from tests.fixtures.processes import wait_until_ended
 
 pytestmark = pytest.mark.integration
 
@@ -101,7 +101,7 @@ def test_workers_end_with_the_sweep(how: signal.Signals, fresh_app: Any) -> None
     _, err = sweep.communicate(timeout=60)
     assert sweep.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130}.get(how, -how)
     assert err == ("" if how == signal.SIGKILL else "interrupted; the same command goes on\n")
-    _wait(lambda: all(ended(pid) for pid in pids))
+    assert wait_until_ended(*pids)
 
 
 def test_a_number_of_workers_that_cannot_be(fresh_app: Any) -> None:

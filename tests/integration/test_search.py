@@ -2,10 +2,8 @@
 
 import itertools
 import json
-import random
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -15,7 +13,6 @@ import pytest
 
 from mavrl.search.record import StudyRecord, read_studies
 from mavrl.search.storage import open_storage
-from tests.fixtures.processes import children, send
 
 pytestmark = pytest.mark.integration
 
@@ -179,6 +176,9 @@ def test_failed_trials_are_recorded_and_not_fatal_unless_all_fail(app: Any, sear
     assert every.status == 1
     assert "every trial of every/grid_trap/pdrs failed" in every.err
     assert len(study(app, "studies/every/grid_trap/pdrs/journal.log").trials) == 10
+    few = app("-m", "hydra/sweeper=optuna", "study=few", "search.n_trials=1", "env.layout=nope")
+    assert few.status == 1
+    assert few.err.startswith("error: every trial of few/grid_trap/pdrs failed; the last one: ")
 
 
 def test_the_best_trial_is_confirmed_on_fresh_seeds(searched: Any, app: Any, snapshot: Any) -> None:
@@ -287,40 +287,3 @@ def test_a_webhook_that_does_not_answer_ends_nothing(app: Any, searched: Any) ->
     done = app("-m", "hydra/sweeper=optuna", "study=deaf", "search.n_trials=1", "notify.url=http://127.0.0.1:9/x")
     assert done.status == 0
     assert study(app, "studies/deaf/grid_trap/pdrs/journal.log").count("completed") == 1
-
-
-# Kills ----------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("mode", ["batches", "workers"])
-def test_a_study_survives_kills_at_random_moments(fresh_app: Any, mode: str) -> None:
-    """Of the sweep, and of workers and the jobs in them: no finished trial is lost, and all are there in the end."""
-    fresh_app.settings = SMALL
-    how = ("search.workers=2",) if mode == "workers" else ("hydra/launcher=local",)
-    arguments = (*SEARCH, "search.n_trials=24", *how)
-    moments, journal = random.Random(mode), fresh_app.directory / "studies/mine/grid_trap/pdrs/journal.log"
-    finished: dict[int, Any] = {}
-    kills = 0
-    while kills < 10:
-        search = fresh_app.start(*arguments)
-        time.sleep(moments.uniform(1, 9))
-        workers = children(search.pid)
-        whom = moments.choice(["sweep", "worker", "worker"])
-        if whom == "worker" and workers:
-            send(moments.choice(workers))
-            time.sleep(moments.uniform(0.5, 3))
-        send(search.pid)
-        kills += 1 + (whom == "worker" and bool(workers))
-        search.communicate()
-        if journal.exists() and journal.stat().st_size:
-            now = {trial.number: trial for trial in study(fresh_app).trials if trial.state == "completed"}
-            assert all(now.get(number) == trial for number, trial in finished.items())
-            finished = now
-    last = fresh_app(*arguments, process=True)
-    assert last.status == 0, last.err
-    record = study(fresh_app)
-    assert [trial.state for trial in record.trials] == ["completed"] * 24
-    assert all(record.trials[number] == trial for number, trial in finished.items())
-    assert all((fresh_app.directory / str(t.run_directory) / "metrics.json").exists() for t in record.trials)
-    assert len(list(fresh_app.directory.glob("studies/mine/*/*/*/reward_model/weights.safetensors"))) == 3
