@@ -81,7 +81,7 @@ def test_an_exit_that_nothing_asked_for_is_none(error: BaseException, expected: 
 
 def test_blocked_signals_come_afterwards() -> None:
     reached = []
-    with pytest.raises(Interruption), interruptible(), signals_blocked(signal.SIGINT):
+    with pytest.raises(Interruption), interruptible(), signals_blocked(signal.SIGINT):  # noqa: PT012
         signal.raise_signal(signal.SIGINT)
         reached.append("the end")
     assert reached == ["the end"]

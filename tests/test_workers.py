@@ -121,7 +121,7 @@ class TestManyProcesses:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_ends_them_in_the_middle_of_what_they_do(self, number: signal.Signals):
         begun = time.monotonic()
-        with pytest.raises(Interruption), interruptible(), workers(2) as pool:
+        with pytest.raises(Interruption), interruptible(), workers(2) as pool:  # noqa: PT012
             pids = pool.map(os.getpid, [(), ()])
             for _ in pids:
                 pool.submit(time.sleep, 600)

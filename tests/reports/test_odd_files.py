@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import polars  # noqa: F401 -- it changes the environment when it is imported
 import pytest
 
 from mavrl.reports.export import export_runs
@@ -42,7 +43,7 @@ def test_an_odd_file_of_one_run_breaks_no_listing(
     make_run("grid_trap/pd/good", values=values, **STATUS)
     path = make_run("grid_trap/pd/odd", values=values, **STATUS) / name
     cases = list(_changed(json.loads(path.read_text())))
-    assert len(cases) >= 80
+    assert len(cases) >= 60
     for what, content in cases:
         path.write_text(json.dumps(content))
         runs = find_runs(root)

@@ -193,6 +193,6 @@ def test_where_nothing_says_which_replicates_failed_there_are_no_numbers(make: C
 def test_a_confirmation_of_another_form_is_none(key: str, make: Callable, tmp_path: Path) -> None:
     make("one/grid_trap/p", [2.0])
     for wrong in ("text", {"a": 3}, [["x"]], True):
-        _confirm(tmp_path / "studies/one/grid_trap/p", 0, **{key: wrong})
+        _confirm(tmp_path / "studies/one/grid_trap/p", **{"trial": 0, key: wrong})
         confirmation = find_cells(tmp_path / "studies", "one")[0].confirmation
         assert confirmation is None or (key, wrong) == ("run_directory", "text")

@@ -102,7 +102,9 @@ def _written(place: Path, trials: int) -> list[bytes]:
     return place.read_bytes().splitlines(keepends=True)
 
 
-@pytest.mark.parametrize("garbage", ["garbage", "[]", "3", "null", "{}", '{"op_code": "4", "worker_id": "a"}', "\x00\xff"])
+@pytest.mark.parametrize(
+    "garbage", ["garbage", "[]", "3", "null", "{}", '{"op_code": "4", "worker_id": "a"}', "\x00\xff"]
+)
 @pytest.mark.parametrize("from_end", [0, 1, 3])
 def test_a_damaged_line_is_named_and_the_lines_before_it_are_a_journal(
     garbage: str, from_end: int, tmp_path: Path
@@ -127,8 +129,8 @@ def test_a_damaged_line_is_named_and_the_lines_before_it_are_a_journal(
 
 def test_a_line_that_is_damaged_meanwhile_is_named_too(tmp_path: Path) -> None:
     place = tmp_path / "journal.log"
-    number = len(_written(place, 1))
-    opened = study(str(place))
+    opened = study(str(place), create=True)
+    number = len(place.read_bytes().splitlines())
     with place.open("a") as journal:
         journal.write("garbage\n")
     with pytest.raises(StorageError, match=rf"line {number + 1} is damaged"):

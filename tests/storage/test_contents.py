@@ -24,8 +24,10 @@ READERS = {"status.json": read_status, "config.json": read_config, "metrics.json
         (True, int, False), (True, float, False), (True, object, True), (None, object, True), (True, bool, True),
         ([], [int], True), ([1, 2], [int], True), ([1, "2"], [int], False), ({}, [int], False), ("ab", [str], False),
         ({}, {str: int}, True), ({"a": 1}, {str: int}, True), ({"a": "1"}, {str: int}, False), ([], {str: int}, False),
-        ({"a": 1}, {"a": int}, True), ({}, {"a": int}, False), ({}, {"a?": int}, True), ({"a": "1"}, {"a?": int}, False),
-        ({"a": 1, "b": []}, {"a": int}, True), ({"a": {"b": [1.0]}}, {"a": {"b": [float]}}, True), (3, {"a": int}, False),
+        ({"a": 1}, {"a": int}, True), ({}, {"a": int}, False), ({}, {"a?": int}, True),
+        ({"a": "1"}, {"a?": int}, False),
+        ({"a": 1, "b": []}, {"a": int}, True), ({"a": {"b": [1.0]}}, {"a": {"b": [float]}}, True),
+        (3, {"a": int}, False),
     ],
 )  # fmt: skip
 def test_forms(value: Any, form: Any, expected: bool) -> None:

@@ -154,8 +154,8 @@ def test_symbolic_links_are_not_followed(tmp_path: Path) -> None:
 def test_text_is_utf8_whatever_the_locale_says(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from mavrl.storage.files import *\n"
-        "write_json(Path(sys.argv[1], 'a.json'), {'a': '\u00b1'}); write_text(Path(sys.argv[1], 'a.txt'), '\u00b1')\n"
-        "assert read_json(Path(sys.argv[1], 'a.json')) == {'a': '\u00b1'}"
+        "write_json(Path(sys.argv[1], 'a.json'), {'a': chr(177)}); write_text(Path(sys.argv[1], 'a.txt'), chr(177))\n"
+        "assert read_json(Path(sys.argv[1], 'a.json')) == {'a': chr(177)}"
     )
     plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     subprocess.run([sys.executable, "-c", code, tmp_path], check=True, env=plain, cwd=Path(__file__).parents[2])

@@ -1,6 +1,5 @@
 """Combinations of a command line, the rules that leave some out, and what is finished."""
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from omegaconf import OmegaConf
 from mavrl.errors import ConfigurationError
 from mavrl.storage.files import write_json
 from mavrl.sweep.cells import chosen_option, split_cells, with_cells
-from mavrl.sweep.combinations import ComposedJob, combinations, compose_all, skipping_rule
+from mavrl.sweep.combinations import ComposedJob, combinations, skipping_rule
 from tests.fixtures.runs import metrics_of
 
 
@@ -83,18 +82,6 @@ def test_what_is_finished(tmp_path: Path, task: str, status: Any, metrics: Any, 
             write_json(tmp_path / "x" / name, content)
     sweep = {"hydra": {"sweep": {"dir": str(tmp_path), "subdir": "x"}}, "task": {"name": task}}
     assert ComposedJob([], OmegaConf.create(sweep)).finished == finished
-
-
-def test_two_runs_in_one_directory_are_refused_and_one_that_is_asked_for_twice_is_one(composed: Any) -> None:
-    def compose(overrides: list[str]) -> Any:
-        config = copy.copy(composed(*overrides))
-        OmegaConf.update(config, "hydra", {"sweep": {"dir": "runs", "subdir": "x"}}, force_add=True)
-        return config
-
-    said = r"^hydra\.sweep\.subdir=x: is the directory of several runs, such as seed=1 and seed=2; leave it out$"
-    with pytest.raises(ConfigurationError, match=said):
-        compose_all(compose, [["env.size=4", "seed=1"], ["env.size=4", "seed=2"]])
-    assert len(compose_all(compose, [["seed=1"], ["seed=1"]])[0]) == 1
 
 
 CELLS = OmegaConf.create({"cells": {"env": ["a", "b"], "modality": ["p", "d"]}})
