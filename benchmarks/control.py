@@ -34,7 +34,7 @@ def whole_run(env: str, overrides: list[str], directory: Path) -> dict[str, Any]
     if finished.returncode:
         raise SystemExit(finished.stderr)
     seconds = time.monotonic() - started
-    metrics = json.loads((directory / "metrics.json").read_text())
+    metrics = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
     parts = {name: round(value, 1) for name, value in metrics["seconds"].items()}
     return {
         "measured": "whole run",

@@ -83,13 +83,13 @@ def measured(commands: list[str]) -> dict[str, Any]:
             first = first or out.splitlines()[-1]
         found: dict[str, Any] = {}
         for path in sorted(directory.rglob("metrics.json")):
-            metrics = json.loads(path.read_text())
+            metrics = json.loads(path.read_text(encoding="utf-8"))
             counts = "-".join(str(n) for n in metrics["n_samples"].values())
             label = f"{metrics['env']} {metrics['modality']} {counts}"
             assert label not in found, label
             found[label] = {key: metrics[key] for key in ("final", "comparison") if key in metrics}
         for path in sorted(directory.rglob("transfer/*.json")):
-            found[f"transfer {path.stem}"] = json.loads(path.read_text())["final"]
+            found[f"transfer {path.stem}"] = json.loads(path.read_text(encoding="utf-8"))["final"]
         return found
 
 
@@ -118,11 +118,11 @@ def main() -> int:
     chosen = {name: commands for name, commands in COMMANDS.items() if name.startswith(arguments.only)}
     results: dict[str, Any] = {}
     different = False
-    before = json.loads(arguments.compare.read_text()) if arguments.compare else {}
+    before = json.loads(arguments.compare.read_text(encoding="utf-8")) if arguments.compare else {}
     for name, commands in chosen.items():
         started = time.monotonic()
         results[name] = measured(commands)
-        arguments.output.write_text(json.dumps(results, indent=1) + "\n")
+        arguments.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         line: dict[str, Any] = {"command": name, "seconds": round(time.monotonic() - started, 1)}
         if name in before:
             found = differences(before[name], results[name], 1e-6 if name.startswith("grid") else 0.0)

@@ -40,7 +40,8 @@ def measure(arguments: list[str], directory: Path) -> dict[str, float]:
     process.returncode = 0
     parts = {}
     for path in directory.glob("runs/*/*/*/metrics.json"):
-        parts = {name: round(value, 2) for name, value in json.loads(path.read_text())["seconds"].items()}
+        seconds_of = json.loads(path.read_text(encoding="utf-8"))["seconds"]
+        parts = {name: round(value, 2) for name, value in seconds_of.items()}
     return {
         "seconds": round(seconds, 2),
         "peak_mb": round(usage.ru_maxrss / 1024),

@@ -39,7 +39,7 @@ def report(measurement: str, **values: Any) -> None:
 
 def inside(directory: Path) -> tuple[int, float]:
     """How many runs there are, and their seconds of simulation, training and evaluation, without imports."""
-    seconds = [json.loads(path.read_text())["seconds"] for path in directory.glob("**/metrics.json")]
+    seconds = [json.loads(path.read_text(encoding="utf-8"))["seconds"] for path in directory.glob("**/metrics.json")]
     return len(seconds), sum(value for each in seconds for part, value in each.items() if part != "total")
 
 

@@ -28,7 +28,7 @@ def modules() -> dict[str, Path]:
 
 def imports(path: Path) -> Iterator[str]:
     """Names of this package that a module imports, anywhere in it, also for types alone."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "mavrl":
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
@@ -104,7 +104,7 @@ def sizes() -> dict[str, int]:
     found: dict[str, int] = {}
     for module, path in modules().items():
         if module != "mavrl":
-            found[room_of(module)] = found.get(room_of(module), 0) + len(path.read_text().splitlines())
+            found[room_of(module)] = found.get(room_of(module), 0) + len(path.read_text(encoding="utf-8").splitlines())
     return found
 
 
@@ -112,7 +112,7 @@ def summary(room: str) -> str:
     """The first sentence of a room's own docstring."""
     path = ROOT / "mavrl" / room
     text = ast.get_docstring(
-        ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text())
+        ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8"))
     )
     return " ".join((text or "").split("\n\n")[0].split())
 
@@ -152,6 +152,6 @@ def drawn(page: str) -> str:
 
 if __name__ == "__main__":
     if "--write" in sys.argv:
-        PAGE.write_text(drawn(PAGE.read_text()))
+        PAGE.write_text(drawn(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     else:
         print(picture())

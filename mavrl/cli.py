@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import multiprocessing
 import os
 import re
 import sys
@@ -20,8 +21,10 @@ from mavrl.configuration.check import check, register_with_hydra
 from mavrl.configuration.composition import configuration_directory
 from mavrl.configuration.registry import trusted_targets
 from mavrl.errors import ConfigurationError, EnvironmentFault, MavrlError
-from mavrl.storage.files import storage_error
+from mavrl.interruption import Interruption, interruptible, is_interruption
+from mavrl.storage.files import naming, storage_error
 from mavrl.sweep import register_plugins
+from mavrl.terminal import show_on_any_terminal
 
 _JOBS = {"task=retry", "task=confirm"}  # tasks that run jobs
 
@@ -29,23 +32,26 @@ _JOBS = {"task=retry", "task=confirm"}  # tasks that run jobs
 def main() -> None:
     """Do what the words of the command line, `sys.argv`, ask for: `python run.py` and the command `mavrl`.
 
-    Exits with status 2 when they cannot work, 1 when something else has failed.
+    Exits with status 2 when they cannot work, 1 when something else has failed, 130 on Ctrl-C and 143 on SIGTERM.
     """
     words = set(sys.argv[1:])
     if words & _JOBS and not words & {"-m", "--multirun"}:
         sys.argv.append("-m")
+    show_on_any_terminal()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come here instead of being printed with a traceback
     try:
-        register_with_hydra()
-        register_plugins()
-        hydra.main(str(configuration_directory()), "config", execution_whitelist=trusted_targets())(run_task)()
+        with interruptible():
+            register_with_hydra()
+            register_plugins()
+            hydra.main(str(configuration_directory()), "config", execution_whitelist=trusted_targets())(run_task)()
     except (HydraException, OmegaConfBaseException) as error:
         _exit(_configuration_error(error) or _one_line(error))
     except (MavrlError, OSError) as error:
         _exit(error)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on", file=sys.stderr)
-        sys.exit(130)
+    except Interruption:
+        if multiprocessing.parent_process() is None:  # which says it for all
+            print("interrupted; the same command goes on", file=sys.stderr)
+        raise
 
 
 def run_task(config: DictConfig) -> Any:
@@ -55,16 +61,28 @@ def run_task(config: DictConfig) -> Any:
     """
     try:
         check(config)
-        return get_method(config.task._target_)(config)
-    except (MavrlError, OSError) as error:
+        return _to_its_end(config)
+    except MavrlError as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise
         _exit(error)
 
 
+def _to_its_end(config: DictConfig) -> Any:
+    """Run the task of a configuration. Code that it calls, such as an environment's, must not end it with status 0."""
+    try:
+        with naming(HydraConfig.get().runtime.output_dir):
+            return get_method(config.task._target_)(config)
+    except SystemExit as end:
+        if is_interruption(end):
+            raise
+        why = f"task={config.task.name} ended before its result: something that it ran called sys.exit({end.code!r})"
+        raise MavrlError(why) from end
+
+
 def _exit(error: Exception) -> NoReturn:
     if isinstance(error, OSError):
-        error = storage_error(error.filename or "storage", error)
+        error = storage_error(error.filename or "output", error)
     if isinstance(error, EnvironmentFault):
         with contextlib.suppress(OSError):
             error.keep(Path())  # where a task that has a run directory has not done it

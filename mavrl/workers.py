@@ -7,9 +7,15 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
+from mavrl.interruption import signals_blocked
+
 Result = TypeVar("Result")
+
+# Terminals, schedulers and operators signal all processes of a job: the run answers, and ends its workers.
+_ANSWERED_BY_THE_RUN = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 
 
 class Workers:
@@ -25,6 +31,7 @@ class Workers:
     def __init__(self, count: int) -> None:
         self.count = count
         self._pool: ProcessPoolExecutor | None = None
+        self._processes: set[BaseProcess] = set()
 
     def submit(self, function: Callable[..., Result], *arguments: Any) -> "Future[Result]":
         """Start a call. With one process it runs here and now."""
@@ -32,11 +39,14 @@ class Workers:
             done: Future[Result] = Future()
             done.set_result(function(*arguments))
             return done
-        with _preemption_blocked():  # the processes that are started in here keep it blocked
+        before = set(multiprocessing.active_children())
+        with signals_blocked(*_ANSWERED_BY_THE_RUN):  # the processes that are started in here keep them blocked
             if self._pool is None:
                 context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
                 self._pool = ProcessPoolExecutor(self.count, context, initializer=_begin)
-            return self._pool.submit(function, *arguments)
+            future = self._pool.submit(function, *arguments)
+            self._processes |= set(multiprocessing.active_children()) - before
+        return future
 
     def map(self, function: Callable[..., Result], calls: Sequence[tuple[Any, ...]]) -> list[Result]:
         """The results of all calls, in their order. A single call runs in this process."""
@@ -46,15 +56,26 @@ class Workers:
         return [future.result() for future in futures]
 
     def close(self) -> None:
-        """End the processes; calls that have not begun are dropped."""
-        if self._pool is not None:
+        """End the processes; calls that have not begun are dropped, and those under way end first."""
+        if self._pool is None:
+            return
+        try:
             self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+        except BaseException:
+            self.kill()
+            raise
+        self._pool, self._processes = None, set()
+
+    def kill(self) -> None:
+        """End the processes in the middle of what they do."""
+        for process in self._processes:
+            process.kill()
+        self._processes = set()
 
 
 @contextmanager
 def workers(count: int | None) -> Iterator[Workers]:
-    """Workers that end with the block.
+    """Workers that end with the block, at once when a signal asks this process to end.
 
     Args:
         count: processes; None for as many as this process may use cores.
@@ -62,6 +83,9 @@ def workers(count: int | None) -> Iterator[Workers]:
     pool = Workers(count or cores())
     try:
         yield pool
+    except (KeyboardInterrupt, SystemExit):
+        pool.kill()
+        raise
     finally:
         pool.close()
 
@@ -72,16 +96,6 @@ def _begin() -> None:
     import torch
 
     torch.set_num_threads(1)
-
-
-@contextmanager
-def _preemption_blocked() -> Iterator[None]:
-    """A scheduler signals preemption to all processes of a job; the run answers it, and ends its workers."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_with_parent() -> None:

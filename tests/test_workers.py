@@ -16,25 +16,11 @@ import torch
 
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError
+from mavrl.interruption import Interruption, interruptible
 from mavrl.workers import Workers, cores, workers
+from tests.fixtures.processes import ended, wait_until_ended
 
 # Functions of the standard library: a worker process cannot import those of a test.
-
-
-def running(pid: int) -> bool:
-    """Whether there is such a process that has not ended; one that nobody has asked for its result has."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def wait_until_ended(*pids: int) -> bool:
-    for _ in range(600):
-        if not any(running(pid) for pid in pids):
-            return True
-        time.sleep(0.05)
-    return False
 
 
 class TestOneProcess:
@@ -88,8 +74,8 @@ class TestManyProcesses:
             assert pool.map(os.getenv, [("OMP_NUM_THREADS",)] * 2) == ["1", "1"]
             pids = pool.map(os.getpid, [()] * 4)
             assert os.getpid() not in pids
-            assert all(running(pid) for pid in pids)
-        assert not any(running(pid) for pid in pids)
+            assert not any(ended(pid) for pid in pids)
+        assert all(ended(pid) for pid in pids)
         assert multiprocessing.active_children() == []
 
     @pytest.mark.slow
@@ -129,7 +115,25 @@ class TestManyProcesses:
         with pytest.raises(KeyError):
             fail()
         assert pids
-        assert not any(running(pid) for pid in pids)
+        assert all(ended(pid) for pid in pids)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_ends_them_in_the_middle_of_what_they_do(self, number: signal.Signals):
+        begun = time.monotonic()
+        with pytest.raises(Interruption), interruptible(), workers(2) as pool:  # noqa: PT012
+            pids = pool.map(os.getpid, [(), ()])
+            for _ in pids:
+                pool.submit(time.sleep, 600)
+            signal.raise_signal(number)
+        assert time.monotonic() - begun < 60
+        assert all(ended(pid) for pid in pids)
+
+    @pytest.mark.slow
+    def test_signals_of_the_run_do_not_reach_them(self):
+        with workers(2) as pool:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                assert pool.map(signal.raise_signal, [(number,), (number,)]) == [None, None]
 
     @pytest.mark.slow
     def test_calls_that_have_not_begun_are_dropped(self):
@@ -163,7 +167,7 @@ def test_workers_do_not_outlive_a_run_that_is_killed(how: signal.Signals, tmp_pa
         assert run.stdout is not None
         pids = [int(pid) for pid in run.stdout.readline().split()]
         assert pids
-        assert all(running(pid) for pid in pids)
+        assert not any(ended(pid) for pid in pids)
         run.send_signal(how)
         run.communicate()
         assert wait_until_ended(*pids)

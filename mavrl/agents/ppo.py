@@ -1,5 +1,6 @@
 """PPO of Stable-Baselines3, in chunks that begin from checkpoints: a resumed training equals an undisturbed one."""
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,7 +190,7 @@ class PPOTraining:
             goes_on = after_chunk(self._model.num_timesteps, self.policy())
             if self._checkpoints is not None:
                 done = chunk + 1 if goes_on else self.chunks
-                self._checkpoints.save(chunk + 1, lambda path, done=done: torch.save(self._state(done), path))
+                self._checkpoints.save(chunk + 1, lambda path, done=done: self._write(path, done))
             if not goes_on:
                 break
         self._env.close()
@@ -236,6 +237,11 @@ class PPOTraining:
             statistics = self._normalized.ret_rms
             state["returns"] = {name: float(getattr(statistics, name)) for name in ("mean", "var", "count")}
         return state
+
+    def _write(self, path: Path, chunk: int) -> None:
+        content = io.BytesIO()  # torch's own way to a file does not say that a disk is full
+        torch.save(self._state(chunk), content)
+        path.write_bytes(content.getvalue())
 
     def _restore(self) -> int:
         """Load the newest checkpoint; returns the chunk to go on with."""

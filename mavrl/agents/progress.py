@@ -56,6 +56,6 @@ def _show(bar: tqdm, directories: list[Path]) -> None:
 
 def _rows(path: Path) -> list[str]:
     try:
-        return path.read_text().splitlines()
-    except OSError:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
         return []

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from mavrl.agents.expert_training import true_returns
 from mavrl.agents.ppo import PPOSettings, PPOTraining
 from mavrl.agents.rewards import ConstantReward, LearnedRewardSettings, LearnedStepReward, StepReward, TrueReward
 from mavrl.envs.control import ControlEnvironment
+from mavrl.errors import StorageError
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.policies.network import NetworkPolicy
 from mavrl.storage.checkpoints import Checkpoints
@@ -21,6 +23,8 @@ from mavrl.storage.files import write_text
 from mavrl.workers import Workers
 
 CURVE = "curve.csv"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class PolicyTraining:
 
 def train_policy(training: PolicyTraining) -> None:
     """Train and save the policy; does nothing when that has been done. A training that was cut off goes on."""
-    if (training.directory / "card.json").exists():
+    if _is_trained(training.directory):
         return
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the tensors are small
@@ -66,6 +70,17 @@ def train_policy(training: PolicyTraining) -> None:
         _Run(training).run()
     finally:
         torch.set_num_threads(threads)
+
+
+def _is_trained(directory: Path) -> bool:
+    if not (directory / "card.json").exists():
+        return False
+    try:
+        NetworkPolicy.load(directory)
+    except StorageError as error:
+        log.warning("%s; it is trained again", error)
+        return False
+    return True
 
 
 class _Run:
@@ -127,9 +142,12 @@ def _paid(training: PolicyTraining, model: StepRewardModel | None) -> StepReward
 def _read_curve(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
-    with path.open(newline="") as table:
-        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(table)]
-    return [{**row, "step": int(row["step"])} for row in rows]
+    try:
+        with path.open(newline="", encoding="utf-8") as table:
+            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(table)]
+        return [{**row, "step": int(row["step"]), "true_return": row["true_return"]} for row in rows]
+    except (ValueError, TypeError, KeyError) as error:
+        raise StorageError(f"{path}: damaged; without {path.parent} the policy is trained again") from error
 
 
 def _write_curve(path: Path, rows: list[dict[str, Any]]) -> None:

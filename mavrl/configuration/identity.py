@@ -127,6 +127,11 @@ def recorded(config: DictConfig, choices: Mapping[str, str], overrides: Iterable
     return {**content, "choices": chosen, "overrides": list(overrides)}
 
 
+def is_repeatable(content: Mapping[str, Any]) -> bool:
+    """Whether the content of a run's config.json says what is needed to repeat it."""
+    return set(_GROUPS) <= set(content.get("choices", {}))
+
+
 def repeating(content: Mapping[str, Any]) -> list[str]:
     """The command line of a run from the content of its config.json: its groups, and every value explicitly.
 
@@ -137,8 +142,13 @@ def repeating(content: Mapping[str, Any]) -> list[str]:
     for kind in (name for name in KINDS if name not in OWN_KINDS):
         group = f"feedback@feedback.{kind}"
         groups += [f"+{group}={choices[group]}"] if group in choices else []
-    settings = flatten({key: value for key, value in content.items() if key not in (*_BESIDE_SETTINGS, CODE)})
+    settings = flatten(settings_of(content))
     return groups + [f"++{key}={quoted(value)}" for key, value in settings.items() if not key.endswith("._target_")]
+
+
+def settings_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in a run's config.json, without the words that chose them and the code that they met."""
+    return {key: value for key, value in content.items() if key not in (*_BESIDE_SETTINGS, CODE)}
 
 
 def settings_but_seeds(content: Mapping[str, Any]) -> dict[str, Any]:

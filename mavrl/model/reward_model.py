@@ -9,7 +9,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from mavrl.errors import StorageError
-from mavrl.storage.files import read_json, replacing, write_json
+from mavrl.storage.files import read_checked, read_json, write_checked, write_json
 
 Values = TypeVar("Values", np.ndarray, Tensor)
 Model = TypeVar("Model", bound="RewardModel")
@@ -46,13 +46,14 @@ class RewardModel(ABC):
         directory, description = find_reward_model(path)
         if description.get("kind") != cls.kind:
             raise StorageError(f"{path}: its reward model is of kind {description.get('kind')}, needed is {cls.kind}")
+        weights = read_checked(directory / _WEIGHTS, description.pop("sha256", None))
         try:
-            model = cls.from_tensors(load((directory / _WEIGHTS).read_bytes()), description)
+            model = cls.from_tensors(load(weights), description)
             if len(model) != description["replicates"]:
                 raise ValueError(f"weights of {len(model)} replicates, described as {description['replicates']}")
             return model
         except Exception as error:  # whatever a damaged file makes of itself
-            raise StorageError(f"{directory / _WEIGHTS}: damaged or missing ({error})") from error
+            raise StorageError(f"{directory / _WEIGHTS}: damaged ({error})") from error
 
     @classmethod
     @abstractmethod
@@ -87,10 +88,9 @@ class RewardModel(ABC):
 
 
 def save_reward_model(directory: Path, tensors: dict[str, Tensor], description: dict[str, Any]) -> None:
-    """Write weights ("encoder.*", "prior.*", ...) as safetensors, and what they are as JSON."""
-    with replacing(directory / _WEIGHTS) as path:
-        path.write_bytes(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
-    write_json(directory / _DESCRIPTION, description)
+    """Write weights ("encoder.*", "prior.*", ...) as safetensors, and what they are, with their checksum, as JSON."""
+    weights = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    write_json(directory / _DESCRIPTION, {**description, "sha256": write_checked(directory / _WEIGHTS, weights)})
 
 
 def find_reward_model(path: Path | str) -> tuple[Path, dict[str, Any]]:

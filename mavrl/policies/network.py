@@ -1,6 +1,5 @@
 """Policies of control environments: a network that scores actions, stored without anything that runs code."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from mavrl.errors import StorageError
 from mavrl.policies.boltzmann import boltzmann_policy
-from mavrl.storage.files import read_json, replacing, write_json
+from mavrl.storage.files import checksum, read_checked, read_json, write_checked, write_json
 
 Scores = Literal["q", "log_probability"]
 _WEIGHTS, _CARD = "policy.safetensors", "card.json"
@@ -115,19 +114,17 @@ class NetworkPolicy:
     @property
     def fingerprint(self) -> str:
         """A checksum that differs between policies that act differently."""
-        return _checksum(self.activation.encode() + self.scores.encode() + self._weights())
+        return checksum(self.activation.encode() + self.scores.encode() + self._weights())
 
     def _weights(self) -> bytes:
         return save({name: tensor.float().contiguous() for name, tensor in self.network.state_dict().items()})
 
     def save(self, directory: Path) -> None:
         """Write the weights as safetensors, and the card as JSON with the checksum of the weights."""
-        weights = self._weights()
-        with replacing(directory / _WEIGHTS) as path:
-            path.write_bytes(weights)
+        written = write_checked(directory / _WEIGHTS, self._weights())
         linear = [module for module in self.network if isinstance(module, nn.Linear)]
         sizes = [linear[0].in_features, *(module.out_features for module in linear)]
-        form = {"scores": self.scores, "activation": self.activation, "sizes": sizes, "sha256": _checksum(weights)}
+        form = {"scores": self.scores, "activation": self.activation, "sizes": sizes, "sha256": written}
         write_json(directory / _CARD, {**self.card, "network": form})
 
     @classmethod
@@ -142,9 +139,7 @@ class NetworkPolicy:
             raise StorageError(f"{directory}: no policy there (it would have {_CARD} and {_WEIGHTS})")
         try:
             form = card.pop("network")
-            weights = (directory / _WEIGHTS).read_bytes()
-            if _checksum(weights) != form["sha256"]:
-                raise ValueError("the weights are not those that the card was written for")
+            weights = read_checked(directory / _WEIGHTS, form["sha256"])
             if form["scores"] not in get_args(Scores):
                 raise ValueError(f"unknown scores {form['scores']}")
             tensors, sizes = load(weights), list(pairwise(form["sizes"]))
@@ -153,9 +148,5 @@ class NetworkPolicy:
             if not layers or shapes != [((outputs, inputs), (outputs,)) for inputs, outputs in sizes]:
                 raise ValueError(f"the weights have not the sizes {form['sizes']}")
             return cls.from_layers(layers, form["activation"], form["scores"], card)
-        except (OSError, AttributeError, KeyError, ValueError, TypeError, SafetensorError) as error:
+        except (AttributeError, KeyError, ValueError, TypeError, SafetensorError) as error:
             raise StorageError(f"{directory}: its policy is damaged or incomplete ({error!r})") from error
-
-
-def _checksum(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

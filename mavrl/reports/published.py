@@ -28,7 +28,7 @@ _PUBLISHED_POLICY_KEYS = (
 @cache
 def published_cells() -> dict[tuple[str, str], dict[str, Any]]:
     """The published cells by environment and modality: normalized_return, stderr, n_seeds, epic_distance, settings."""
-    text = resources.files("mavrl.reports").joinpath("published_fixed_allocation.json").read_text()
+    text = resources.files("mavrl.reports").joinpath("published_fixed_allocation.json").read_text(encoding="utf-8")
     return {(cell["env"], cell["modality"]): cell for cell in json.loads(text)["cells"]}
 
 

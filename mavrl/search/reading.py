@@ -12,8 +12,14 @@ from optuna.storages import BaseStorage
 from mavrl.errors import ConfigurationError
 from mavrl.search.record import IDENTITY, StudyRecord, TrialRecord, study_record
 from mavrl.search.storage import open_storage
+from mavrl.storage.contents import fits, read_metrics
 from mavrl.storage.files import read_json
 
+# As `fits` reads it.
+_CONFIRMED = {
+    "trial": int, "value": float, "stderr": object, "seeds": [int], "final": {str: [float]}, "run_directory": str,
+    "failed_replicates?": [int],
+}  # fmt: skip
 _MOST_PARTS = 3  # of a study's name, between slashes, that are looked for in a folder
 
 
@@ -67,8 +73,12 @@ class StudyCell:
         return best is not None and confirmation is not None and confirmation.trial == best.number
 
     def values(self, trial: TrialRecord) -> dict[str, list[float]]:
-        """Numbers per replicate, by metric, of a completed trial, without the replicates that failed."""
-        return _without_failed(trial.final, self.folder, trial.run_directory)
+        """Numbers per replicate, by metric, of a completed trial, without the replicates that failed.
+
+        Empty where nothing says which failed: neither the study, which an earlier version wrote, nor the run directory,
+        which is gone.
+        """
+        return _without_failed(trial.final, trial.failed_replicates, self.directory(trial))
 
     def directory(self, trial: TrialRecord) -> Path | None:
         """The run directory of a trial; None unless it has ended."""
@@ -124,24 +134,28 @@ def study_names(root: Path, storage: str | None = None) -> list[str]:
 def read_confirmation(folder: Path) -> ConfirmedTrial | None:
     """What confirmed.json in a cell's folder says; None when there is none or it is damaged."""
     content: Any = read_json(folder / "confirmed.json")
-    try:
-        return ConfirmedTrial(
-            content["trial"],
-            content["value"],
-            content["stderr"],
-            tuple(content["seeds"]),
-            _without_failed(content["final"], folder, content["run_directory"]),
-            content["run_directory"],
-        )
-    except (KeyError, TypeError, AttributeError):
+    if not fits(content, _CONFIRMED) or not fits(content["stderr"] or 0.0, float):
         return None
+    directory = _run_directory(folder, content["run_directory"])
+    return ConfirmedTrial(
+        content["trial"],
+        content["value"],
+        content["stderr"],
+        tuple(content["seeds"]),
+        _without_failed(content["final"], content.get("failed_replicates"), directory),
+        content["run_directory"],
+    )
 
 
-def _without_failed(final: dict[str, list[float]], folder: Path, run_directory: str | None) -> dict[str, list[float]]:
-    """Numbers per replicate without those that the run says have failed."""
-    directory = _run_directory(folder, run_directory)
-    metrics = read_json(directory / "metrics.json") if directory is not None else None
-    failed = metrics.get("failed_replicates", []) if isinstance(metrics, dict) else []
+def _without_failed(
+    final: dict[str, list[float]], failed: list[int] | None, directory: Path | None
+) -> dict[str, list[float]]:
+    """Numbers per replicate without those that failed: by what was noted, else by what the run itself says."""
+    if failed is None:
+        metrics = read_metrics(directory) if directory is not None else {}
+        if not metrics:
+            return {}
+        failed = metrics.get("failed_replicates", [])
     kept = {name: [x for k, x in enumerate(values) if k not in failed] for name, values in final.items()}
     return {name: values for name, values in kept.items() if values}
 

@@ -31,6 +31,7 @@ class TrialRecord:
         seconds: wall time of the run; None unless completed.
         error: why the trial failed; None unless it did.
         started, ended: times.
+        failed_replicates: which numbers of `final` are left out of means; None where an earlier version noted none.
     """
 
     number: int
@@ -45,6 +46,7 @@ class TrialRecord:
     error: str | None
     started: datetime | None
     ended: datetime | None
+    failed_replicates: list[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -139,4 +141,5 @@ def _trial_record(trial: FrozenTrial) -> TrialRecord:
         attributes.get("error"),
         trial.datetime_start,
         trial.datetime_complete,
+        attributes.get("failed_replicates"),
     )

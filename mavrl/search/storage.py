@@ -2,42 +2,81 @@
 
 import json
 import os
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from optuna.storages import BaseStorage, JournalStorage, get_storage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages.journal import BaseJournalBackend, JournalFileOpenLock
 
 from mavrl.errors import StorageError
-from mavrl.storage.files import storage_error
+from mavrl.storage.contents import fits
+from mavrl.storage.files import naming, storage_error
+
+_ENTRY = {"op_code": int, "worker_id": str}  # of a journal, as `fits` reads it
 
 
-class MendingJournal(JournalFileBackend):
-    """A journal file that survives writers that are killed in the middle of a line.
+class MendingJournal(BaseJournalBackend):
+    """A journal file, one entry a line, that survives writers that are killed in the middle of a line.
 
-    Optuna's own backend appends to the torn line, after which the file cannot be read any more.
+    Optuna's own backend appends to the torn line, after which the file cannot be read any more. Any other damage is an
+    error that names the line.
 
     Args:
-        path: the journal file; made when missing.
+        path: the journal file.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._write_lock = JournalFileOpenLock(str(path))  # safe on network file systems
-        super().__init__(str(path), self._write_lock)
+        self._reached = (0, 0)  # entries that have been read, and their bytes
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        """The entries from a number on. A torn last line is none: it is being written, or its writer was killed.
+
+        Raises:
+            StorageError: a line is damaged.
+        """
+        number, offset = self._reached if self._reached[0] == log_number_from else (0, 0)
+        with naming(self._path), open(self._path, "rb") as file:
+            file.seek(offset)
+            lines = file.read().split(b"\n")[:-1]
+        for line in lines:
+            if number >= log_number_from:
+                yield self._entry(line, number + 1)
+            number, offset = number + 1, offset + len(line) + 1
+            self._reached = (number, offset)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append one line for each entry, after a whole line and while no other process appends."""
+        """Append one line for each entry, after a whole line and while no other process appends.
+
+        Raises:
+            StorageError: the journal cannot be written, for example because the disk is full.
+        """
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        self._write_lock.acquire()
+        with naming(self._path):
+            self._write_lock.acquire()
+            try:
+                _drop_torn_line(self._path)
+                with open(self._path, "ab") as file:
+                    file.write(lines.encode())
+                    file.flush()
+                    os.fsync(file.fileno())
+            finally:
+                self._write_lock.release()
+
+    def _entry(self, line: bytes, number: int) -> dict[str, Any]:
         try:
-            _drop_torn_line(self._path)
-            with open(self._path, "ab") as file:
-                file.write(lines.encode())
-                file.flush()
-                os.fsync(file.fileno())
-        finally:
-            self._write_lock.release()
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            entry = None
+        if not fits(entry, _ENTRY):
+            # Later entries count trials from those before, so a line that is left out alone would move them.
+            cut = f"sed -i '{number},$d' {shlex.quote(str(self._path))}"
+            cure = f"`{cut}` keeps the {number - 1} before it, and the same command goes on from there"
+            raise StorageError(f"{self._path}: line {number} is damaged; {cure}")
+        return entry
 
 
 def _drop_torn_line(path: Path) -> None:
@@ -69,6 +108,7 @@ def open_storage(place: str, create: bool = False) -> BaseStorage:
         path = Path(place)
         if create:
             path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
         elif not path.exists():
             raise StorageError(f"{path}: no such study; there is no journal file")
         return JournalStorage(MendingJournal(path))

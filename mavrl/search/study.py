@@ -24,7 +24,7 @@ from mavrl.errors import ConfigurationError
 from mavrl.metrics import Direction, what_it_needs
 from mavrl.search.record import ASKED, IDENTITY, StudyRecord, study_record
 from mavrl.search.space import SearchSpace
-from mavrl.storage.files import read_json
+from mavrl.storage.contents import read_metrics, read_status
 from mavrl.storage.run_directory import acquire
 
 _MOST_ATTEMPTS = 10  # at a trial whose run ends without a result
@@ -208,10 +208,10 @@ class Search:
             Whether the trial has ended. One without a result has not, and is taken again later.
         """
         self._running.discard(assignment.trial)
-        status, metrics = read_json(directory / "status.json") or {}, read_json(directory / "metrics.json") or {}
-        ended = status.get("state") == "completed"
+        status, metrics = read_status(directory), read_metrics(directory)
+        ended = status.get("state") == "completed" and bool(metrics)
         why = None
-        if ended and self.plan.metric not in metrics.get("mean", {}):
+        if ended and self.plan.metric not in metrics["mean"]:
             why = f"metrics.json has no {self.plan.metric}{what_it_needs(self.plan.metric)}"
         elif not ended and (status.get("state") == "failed" or isinstance(error, ConfigurationError)):
             why = status.get("error") or str(error)
@@ -222,7 +222,8 @@ class Search:
             self._note(assignment.trial, error=why)
             self.study.tell(assignment.trial, state=TrialState.FAIL)
             return True
-        facts = {"final": metrics["final"], "n_samples": metrics["n_samples"], "seconds": metrics["seconds"]["total"]}
+        facts = {"final": metrics["final"], "failed_replicates": metrics.get("failed_replicates", [])}
+        facts |= {"n_samples": metrics["n_samples"], "seconds": metrics["seconds"].get("total")}
         self._note(assignment.trial, **facts)
         self.study.tell(assignment.trial, metrics["mean"][self.plan.metric])
         self._delete_weights()

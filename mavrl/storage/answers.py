@@ -5,7 +5,6 @@ samples do not depend on the count, so an entry that holds more serves a smaller
 same entry write the same content, and replace the file in one step: readers see a whole entry or none.
 """
 
-import hashlib
 import json
 import logging
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from mavrl.storage.files import replacing
+from mavrl.storage.files import checksum, write_checked
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +36,7 @@ class AnswerStore:
         if self.directory is None:
             return None
         text = json.dumps(key, sort_keys=True, default=str)
-        return self.directory / key["kind"] / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}.safetensors"
+        return self.directory / key["kind"] / f"{checksum(text.encode())[:20]}.safetensors"
 
     def read(self, key: dict[str, Any], n_samples: int) -> Arrays | None:
         """The arrays of an entry; None unless it is whole and holds at least `n_samples` samples (their first axis)."""
@@ -54,18 +53,19 @@ class AnswerStore:
     def write(self, key: dict[str, Any], arrays: Arrays, n_samples: int) -> None:
         """Store an entry, replacing a smaller or damaged one."""
         path = self.path(key)
-        if path is not None:
-            with replacing(path) as temporary:
-                temporary.write_bytes(_pack({**arrays, "size": np.array(n_samples)}))
+        if path is not None and path.is_dir():
+            log.warning("cache entry %s is a directory; its answers are not kept", path)
+        elif path is not None:
+            write_checked(path, _pack({**arrays, "size": np.array(n_samples)}))
 
 
 def _pack(arrays: Arrays) -> bytes:
     content = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
-    return hashlib.sha256(content).digest() + content
+    return bytes.fromhex(checksum(content)) + content
 
 
 def _unpack(content: bytes) -> Arrays:
     digest, content = content[:32], content[32:]
-    if hashlib.sha256(content).digest() != digest:
+    if checksum(content) != digest.hex():
         raise ValueError("its checksum does not match")
     return load(content)

@@ -1,11 +1,10 @@
 """Checkpoints that are whole or absent: each file carries its checksum in its name."""
 
-import hashlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from mavrl.storage.files import replacing
+from mavrl.storage.files import checksum, naming, replacing
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +31,11 @@ class Checkpoints:
             write(temporary)
             digest = _digest(temporary)
         final = self.directory / f"step={step:08d}-{digest}.ckpt"
-        pending.replace(final)
-        for path in self._stored():
-            if path != final:
-                path.unlink(missing_ok=True)
+        with naming(final):
+            pending.replace(final)
+            for path in self._stored():
+                if path != final:
+                    path.unlink(missing_ok=True)
 
     def newest(self) -> Path | None:
         """The newest checkpoint that is whole; None when there is none. Damaged ones are warned of and deleted."""
@@ -58,4 +58,5 @@ class Checkpoints:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    with naming(path):
+        return checksum(path.read_bytes())[:16]

@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from mavrl.storage.files import read_json
+from mavrl.storage.contents import read_status
 from mavrl.storage.index import STATES, Run
 from mavrl.storage.run_directory import RunDirectory, acquire
 
@@ -52,5 +52,5 @@ def delete_run(run: Run) -> bool:
 
 
 def _status(path: Path) -> dict | None:
-    content = read_json(path / "status.json")
-    return content if isinstance(content, dict) and content.get("state") in STATES else None
+    content = read_status(path)
+    return content if content.get("state") in STATES else None

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mavrl.storage.files import read_json
+from mavrl.storage.contents import read_config, read_metrics, read_status
 
 STATES = ("running", "interrupted", "completed", "failed")
 
@@ -30,17 +30,17 @@ class Run:
     @cached_property
     def config(self) -> dict[str, Any]:
         """Content of config.json, read when it is first asked for; empty where a run was killed before it wrote it."""
-        return _mapping(self.path / "config.json")
+        return read_config(self.path)
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """Content of metrics.json, read when it is first asked for; empty unless the run is completed."""
-        return _mapping(self.path / "metrics.json") if self.state == "completed" else {}
+        return read_metrics(self.path) if self.state == "completed" else {}
 
     def choice(self, group: str) -> str | None:
         """The option of a group that was chosen, such as grid_trap of env; None when it is not known."""
-        choices = self.config.get("choices")
-        return choices.get(group) if isinstance(choices, dict) else None
+        option = self.config.get("choices", {}).get(group)
+        return option if isinstance(option, str) else None
 
 
 def find_runs(root: Path | str) -> list[Run]:
@@ -53,7 +53,7 @@ def find_runs(root: Path | str) -> list[Run]:
 
 def read_run(path: Path) -> Run | None:
     """The run in a directory; None when there is none."""
-    status = _mapping(path / "status.json")
+    status = read_status(path)
     state = status.get("state")
     if state not in STATES:
         if not (path / "status.json").exists():
@@ -62,7 +62,7 @@ def read_run(path: Path) -> Run | None:
         return Run(path, "running", {}) if is_locked(path) else Run(path, "failed", damaged)
     if state == "running" and not is_locked(path):
         # A run may have ended between the two looks.
-        status = _mapping(path / "status.json") or status
+        status = read_status(path) or status
         state = "interrupted" if status.get("state") == "running" else status.get("state", "interrupted")
     return Run(path, state, status)
 
@@ -74,7 +74,7 @@ def is_locked(path: Path) -> bool:
     that very instant waits for it as for any other.
     """
     try:
-        descriptor = os.open(path / ".lock", os.O_RDONLY)
+        descriptor = os.open(path / ".lock", os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return False
     try:
@@ -101,8 +101,3 @@ def _directories(path: str) -> Iterator[str]:
     for entry in found:
         if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
             yield from _directories(entry.path)
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    content = read_json(path)
-    return content if isinstance(content, dict) else {}

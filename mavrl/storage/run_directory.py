@@ -9,11 +9,12 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from mavrl.errors import ConfigurationError, EnvironmentFault
-from mavrl.storage.files import read_json, storage_error, write_json, write_text
+from mavrl.interruption import is_interruption
+from mavrl.storage.contents import read_metrics, read_status
+from mavrl.storage.files import naming, touch, write_json, write_text
 
 State = Literal["running", "interrupted", "completed", "failed"]
 _CONFIGURATION = ".hydra"
-_INTERRUPTIONS = (KeyboardInterrupt, SystemExit)  # Ctrl-C, a scheduler's preemption
 
 
 class RunDirectory:
@@ -29,20 +30,17 @@ class RunDirectory:
     @property
     def metrics(self) -> dict[str, Any] | None:
         """The results of a completed run; None otherwise."""
-        status = read_json(self.path / "status.json") or {}
-        return read_json(self.path / "metrics.json") if status.get("state") == "completed" else None
+        return read_metrics(self.path) or None if read_status(self.path).get("state") == "completed" else None
 
     def lock(self) -> FileLock:
         """The lock that a process holds while it works in the directory, free when that process ends, however it ends.
 
         Raises:
-            StorageError: the directory cannot be made or written.
+            StorageError: the directory cannot be made or written, or its lock is a symbolic link.
         """
-        try:
+        with naming(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            (self.path / ".lock").touch()
-        except OSError as error:
-            raise storage_error(self.path, error) from error
+        touch(self.path / ".lock")
         return FileLock(self.path / ".lock")
 
     def begin(self, config_hash: str, config: dict[str, Any] | None = None) -> None:
@@ -72,7 +70,7 @@ class RunDirectory:
             if isinstance(error, EnvironmentFault):
                 error.keep(self.path)
             refused = isinstance(error, ConfigurationError) and not isinstance(error, EnvironmentFault)
-            if isinstance(error, _INTERRUPTIONS):
+            if is_interruption(error):
                 self._status(state="interrupted", ended=_now())
             elif refused and not (self.path / _CONFIGURATION).exists():
                 for name in ("config.json", "status.json"):
@@ -88,7 +86,7 @@ class RunDirectory:
             write_text(self.path / _CONFIGURATION / name, text)
 
     def _status(self, state: State, **facts: Any) -> None:
-        previous = {} if state == "running" else read_json(self.path / "status.json") or {}
+        previous = {} if state == "running" else read_status(self.path)
         identity = {"host": socket.gethostname(), "pid": os.getpid()}
         write_json(self.path / "status.json", {**previous, **identity, "state": state, **facts})
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mavrl.storage.contents import fits
 from mavrl.storage.files import read_json, write_json
+
+_RECORD = {"command": str, "recorded": str, "runs": [{"directory": str, "overrides": [str]}]}  # as `fits` reads it
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,7 @@ def _folder(root: Path) -> Path:
 
 def _read(path: Path) -> Sweep | None:
     content: Any = read_json(path)
-    try:
-        runs = tuple(PlannedRun(run["directory"], run["overrides"]) for run in content["runs"])
-        return Sweep(path.stem, content["command"], content["recorded"], runs)
-    except (KeyError, TypeError):
+    if not fits(content, _RECORD):
         return None
+    runs = tuple(PlannedRun(run["directory"], run["overrides"]) for run in content["runs"])
+    return Sweep(path.stem, content["command"], content["recorded"], runs)

@@ -11,8 +11,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl.configuration.check import check
+from mavrl.configuration.identity import config_hash
 from mavrl.errors import ConfigurationError
-from mavrl.storage.files import read_json
+from mavrl.storage.run_directory import RunDirectory
 from mavrl.sweep.composer import Composer
 
 
@@ -36,10 +37,7 @@ class ComposedJob:
     @property
     def finished(self) -> bool:
         """Whether the run's result is there, so that nothing needs to be done."""
-        if self.config.task.name != "train":
-            return False
-        status = read_json(self.directory / "status.json") or {}
-        return status.get("state") == "completed" and (self.directory / "metrics.json").exists()
+        return self.config.task.name == "train" and RunDirectory(self.directory).metrics is not None
 
 
 def combinations(arguments: Sequence[str]) -> list[list[str]]:
@@ -77,7 +75,7 @@ def compose_all(compose: Composer, jobs: Iterable[list[str]]) -> tuple[list[Comp
         The jobs that no rule of `skip` leaves out, each run once, and how many jobs each rule leaves out.
 
     Raises:
-        ConfigurationError: a job cannot work and no rule leaves it out.
+        ConfigurationError: a job cannot work and no rule leaves it out, or two runs have the same directory.
     """
     kept: dict[Any, ComposedJob] = {}
     left_out: dict[str, int] = {}
@@ -89,7 +87,9 @@ def compose_all(compose: Composer, jobs: Iterable[list[str]]) -> tuple[list[Comp
             continue
         _check(job)
         training = job.config.task.name == "train"
-        kept.setdefault(job.directory if training else tuple(overrides), job)
+        first = kept.setdefault(job.directory if training else tuple(overrides), job)
+        if training and first is not job:
+            _refuse_two(first, job)
     return list(kept.values()), left_out
 
 
@@ -114,6 +114,15 @@ def _holds(config: DictConfig, key: str, wanted: Any) -> bool:
     value = OmegaConf.select(config, key)
     options = wanted if OmegaConf.is_list(wanted) else [wanted]
     return value is not None and any(value == option for option in options)
+
+
+def _refuse_two(one: ComposedJob, other: ComposedJob) -> None:
+    """Two jobs with the same directory are the same run, or one would be lost."""
+    if config_hash(one.config) != config_hash(other.config):
+        pairs = ((one, other), (other, one))
+        own = [" ".join(word for word in job.overrides if word not in beside.overrides) for job, beside in pairs]
+        allowed = f"is the directory of several runs, such as {own[0]} and {own[1]}; leave it out"
+        raise ConfigurationError("hydra.sweep.subdir", one.config.hydra.sweep.subdir, allowed)
 
 
 def _check(job: ComposedJob) -> None:

@@ -11,7 +11,8 @@ from mavrl.errors import ConfigurationError, MavrlError, StorageError
 from mavrl.metrics import metric_text, what_it_needs
 from mavrl.search.reading import find_cells
 from mavrl.search.record import StudyRecord, TrialRecord
-from mavrl.storage.files import read_json, write_json
+from mavrl.storage.contents import read_config, read_status
+from mavrl.storage.files import write_json
 from mavrl.sweep.combinations import ComposedJob
 
 
@@ -40,9 +41,9 @@ class Confirmation:
         Raises:
             StorageError: the trial's run directory is gone.
         """
-        path = self.directory / "config.json"
-        config = read_json(path)
-        if config is None:
+        config = read_config(self.directory)
+        if not config:
+            path = self.directory / "config.json"
             raise StorageError(f"{path}: missing or damaged; it says what trial {self.trial.number} was")
         return repeating(config)
 
@@ -55,8 +56,7 @@ class Confirmation:
         Raises:
             ConfigurationError: the configuration has changed its meaning since.
         """
-        status = read_json(self.directory / "status.json") or {}
-        if status.get("config_hash") != config_hash(job.config):
+        if read_status(self.directory).get("config_hash") != config_hash(job.config):
             before = (
                 f"trial {self.trial.number} was run with other code of its environment, or by another version of MAVRL"
             )
@@ -95,6 +95,7 @@ class Confirmation:
             "seeds": list(self.seeds),
             "run_directory": str(directory),
             "final": metrics["final"],
+            "failed_replicates": metrics.get("failed_replicates", []),
             "n_samples": metrics["n_samples"],
         }
         error = "" if content["stderr"] is None else f" +- {metric_text(content['stderr'])}"

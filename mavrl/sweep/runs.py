@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from mavrl.configuration.identity import repeating
 from mavrl.configuration.plain import typed_command
 from mavrl.errors import MavrlError
-from mavrl.storage.files import read_json
+from mavrl.storage.contents import read_metrics, read_status
 from mavrl.storage.sweeps import PlannedRun, record_sweep
 from mavrl.sweep.cells import chosen_option, with_cells
 from mavrl.sweep.combinations import ComposedJob, combinations, compose_all
@@ -64,7 +64,7 @@ class RunsSweeper(Sweeper):
         jobs = self._run([confirmation.overrides for confirmation in wanted])
         if not self._config.dry_run:
             for confirmation, job in zip(wanted, jobs, strict=True):
-                print(confirmation.write(read_json(job.directory / "metrics.json") or {}, job.directory))
+                print(confirmation.write(read_metrics(job.directory), job.directory))
         return jobs
 
     def _run(self, wanted: list[list[str]], record: bool = False) -> list[ComposedJob]:
@@ -91,7 +91,7 @@ class RunsSweeper(Sweeper):
         lines = []
         for job, error in outcomes:
             if error is not None:
-                stored = (read_json(job.directory / "status.json") or {}).get("error")
+                stored = read_status(job.directory).get("error")
                 text = " ".join(str(stored or f"{type(error).__name__}: {error}").split())
                 lines.append(f"{job.directory}: {text}")
         if not lines:

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from mavrl.errors import ConfigurationError, MavrlError
 from mavrl.metrics import metric_text
+from mavrl.storage.files import naming, open_log
 from mavrl.sweep.cells import split_cells, with_cells
 from mavrl.sweep.combinations import ComposedJob, combinations, compose_all
 from mavrl.sweep.composer import Composer
@@ -47,12 +48,10 @@ class _CellSearch:
     overrides: list[str]
 
     @property
-    def reason_to_give_up(self) -> str | None:
-        """The last error, when the first trials have all failed; None while there is hope."""
+    def is_hopeless(self) -> bool:
+        """Whether the first trials have all failed."""
         trials = self.search.record.trials
-        if len(trials) >= _GIVE_UP_AFTER and all(trial.state == "failed" for trial in trials):
-            return trials[-1].error
-        return None
+        return len(trials) >= _GIVE_UP_AFTER and all(trial.state == "failed" for trial in trials)
 
 
 class SearchSweeper(Sweeper):
@@ -93,6 +92,7 @@ class SearchSweeper(Sweeper):
         if self._sampler.get("_partial_"):
             allowed = "needs a list of all values; -m without it runs every combination"
             raise ConfigurationError("hydra/sweeper/sampler", "grid", allowed)
+        _refuse_one_directory(self._config.hydra.overrides.hydra)
         cells, left_out = self._plan_cells(arguments)
         if self._config.dry_run:
             for _, plan in cells:
@@ -182,9 +182,17 @@ class SearchSweeper(Sweeper):
         for cell in cells:
             if len(batch) == size:
                 break
-            if cell.reason_to_give_up is None:
+            if not cell.is_hopeless:
                 batch += [(cell, assignment) for assignment in cell.search.take(size - len(batch))]
         return batch
+
+
+def _refuse_one_directory(words: Sequence[str]) -> None:
+    """A directory for all trials would keep the first alone."""
+    for word in words:
+        key, _, value = word.partition("=")
+        if key == "hydra.sweep.subdir" and "${" not in value:
+            raise ConfigurationError(key, value, "would be the directory of every trial of the search; leave it out")
 
 
 def _plan_line(plan: "SearchPlan") -> str:
@@ -232,15 +240,18 @@ def _conclude(cells: list[_CellSearch]) -> None:
     for cell in cells:
         print(f"study {_summary(cell)}", flush=True)
     for cell in cells:
-        if (error := cell.reason_to_give_up) is not None:
-            name = cell.search.plan.name
-            raise MavrlError(f"every trial of {name} failed, so the search was ended; the last one: {error}")
+        record = cell.search.record
+        if record.trials and all(trial.state == "failed" for trial in record.trials):
+            ended = ", so the search was ended" if len(record.trials) < cell.search.plan.total else ""
+            raise MavrlError(f"every trial of {record.name} failed{ended}; the last one: {record.trials[-1].error}")
 
 
 @contextlib.contextmanager
 def _output_to_log(folder: Path) -> Iterator[None]:
     """Send what trials and launchers print to a file: a search has one line for each trial."""
-    (folder / ".logs").mkdir(parents=True, exist_ok=True)
+    path = folder / ".logs" / "trials.log"
     sys.stdout.flush()
-    with open(folder / ".logs" / "trials.log", "a") as log, contextlib.redirect_stdout(log):
-        yield
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(open_log(path), "a", encoding="utf-8") as log, contextlib.redirect_stdout(log):
+            yield

@@ -2,8 +2,10 @@
 
 import multiprocessing
 import runpy
+import signal
 import sys
 import uuid
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -11,6 +13,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
 from mavrl.errors import MavrlError
+from mavrl.interruption import signals_blocked
 from mavrl.storage.files import read_json, write_json
 from mavrl.sweep.launchers.jobs import failure_of
 from mavrl.workers import cores, end_with_parent
@@ -56,11 +59,24 @@ def _run_as_processes(count: int, command: list[str]) -> list[str | None]:
     """Why each of the processes failed; None for those that did not."""
     context = multiprocessing.get_context("spawn")
     searches = [context.Process(target=_search, args=(command,)) for _ in range(count)]
-    for search in searches:
-        search.start()
-    for search in searches:
-        search.join()
+    try:
+        with signals_blocked(signal.SIGINT):  # Ctrl-C reaches all processes; this one ends the others
+            for search in searches:
+                search.start()
+        for search in searches:
+            search.join()
+    finally:
+        _end(searches)
     return [_failure(search.exitcode) for search in searches]
+
+
+def _end(searches: list[BaseProcess]) -> None:
+    """End the processes that still search."""
+    alive = [search for search in searches if search.is_alive()]
+    for search in alive:
+        search.terminate()
+    for search in alive:
+        search.join()
 
 
 def _run_as_jobs(launcher: Launcher, folder: Path, count: int, command: list[str]) -> list[str | None]:
@@ -77,6 +93,8 @@ def _failure(status: int | None) -> str | None:
         return None
     if status is None or status < 0:
         return f"died with signal {-(status or 0)}"
+    if status > 128:  # see Interruption
+        return f"died with signal {status - 128}"
     return f"a worker ended with status {status}"
 
 
@@ -102,7 +120,6 @@ def search_worker(config: DictConfig) -> None:
     try:
         search.join()
     finally:
-        if search.is_alive():
-            search.terminate()
+        _end([search])
     if why := _failure(search.exitcode):
         raise MavrlError(why)

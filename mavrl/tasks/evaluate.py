@@ -7,7 +7,7 @@ from mavrl.configuration.registry import FAMILIES
 from mavrl.configuration.sources import changed_code
 from mavrl.errors import ConfigurationError
 from mavrl.reports.run_report import print_metrics
-from mavrl.storage.files import read_json
+from mavrl.storage.contents import read_config, read_metrics
 from mavrl.tasks.trained import given, run_directory, trained_config, trained_settings
 
 _EPISODES = "evaluation.episodes"
@@ -26,9 +26,9 @@ def evaluate(config: DictConfig) -> float | None:
     directory, trained = run_directory(config), trained_config(config)
     judges_episodes = "evaluation" in FAMILIES[trained.env.family].result_keys
     keys = given(config, [_EPISODES] if judges_episodes else [])
-    stored = read_json(directory / "metrics.json")
-    if stored is None:
-        raise ConfigurationError("run_dir", directory, "has no metrics.json; the run is not finished")
+    stored = read_metrics(directory)
+    if not stored:
+        raise ConfigurationError("run_dir", directory, "has no whole metrics.json; the run is not finished")
     from mavrl.families.base import family_of
     from mavrl.training.evaluation import evaluate as evaluated
     from mavrl.workers import workers
@@ -39,7 +39,7 @@ def evaluate(config: DictConfig) -> float | None:
         found = evaluated(family, directory, stored.get("failed_replicates", []))
     metrics = {**{key: value for key, value in stored.items() if key not in _RESULTS}, **found}
     remarks = ["as stored" if metrics == stored else "differs from what is stored"]
-    recorded = (read_json(directory / "config.json") or {}).get(CODE)
+    recorded = read_config(directory).get(CODE)
     if changed := changed_code(recorded, scientific(trained).get(CODE, {})):
         remarks.append(f"since the run the code of {', '.join(changed)} has changed")
     if config.evaluation.episodes != trained.evaluation.episodes and _EPISODES in keys:

@@ -1,5 +1,6 @@
 """The main task: simulate feedback, learn the reward posterior, evaluate it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl import __version__
-from mavrl.configuration.identity import CODE, config_hash, recorded
+from mavrl.configuration.identity import CODE, config_hash, recorded, settings_of
 from mavrl.configuration.settings import RunSettings
 from mavrl.configuration.sources import changed_code
 from mavrl.errors import ConfigurationError
 from mavrl.reports.run_report import print_metrics
-from mavrl.storage.files import read_json
+from mavrl.storage.contents import read_config, read_metrics, read_status
+from mavrl.storage.files import naming
 from mavrl.storage.run_directory import RunDirectory, acquire
 
 
@@ -35,12 +37,14 @@ def train(config: DictConfig) -> float | None:
     try:
         if not config.rerun and (finished := directory.metrics) is not None:
             return _report(finished, directory.path, "another process has finished this run")
+        _refuse_foreign(directory.path, name, content)  # which may have come while the lock was waited for
         directory.begin(name, content)
         try:
             from mavrl.training.run import run
 
             settings = RunSettings.from_config(config)
-            result = run(settings, directory.path, config.rerun, lambda: _save_configuration(config, directory))
+            with naming(directory.path):
+                result = run(settings, directory.path, config.rerun, lambda: _save_configuration(config, directory))
             metrics = {**result, "config_hash": name, "version": __version__}
             directory.complete(metrics)
         except BaseException as error:
@@ -57,17 +61,26 @@ def _report(metrics: dict[str, Any], path: Path, remark: str = "") -> float | No
 
 
 def _refuse_foreign(path: Path, expected: str, content: dict[str, Any]) -> None:
-    """A directory that holds something else must not be written into."""
-    status = read_json(path / "status.json")
-    if status is not None and status.get("config_hash") != expected:
-        stored = read_json(path / "config.json") or {}
-        changed = changed_code(stored.get(CODE), content.get(CODE, {}))
+    """A directory that holds something else must not be written into. Any file of a run says whose it is, if whole.
+
+    Args:
+        path: of the directory.
+        expected: hash of the configuration that is to run there.
+        content: of its config.json.
+    """
+    held = {found["config_hash"] for found in (read_status(path), read_metrics(path)) if "config_hash" in found}
+    stored = read_config(path)
+    changed = changed_code(stored.get(CODE), content.get(CODE, {}))
+    if not held and stored:
+        same = settings_of(stored) == settings_of(json.loads(json.dumps(content))) and not changed
+        held = {expected if same else "another"}
+    if held - {expected}:
         of = f"other code: {' and '.join(changed)} changed since" if changed else "another configuration"
         raise ConfigurationError("hydra.run.dir", path, f"holds a run of {of}; choose another directory")
-    own = (".lock", "status.json", ".status.json.")  # the last: what a process killed while writing leaves
-    ours = status is not None or (path / "status.json").exists()  # a damaged status is still that of a run
-    if not ours and path.is_dir() and any(not p.name.startswith(own) for p in path.iterdir()):
-        raise ConfigurationError("hydra.run.dir", path, "is not empty and holds no run; choose another directory")
+    without_content = (".lock", "status.json", ".status.json.")  # the last: what a kill while it is written leaves
+    if not held and path.is_dir() and any(not p.name.startswith(without_content) for p in path.iterdir()):
+        allowed = "is not empty, and nothing says which run it holds; choose another directory, or delete this one"
+        raise ConfigurationError("hydra.run.dir", path, allowed)
 
 
 def _save_configuration(config: DictConfig, directory: RunDirectory) -> None:

@@ -1,4 +1,4 @@
-"""Lightning callbacks: checkpoints by the clock, training curves that survive a resumption, and a progress bar.
+"""Lightning callbacks: checkpoints by the clock, curves that survive a resumption, signals, and a progress bar.
 
 All are Checkpoints to Lightning, so that it calls them at the end of an epoch after the module has logged its metrics.
 """
@@ -6,6 +6,8 @@ All are Checkpoints to Lightning, so that it calls them at the end of an epoch a
 import csv
 import io
 import math
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,17 @@ class TimedCheckpoint(Checkpoint):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._preemption.dismiss()
+
+
+class KeptTermination(Checkpoint):
+    """Leaves SIGTERM to whoever handled it before the training: Lightning's own handler makes a clean end of it."""
+
+    def __init__(self) -> None:
+        self._handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._handler)
 
 
 class TrainingCurves(Checkpoint):

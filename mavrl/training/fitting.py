@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from mavrl.agents.progress import wants_bar
 from mavrl.configuration.settings import Device, RunSettings
@@ -16,7 +17,7 @@ from mavrl.feedback.combined import CombinedDataModule
 from mavrl.model.learner import RewardLearner
 from mavrl.model.reward_model import save_reward_model
 from mavrl.storage.checkpoints import Checkpoints
-from mavrl.training.callbacks import TimedCheckpoint, TrainingCurves, TrainingProgress
+from mavrl.training.callbacks import KeptTermination, TimedCheckpoint, TrainingCurves, TrainingProgress
 from mavrl.training.loggers import open_loggers
 
 
@@ -30,7 +31,9 @@ def fit(
     """
     execution = settings.execution
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    rank_zero_only.rank = 0  # loggers are silent elsewhere; a run is one process, whatever a launcher's variables say
     callbacks: list[Callback] = [
+        KeptTermination(),
         TrainingCurves(directory / "metrics.csv"),
         TimedCheckpoint(checkpoints, execution.checkpoint_seconds),
     ]
@@ -45,13 +48,18 @@ def fit(
             callbacks=callbacks,
             accelerator=accelerator(execution.device),
             devices=1,
-            plugins=[LightningEnvironment()],  # one process, whatever a scheduler's variables say; it requeues, not we
+            plugins=[LightningEnvironment()],  # one process here too; schedulers requeue, not we
             enable_model_summary=False,
             enable_progress_bar=False,
             num_sanity_val_steps=0,
             log_every_n_steps=1,
         )
-        trainer.fit(learner, datamodule=data, ckpt_path=newest, weights_only=True)
+        try:
+            trainer.fit(learner, datamodule=data, ckpt_path=newest, weights_only=True)
+        except SystemExit as end:
+            if isinstance(end.__context__, KeyboardInterrupt):  # which Lightning makes an exit of
+                raise end.__context__ from None
+            raise
     learner.cpu()
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from mavrl.configuration.settings import RunSettings
+from mavrl.storage.files import write_text
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +96,10 @@ def _has_key() -> bool:
 def _run_id(directory: Path) -> str:
     """The id of this run's wandb run, kept in the directory: a resumed run goes on in the same one."""
     path = directory / "wandb_id"
-    if not path.exists():
-        path.write_text(uuid.uuid4().hex[:12])
-    return path.read_text().strip()
+    if path.is_file() and not path.is_symlink():
+        stored = path.read_text(encoding="utf-8", errors="replace").strip()
+        if re.fullmatch("[0-9a-f]{12}", stored):
+            return stored
+    fresh = uuid.uuid4().hex[:12]
+    write_text(path, fresh)
+    return fresh

@@ -15,6 +15,7 @@ from mavrl.agents.expert_training import true_returns
 from mavrl.agents.ppo import PPOTraining
 from mavrl.agents.training import PolicyTraining, train_policy
 from mavrl.envs.control import ControlEnvironment
+from mavrl.errors import StorageError
 from mavrl.model.reward_model import save_reward_model
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.policies.network import NetworkPolicy
@@ -248,6 +249,25 @@ class TestGoingOn:
         monkeypatch.setattr(training, "_Run", lambda job: pytest.fail("trained again"))
         train_policy(done)
         assert files(done) == before
+
+    def test_one_whose_weights_are_damaged_is_trained_again(self, job: Any, caplog: pytest.LogCaptureFixture):
+        done = job()
+        train_policy(done)
+        before, path = NetworkPolicy.load(done.directory).fingerprint, done.directory / "policy.safetensors"
+        content = path.read_bytes()
+        path.write_bytes(content[:-5] + bytes([content[-5] ^ 1]) + content[-4:])
+        train_policy(done)
+        assert f"{path}: damaged" in caplog.text
+        assert NetworkPolicy.load(done.directory).fingerprint == before
+        assert [row["step"] for row in curve(done)] == [32, 64, 96, 128]
+
+    @pytest.mark.parametrize("damage", ["garbage", "step\n1\n", "step,true_return,seconds\n1,x,1\n", "\x00"])
+    def test_a_damaged_curve_is_one_line(self, job: Any, damage: str, monkeypatch: pytest.MonkeyPatch):
+        cut = job()
+        _cut_off(cut, monkeypatch, at=2)
+        (cut.directory / "curve.csv").write_text("step,true_return\n" + damage if damage == "garbage" else damage)
+        with pytest.raises(StorageError, match=r"curve\.csv: damaged; without .* the policy is trained again"):
+            train_policy(cut)
 
 
 class TestLearnedRewards:

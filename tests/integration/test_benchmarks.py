@@ -1,4 +1,4 @@
-"""The quality and posterior benchmarks, on a small share of their work."""
+"""The benchmarks of quality, of the posterior, and of kills, on a small share of their work."""
 
 import json
 import subprocess
@@ -37,3 +37,14 @@ def test_posterior_is_near_the_exact_one(kind: str):
     assert 0.7 < result["std_ratio_mean_field"] < 1.4
     assert result["std_ratio_mean"] < 1.2
     assert 0.8 < result["exact_coverage_90"] <= 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+@pytest.mark.parametrize("what", ["searches", "search workers", "batches", "local workers"])
+def test_kills_at_random_moments_lose_nothing(what: str):
+    """Of a command, its workers and the jobs in them: what had finished stays, and all is there in the end."""
+    *_, summary = _lines("kills.py", "--kills", "4", "--only", what)
+    assert summary["kills"] >= 4
+    assert summary["finished"] > 0
+    assert summary["nothing_lost_and_equal"]

@@ -1,12 +1,20 @@
 """Killed, damaged, unwritable: a run goes on, or says why it cannot."""
 
 import csv
+import json
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mavrl.storage.files import read_json
+from tests.fixtures.processes import children, send, wait_until_ended
 
 pytestmark = pytest.mark.integration
 
@@ -115,3 +123,173 @@ def test_a_directory_that_holds_something_else_is_refused(fresh_app: Any) -> Non
     (line,) = outcome.err.splitlines()
     assert "hydra.run.dir" in line
     assert [path.name for path in (fresh_app.directory / "here").iterdir()] == ["thesis.tex"]
+
+
+def _finished(app: Any) -> tuple[Path, bytes]:
+    outcome = app("modality=p", "hydra.run.dir=here")
+    assert outcome.status == 0, outcome.err
+    return outcome.run, (outcome.run / "metrics.json").read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"state": 3}', None])
+@pytest.mark.parametrize("left", [("metrics.json", "config.json"), ("metrics.json",), ("config.json",), ()])
+def test_a_finished_run_is_not_overwritten_by_another_when_its_status_is_damaged(
+    damage: str | None, left: tuple[str, ...], fresh_app: Any
+) -> None:
+    run, metrics = _finished(fresh_app)
+    (run / "status.json").unlink() if damage is None else (run / "status.json").write_text(damage)
+    for name in {"metrics.json", "config.json"} - set(left):
+        (run / name).write_text("")
+    other = fresh_app("modality=d", "hydra.run.dir=here")
+    assert other.status == 2
+    said = "holds a run of another configuration" if left else "nothing says which run it holds"
+    (line,) = (line for line in other.err.splitlines() if line.startswith("error: "))
+    assert line.startswith("error: hydra.run.dir=")
+    assert said in line
+    assert (run / "metrics.json").read_bytes() == (metrics if "metrics.json" in left else b"")
+    same = fresh_app("modality=p", "hydra.run.dir=here")
+    assert same.status == (0 if left else 2)
+    if left:
+        assert same.metrics["final"] == json.loads(metrics)["final"]
+
+
+def test_a_flipped_bit_in_the_reward_model_is_one_line(fresh_app: Any) -> None:
+    run, _ = _finished(fresh_app)
+    weights = run / "reward_model" / "weights.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-7] + bytes([content[-7] ^ 64]) + content[-6:])
+    for task in (("task=evaluate",), ("task=transfer", "env.p_rand=0.1")):
+        refused = fresh_app(*task, f"run_dir={run}", tiny=False)
+        assert refused.status == 1
+        (line,) = refused.err.splitlines()
+        assert line.endswith("weights.safetensors: damaged, its checksum is not the one in its description")
+
+
+def test_a_directory_in_the_place_of_a_cache_entry_stops_nothing(fresh_app: Any) -> None:
+    whole = fresh_app("modality=p")
+    entry = next(iter((fresh_app.directory / "cache" / "preference").iterdir()))
+    entry.unlink()
+    entry.mkdir()
+    again = fresh_app("modality=p", "paths.runs=again")
+    assert again.status == 0, again.err
+    assert "is a directory; its answers are not kept" in again.err
+    assert again.metrics["final"] == whole.metrics["final"]
+
+
+@pytest.mark.parametrize("code", [0, None, 3])
+def test_code_that_exits_ends_no_command_with_status_0(
+    code: int | None, fresh_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mavrl.training.run.run", lambda *_: sys.exit(code))
+    for words in (("modality=p",), ("-m", "modality=p,d")):
+        outcome = fresh_app(*words)
+        assert outcome.status == 1
+        assert f"ended before its result: something that it ran called sys.exit({code!r})" in outcome.out + outcome.err
+        assert "Traceback" not in outcome.err
+    states = [read_json(path)["state"] for path in fresh_app.directory.glob("runs/*/*/*/status.json")]
+    assert states == ["failed"] * 2
+
+
+@contextmanager
+def _full_after(size: int) -> Iterator[None]:
+    """Files take so many bytes: the system refuses more as it does when a disk is full, and names no file either."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [100, 1_000, 3_000, 10_000, 30_000])
+@pytest.mark.parametrize("logger", ["none", "tensorboard"])
+def test_a_full_disk_names_the_path(size: int, logger: str, fresh_app: Any) -> None:
+    with _full_after(size):
+        outcome = fresh_app("modality=p", f"logger={logger}", "checkpoint_seconds=0")
+    assert outcome.status == 1
+    (line,) = (line for line in outcome.err.splitlines() if line.startswith("error: "))
+    assert line.endswith(": File too large")
+    assert line.startswith(("error: runs/", "error: cache/", f"error: {fresh_app.directory}/runs/"))
+
+
+def test_a_full_disk_names_the_journal_or_a_run_of_a_search(fresh_app: Any) -> None:
+    search = ("-m", "hydra/sweeper=optuna", "study=full", "modality=p", "search.n_trials=2")
+    with _full_after(1_000):
+        outcome = fresh_app(*search)
+    assert outcome.status == 1
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("error: studies/full/grid_trap/p/journal.log: File too large")
+    assert fresh_app(*search).status == 0
+
+
+# Signals --------------------------------------------------------------------------------------------------------------
+
+LONG = ("trainer.max_epochs=100000", "checkpoint_seconds=0")
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+ONE_LINE = "interrupted; the same command goes on\n"
+
+
+def _interrupted(app: Any, words: tuple[str, ...], number: int, runs: str = "runs", to_all: bool = False) -> Any:
+    """Start a command, send it a signal as soon as it learns a reward, and return how it ended.
+
+    Args:
+        to_all: signal its children, too, as a terminal does.
+    """
+    process = app.start(*words, *LONG)
+    deadline = time.monotonic() + 120
+    while not list(app.directory.glob(f"{runs}/*/*/*/checkpoints/step=*")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    workers = children(process.pid)
+    for pid in (*workers, process.pid) if to_all else (process.pid,):
+        send(pid, number)
+    outcome = app.finish(process)
+    assert wait_until_ended(*workers)
+    return outcome
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_run_that_is_told_to_end_says_so(number: signal.Signals, fresh_app: Any) -> None:
+    outcome = _interrupted(fresh_app, ("modality=p",), number)
+    assert (outcome.status, outcome.err) == (SIGNALS[number], ONE_LINE)
+    directory = fresh_app.run_directory()
+    assert read_json(directory / "status.json")["state"] == "interrupted"
+    assert list((directory / "checkpoints").glob("step=*"))
+    assert not (directory / "metrics.json").exists()
+
+
+def test_a_sweep_that_is_told_to_end_does_not_end_well(fresh_app: Any) -> None:
+    outcome = _interrupted(fresh_app, ("-m", "modality=p,d"), signal.SIGTERM)
+    assert (outcome.status, outcome.err) == (143, ONE_LINE)
+    assert [read_json(p)["state"] for p in fresh_app.directory.glob("runs/*/*/*/status.json")] == ["interrupted"]
+
+
+@pytest.mark.parametrize(
+    ("how", "number"),
+    [((), signal.SIGTERM), (("search.workers=2",), signal.SIGINT), (("hydra/launcher=local",), signal.SIGINT)],
+)
+def test_a_search_that_is_told_to_end_counts_nothing(
+    how: tuple[str, ...], number: signal.Signals, fresh_app: Any
+) -> None:
+    from mavrl.search.record import read_studies
+    from mavrl.search.storage import open_storage
+
+    words = ("-m", "hydra/sweeper=optuna", "study=cut", "modality=p", "search.n_trials=4", *how)
+    outcome = _interrupted(fresh_app, words, number, "studies/cut", to_all=True)
+    assert (outcome.status, outcome.err) == (SIGNALS[number], ONE_LINE)
+    (record,) = read_studies(open_storage(str(fresh_app.directory / "studies/cut/grid_trap/p/journal.log")))
+    assert {trial.state for trial in record.trials} == {"running"}
+
+
+# Terminals ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [("task=list",), ("task=status",), ("task=table",)])
+def test_terminals_that_know_ascii_alone(words: tuple[str, ...], app: Any) -> None:
+    assert app("-m", "modality=p,d").status == 0
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
+    shown = app(*words, process=True, tiny=False, **plain)
+    assert (shown.status, shown.err) == (0, "")
+    assert "grid_trap" in shown.out
+    assert shown.out.isascii()

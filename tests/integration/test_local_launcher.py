@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mavrl.storage.files import read_json
+from tests.fixtures.processes import wait_until_ended
 
 pytestmark = pytest.mark.integration
 
@@ -41,13 +42,6 @@ def _training(runs: Path) -> list[dict[str, Any]]:
     """What the runs that have stored a checkpoint say about themselves."""
     found = [read_json(path.parent / "status.json") for path in runs.glob("*/*/*/checkpoints")]
     return [status for status in found if status]
-
-
-def _ended(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 def test_results_are_those_of_single_runs(fresh_app: Any) -> None:
@@ -104,9 +98,10 @@ def test_workers_end_with_the_sweep(how: signal.Signals, fresh_app: Any) -> None
     assert sweep.pid not in pids
     assert len(set(pids)) == 2
     sweep.send_signal(how)
-    sweep.communicate(timeout=60)
-    assert sweep.returncode != 0
-    _wait(lambda: all(_ended(pid) for pid in pids))
+    _, err = sweep.communicate(timeout=60)
+    assert sweep.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130}.get(how, -how)
+    assert err == ("" if how == signal.SIGKILL else "interrupted; the same command goes on\n")
+    assert wait_until_ended(*pids)
 
 
 def test_a_number_of_workers_that_cannot_be(fresh_app: Any) -> None:

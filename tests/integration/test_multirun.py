@@ -40,6 +40,15 @@ def test_the_same_command_runs_nothing_and_a_larger_one_only_what_is_new(sweep: 
     assert len(directories(app)) == 12
 
 
+def test_two_runs_in_one_directory_are_refused_before_any_work(app: Any, sweep: Any) -> None:
+    refused = app("-m", "modality=r", "seed=0,7", "hydra.sweep.subdir=x")
+    assert refused.status == 2
+    assert refused.err == (
+        "error: hydra.sweep.subdir=x: is the directory of several runs, such as seed=0 and seed=7; leave it out\n"
+    )
+    assert not (app.directory / "runs" / "x").exists()
+
+
 def test_what_would_be_run_is_only_shown(app: Any, sweep: Any) -> None:
     shown = app("-m", "modality=p,r", "seed=0,7", "dry_run=true")
     assert shown.status == 0

@@ -2,13 +2,10 @@
 
 import itertools
 import json
-import random
-import signal
+import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,6 +95,7 @@ def test_the_same_name_goes_on(searched: Any, app: Any) -> None:
         (("+search.space.optim.nothing=interval(0,1)",), "error: "),
         (("env.size=2",), "error: env.size=2: must be a whole number"),
         (("task=evaluate",), "error: task=evaluate: a search runs trials of task=train"),
+        (("hydra.sweep.subdir=x",), "error: hydra.sweep.subdir=x: would be the directory of every trial"),
     ],
 )
 def test_what_cannot_be_searched_is_refused_in_one_line(
@@ -177,6 +175,9 @@ def test_failed_trials_are_recorded_and_not_fatal_unless_all_fail(app: Any, sear
     assert every.status == 1
     assert "every trial of every/grid_trap/pdrs failed" in every.err
     assert len(study(app, "studies/every/grid_trap/pdrs/journal.log").trials) == 10
+    few = app("-m", "hydra/sweeper=optuna", "study=few", "search.n_trials=1", "env.layout=nope")
+    assert few.status == 1
+    assert few.err.startswith("error: every trial of few/grid_trap/pdrs failed; the last one: ")
 
 
 def test_the_best_trial_is_confirmed_on_fresh_seeds(searched: Any, app: Any, snapshot: Any) -> None:
@@ -210,6 +211,32 @@ def test_what_cannot_be_confirmed(searched: Any, app: Any, arguments: tuple[str,
     refused = app("task=confirm", *arguments, tiny=False)
     assert refused.status == 2
     assert refused.err.startswith(said)
+
+
+# Damage ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_damaged_line_is_named_by_every_command_and_what_it_says_leads_on(app: Any, searched: Any) -> None:
+    cell = "studies/hurt/grid_trap/pd/journal.log"
+    search = ("-m", "hydra/sweeper=optuna", "study=hurt", "modality=pd", "search.budget=8")
+    assert app(*search, "search.n_trials=3").status == 0
+    journal, runs = app.directory / cell, app.directory.glob("studies/hurt/grid_trap/pd/*/metrics.json")
+    whole, times = journal.read_bytes().splitlines(keepends=True), {path: path.stat().st_mtime_ns for path in runs}
+    tells = [k for k, line in enumerate(whole) if b'"values"' in line]
+    assert len(times) == 3
+    for at in (len(whole), tells[1]):
+        journal.write_bytes(b"".join([*whole[:at], b"garbage\n", *whole[at:]]))
+        for command in ((*search, "search.n_trials=4"), ("task=study", "study=hurt"), ("task=table", "study=hurt"),
+                        ("task=confirm", "study=hurt")):  # fmt: skip
+            refused = app(*command)
+            assert refused.status == 1
+            (line,) = refused.err.splitlines()
+            assert line.startswith(f"error: {cell}: line {at + 1} is damaged; `sed -i '{at + 1},$d' {cell}` keeps")
+        subprocess.run(line.split("`")[1], shell=True, check=True, cwd=app.directory)
+        again = app(*search, "search.n_trials=3")
+        assert again.status == 0, again.err
+        assert study(app, cell).count("completed") == 3
+        assert {path: path.stat().st_mtime_ns for path in times} == times
 
 
 # Notices --------------------------------------------------------------------------------------------------------------
@@ -259,61 +286,3 @@ def test_a_webhook_that_does_not_answer_ends_nothing(app: Any, searched: Any) ->
     done = app("-m", "hydra/sweeper=optuna", "study=deaf", "search.n_trials=1", "notify.url=http://127.0.0.1:9/x")
     assert done.status == 0
     assert study(app, "studies/deaf/grid_trap/pdrs/journal.log").count("completed") == 1
-
-
-# Kills ----------------------------------------------------------------------------------------------------------------
-
-
-def _children(pid: int) -> list[int]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == pid:
-            found.append(int(stat.parent.name))
-    return found
-
-
-def _kill(pid: int) -> None:
-    try:
-        import os
-
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("mode", ["batches", "workers"])
-def test_a_study_survives_kills_at_random_moments(fresh_app: Any, mode: str) -> None:
-    """Of the sweep, and of workers and the jobs in them: no finished trial is lost, and all are there in the end."""
-    fresh_app.settings = SMALL
-    how = ("search.workers=2",) if mode == "workers" else ("hydra/launcher=local",)
-    arguments = (*SEARCH, "search.n_trials=24", *how)
-    moments, journal = random.Random(mode), fresh_app.directory / "studies/mine/grid_trap/pdrs/journal.log"
-    finished: dict[int, Any] = {}
-    kills = 0
-    while kills < 10:
-        search = fresh_app.start(*arguments)
-        time.sleep(moments.uniform(1, 9))
-        children = _children(search.pid)
-        whom = moments.choice(["sweep", "worker", "worker"])
-        if whom == "worker" and children:
-            _kill(moments.choice(children))
-            time.sleep(moments.uniform(0.5, 3))
-        _kill(search.pid)
-        kills += 1 + (whom == "worker" and bool(children))
-        search.communicate()
-        if journal.exists() and journal.stat().st_size:
-            now = {trial.number: trial for trial in study(fresh_app).trials if trial.state == "completed"}
-            assert all(now.get(number) == trial for number, trial in finished.items())
-            finished = now
-    last = fresh_app(*arguments, process=True)
-    assert last.status == 0, last.err
-    record = study(fresh_app)
-    assert [trial.state for trial in record.trials] == ["completed"] * 24
-    assert all(record.trials[number] == trial for number, trial in finished.items())
-    assert all((fresh_app.directory / str(t.run_directory) / "metrics.json").exists() for t in record.trials)
-    assert len(list(fresh_app.directory.glob("studies/mine/*/*/*/reward_model/weights.safetensors"))) == 3

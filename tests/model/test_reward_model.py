@@ -88,8 +88,12 @@ def _cut(content: bytes) -> bytes:
     return content[:-10]
 
 
+def _flip(content: bytes) -> bytes:
+    return content[:-5] + bytes([content[-5] ^ 1]) + content[-4:]
+
+
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("damage", [_cut, lambda _: b"", lambda c: b"\x00" * len(c), lambda c: c[:3]])
+@pytest.mark.parametrize("damage", [_cut, _flip, lambda _: b"", lambda c: b"\x00" * len(c), lambda c: c[:3]])
 def test_damaged_weights_are_a_storage_error(kind: str, damage: Any, save: Any, tmp_path: Path) -> None:
     save(kind, tmp_path)
     weights = tmp_path / "weights.safetensors"
@@ -147,3 +151,12 @@ def test_weights_may_be_views_with_a_gradient(tmp_path: Path) -> None:
     stored = load_file(tmp_path / "weights.safetensors")
     assert stored["a"].equal(whole.detach().T)
     assert stored["b"].tolist() == [1.0, 5.0, 9.0]
+
+
+def test_a_model_of_an_earlier_version_without_a_checksum_is_warned_of(
+    save: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    description = save("tabular", tmp_path).description
+    files.write_json(tmp_path / "description.json", description)
+    assert len(load_reward_model(tmp_path)) == description["replicates"]
+    assert "its description has no checksum" in caplog.text

@@ -14,6 +14,7 @@ from mavrl.search.reading import find_cells, study_names
 from mavrl.search.record import ASKED, IDENTITY
 from mavrl.search.storage import open_storage
 from mavrl.storage.files import write_json
+from tests.fixtures.runs import metrics_of
 
 ABOUT = {
     "metric": "regret", "direction": "minimize", "command": [], "space": {"parameters": {"x": "0 to 1"}},
@@ -25,7 +26,13 @@ ABOUT = {
 def make(tmp_path: Path) -> Callable[..., optuna.Study]:
     """A study with these values of regret, None for a failed trial, in its own journal or in a given storage."""
 
-    def make(name: str, values: list[float | None], storage: str | None = None, begun: bool = True) -> optuna.Study:
+    def make(
+        name: str,
+        values: list[float | None],
+        storage: str | None = None,
+        begun: bool = True,
+        failed: list[int] | None = None,
+    ) -> optuna.Study:
         opened = open_storage(storage or str(tmp_path / "studies" / name / "journal.log"), create=True)
         study = optuna.create_study(study_name=name, storage=opened, direction="minimize")
         if begun:
@@ -40,6 +47,8 @@ def make(tmp_path: Path) -> Callable[..., optuna.Study]:
                 continue
             trial.set_user_attr("run_directory", f"{tmp_path}/studies/{name}/run{trial.number}")
             trial.set_user_attr("final", {"regret": [value, value, 7.0], "normalized_return": [90.0, 80.0, 0.0]})
+            if failed is not None:
+                trial.set_user_attr("failed_replicates", failed)
             study.tell(trial, value)
         return study
 
@@ -146,8 +155,9 @@ def test_a_damaged_confirmation_is_none(content: str, make: Callable, tmp_path: 
 def test_failed_replicates_are_left_out_also_after_a_move(make: Callable, tmp_path: Path) -> None:
     make("one/grid_trap/p", [2.0])
     folder = tmp_path / "studies/one/grid_trap/p"
-    write_json(folder / "run0/metrics.json", {"failed_replicates": [2]})
-    write_json(folder / "again/metrics.json", {"failed_replicates": [0]})
+    numbers = {"regret": [1.0, 1.0, 1.0]}
+    write_json(folder / "run0/metrics.json", metrics_of(numbers, failed_replicates=[2]))
+    write_json(folder / "again/metrics.json", metrics_of(numbers, failed_replicates=[0]))
     _confirm(folder, 0, run_directory=str(folder / "again"))
     (tmp_path / "studies").rename(tmp_path / "elsewhere")
     cell = find_cells(tmp_path / "elsewhere", "one")[0]
@@ -158,3 +168,31 @@ def test_failed_replicates_are_left_out_also_after_a_move(make: Callable, tmp_pa
     assert cell.confirmation is not None
     assert cell.confirmation.final == {"regret": [0.6]}
     assert json.loads((cell.folder / "confirmed.json").read_text())["final"] == {"regret": [0.4, 0.6]}
+
+
+def test_failed_replicates_are_left_out_also_without_run_directories(make: Callable, tmp_path: Path) -> None:
+    make("one/grid_trap/p", [2.0], failed=[2])
+    _confirm(tmp_path / "studies/one/grid_trap/p", 0, failed_replicates=[1])
+    (cell,) = find_cells(tmp_path / "studies", "one")
+    assert cell.values(cell.record.trials[0]) == {"regret": [2.0, 2.0], "normalized_return": [90.0, 80.0]}
+    assert cell.confirmation is not None
+    assert cell.confirmation.final == {"regret": [0.4]}
+
+
+def test_where_nothing_says_which_replicates_failed_there_are_no_numbers(make: Callable, tmp_path: Path) -> None:
+    """Studies of earlier versions left that to the run directories."""
+    make("one/grid_trap/p", [2.0])
+    _confirm(tmp_path / "studies/one/grid_trap/p", 0)
+    (cell,) = find_cells(tmp_path / "studies", "one")
+    assert cell.values(cell.record.trials[0]) == {}
+    assert cell.confirmation is not None
+    assert (cell.confirmation.value, cell.confirmation.final) == (0.5, {})
+
+
+@pytest.mark.parametrize("key", ["trial", "value", "stderr", "seeds", "final", "run_directory", "failed_replicates"])
+def test_a_confirmation_of_another_form_is_none(key: str, make: Callable, tmp_path: Path) -> None:
+    make("one/grid_trap/p", [2.0])
+    for wrong in ("text", {"a": 3}, [["x"]], True):
+        _confirm(tmp_path / "studies/one/grid_trap/p", **{"trial": 0, key: wrong})
+        confirmation = find_cells(tmp_path / "studies", "one")[0].confirmation
+        assert confirmation is None or (key, wrong) == ("run_directory", "text")

@@ -1,5 +1,8 @@
 """Journals that writers were killed in, and places that cannot be a storage."""
 
+import errno
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import optuna
 import pytest
 
 from mavrl.errors import StorageError
-from mavrl.search.storage import open_storage
+from mavrl.search.storage import MendingJournal, open_storage
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -89,3 +92,69 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):
         open_storage(str(tmp_path / "file" / "x" / "journal.log"), create=True)
+
+
+def _written(place: Path, trials: int) -> list[bytes]:
+    """The lines of a journal with so many finished trials."""
+    first = study(str(place), create=True)
+    for value in range(trials):
+        first.tell(first.ask(), value)
+    return place.read_bytes().splitlines(keepends=True)
+
+
+@pytest.mark.parametrize(
+    "garbage", ["garbage", "[]", "3", "null", "{}", '{"op_code": "4", "worker_id": "a"}', "\x00\xff"]
+)
+@pytest.mark.parametrize("from_end", [0, 1, 3])
+def test_a_damaged_line_is_named_and_the_lines_before_it_are_a_journal(
+    garbage: str, from_end: int, tmp_path: Path
+) -> None:
+    place = tmp_path / "a journal.log"
+    lines = _written(place, 3)
+    at = len(lines) - from_end
+    place.write_bytes(b"".join([*lines[:at], garbage.encode("latin-1") + b"\n", *lines[at:]]))
+    damaged = place.read_bytes()
+    with pytest.raises(StorageError) as caught:
+        open_storage(str(place))
+    said = str(caught.value)
+    assert said.startswith(f"{place}: line {at + 1} is damaged; ")
+    assert "\n" not in said
+    assert place.read_bytes() == damaged
+    subprocess.run(said.split("`")[1], shell=True, check=True)  # what the message says
+    assert place.read_bytes() == b"".join(lines[:at])
+    again = study(str(place))
+    again.tell(again.ask(), 3.0)
+    assert again.trials[-1].value == 3.0
+
+
+def test_a_line_that_is_damaged_meanwhile_is_named_too(tmp_path: Path) -> None:
+    place = tmp_path / "journal.log"
+    opened = study(str(place), create=True)
+    number = len(place.read_bytes().splitlines())
+    with place.open("a") as journal:
+        journal.write("garbage\n")
+    with pytest.raises(StorageError, match=rf"line {number + 1} is damaged"):
+        opened.ask()
+
+
+def test_a_full_disk_names_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "journal.log"
+    opened = study(str(place), create=True)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match=rf"{place}: No space left on device"):
+        opened.ask()
+
+
+def test_only_what_is_new_is_read_again(tmp_path: Path) -> None:
+    place = tmp_path / "journal.log"
+    number = len(_written(place, 2))
+    journal = MendingJournal(place)
+    assert len(list(journal.read_logs(0))) == number
+    assert list(journal.read_logs(number)) == []
+    _written(place, 1)
+    assert len(list(journal.read_logs(number))) == len(place.read_bytes().splitlines()) - number
+    assert len(list(journal.read_logs(3))) == len(place.read_bytes().splitlines()) - 3

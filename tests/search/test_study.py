@@ -16,6 +16,7 @@ from mavrl.search.space import SearchSpace
 from mavrl.search.storage import open_storage
 from mavrl.search.study import Assignment, Search, SearchPlan
 from mavrl.storage.files import write_json
+from tests.fixtures.runs import metrics_of
 
 SPACE = SearchSpace({"optim.lr": FloatDistribution(0.0, 1.0)}, ("preference", "rating"), 10)
 PLAN = SearchPlan(
@@ -53,10 +54,9 @@ def run(tmp_path: Path) -> Callable[[Search, Assignment], bool]:
         lr = float(taken.overrides[0].partition("=")[2])
         write_json(directory / "status.json", {"state": "completed"})
         final = {"regret": [lr - 0.1, lr + 0.1], "normalized_return": [10 * lr, 10 * lr + 2]}
-        mean = {name: sum(values) / 2 for name, values in final.items()}
         write_json(directory / "reward_model" / "description.json", {})
-        metrics = {"final": final, "mean": mean, "n_samples": {**taken.n_samples, "stop": 0}, "seconds": {"total": 3.0}}
-        write_json(directory / "metrics.json", metrics)
+        counts = {**taken.n_samples, "stop": 0}
+        write_json(directory / "metrics.json", metrics_of(final, n_samples=counts, seconds={"total": 3.0}))
         return search.tell(taken, directory, None)
 
     return run
@@ -210,8 +210,7 @@ def test_trials_that_share_a_run_keep_its_weights_while_one_is_among_the_best(ma
         value = 2.0 if k == 2 else 1.0
         write_json(directory / "status.json", {"state": "completed"})
         write_json(directory / "reward_model" / "description.json", {})
-        metrics = {"final": {"regret": [value]}, "mean": {"regret": value}, "n_samples": {}, "seconds": {"total": 1}}
-        write_json(directory / "metrics.json", metrics)
+        write_json(directory / "metrics.json", metrics_of({"regret": [value]}))
         search.tell(taken, directory, None)
     assert (shared / "reward_model").exists()
     assert not (other / "reward_model").exists()
@@ -246,3 +245,23 @@ def test_where_nothing_is_varied_there_is_one_trial(make: Any, run: Any) -> None
 def test_two_trials_at_once_are_not_the_same(make: Any) -> None:
     lines = [tuple(taken.overrides) for taken in make().take(12)]
     assert len(set(lines)) == 12
+
+
+def test_failed_replicates_are_noted(make: Any, tmp_path: Path) -> None:
+    """So that they are known when the run's directory is gone."""
+    search, directory = make(n_trials=2), tmp_path / "run"
+    write_json(directory / "status.json", {"state": "completed"})
+    for failed, taken in zip(([1], None), search.take(2), strict=True):
+        more = {} if failed is None else {"failed_replicates": failed}
+        write_json(directory / "metrics.json", metrics_of({"regret": [1.0, 9.0]}, mean={"regret": 1.0}, **more))
+        assert search.tell(taken, directory, None)
+    assert [trial.failed_replicates for trial in search.record.trials] == [[1], []]
+
+
+def test_a_run_whose_metrics_are_damaged_has_not_ended(make: Any, tmp_path: Path) -> None:
+    search, directory = make(n_trials=1), tmp_path / "run"
+    (taken,) = search.take(1)
+    write_json(directory / "status.json", {"state": "completed"})
+    write_json(directory / "metrics.json", {"mean": {"regret": "1"}})
+    assert not search.tell(taken, directory, None)
+    assert len(search.take(1)) == 1

@@ -154,3 +154,15 @@ def test_a_full_disk_gives_a_storage_error_and_keeps_the_old_entry(
     assert cache.read(KEY, 5) is not None
     assert cache.read(KEY, 6) is None
     assert len(list(tmp_path.rglob("*"))) == 2  # the folder of the kind and the old entry: no rest of the new one
+
+
+def test_a_directory_in_the_place_of_an_entry_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache = AnswerStore(tmp_path)
+    path = cache.path(KEY)
+    assert path is not None
+    path.mkdir(parents=True)
+    with caplog.at_level(logging.WARNING):
+        assert cache.read(KEY, 5) is None
+        cache.write(KEY, _arrays(5), 5)
+    assert f"cache entry {path} is a directory; its answers are not kept" in caplog.text
+    assert path.is_dir()

@@ -1,14 +1,29 @@
 """Files are whole or absent."""
 
 import errno
+import hashlib
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from mavrl.errors import StorageError
 from mavrl.storage import files
-from mavrl.storage.files import read_json, replacing, write_json, write_text
+from mavrl.storage.files import (
+    checksum,
+    naming,
+    open_log,
+    read_checked,
+    read_json,
+    replacing,
+    touch,
+    write_checked,
+    write_json,
+    write_text,
+)
 
 
 def _full(*_: object, **__: object) -> None:
@@ -96,3 +111,52 @@ def test_damaged_json_is_none(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(content)
     assert read_json(tmp_path / "a.json") is None
     assert read_json(tmp_path / "b.json") is None
+
+
+def test_binary_files_are_read_with_their_checksum(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, content = tmp_path / "a.bin", bytes(range(256))
+    written = write_checked(path, content)
+    assert written == hashlib.sha256(content).hexdigest() == checksum(content)
+    assert read_checked(path, written) == content
+    for place in (0, 100, 255):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(StorageError, match=r"a\.bin: damaged, its checksum is not the one in its description"):
+            read_checked(path, written)
+    assert caplog.text == ""
+    assert len(read_checked(path, None)) == 256
+    assert "no checksum" in caplog.text
+    with pytest.raises(StorageError, match=r"b\.bin: No such file"):
+        read_checked(tmp_path / "b.bin", written)
+
+
+def test_a_path_is_named_where_the_system_names_none(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"journal\.log: No space left on device"), naming("journal.log"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(StorageError, match=r"other: Permission denied"), naming("journal.log"):
+        raise PermissionError(errno.EACCES, "Permission denied", "other")
+
+
+def test_symbolic_links_are_not_followed(tmp_path: Path) -> None:
+    link, target = tmp_path / "link", tmp_path / "target"
+    link.symlink_to(target)
+    for opening in (touch, open_log):
+        with pytest.raises(StorageError, match="link: is a symbolic link, which is not followed"):
+            opening(link)
+    assert not target.exists()
+    touch(target)
+    touch(target)
+    for text in (b"one", b"two"):
+        with open(open_log(target), "ab") as log:
+            log.write(text)
+    assert target.read_bytes() == b"onetwo"
+
+
+def test_text_is_utf8_whatever_the_locale_says(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from mavrl.storage.files import *\n"
+        "write_json(Path(sys.argv[1], 'a.json'), {'a': chr(177)}); write_text(Path(sys.argv[1], 'a.txt'), chr(177))\n"
+        "assert read_json(Path(sys.argv[1], 'a.json')) == {'a': chr(177)}"
+    )
+    plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run([sys.executable, "-c", code, tmp_path], check=True, env=plain, cwd=Path(__file__).parents[2])
+    assert (tmp_path / "a.txt").read_bytes() == "\u00b1".encode()

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from mavrl.errors import ConfigurationError, EnvironmentFault, StorageError
+from mavrl.interruption import Interruption
 from mavrl.storage import files, run_directory
 from mavrl.storage.files import read_json
 from mavrl.storage.run_directory import RunDirectory, acquire
+from tests.fixtures.runs import metrics_of
 
-METRICS = {"objective": 1.0, "seconds": {"total": 2.0}}
+METRICS = metrics_of({"regret": [1.0]}, seconds={"total": 2.0})
 
 
 def test_the_states_of_a_run(tmp_path: Path) -> None:
@@ -76,7 +78,7 @@ def test_the_traceback_of_an_environment_is_kept(tmp_path: Path) -> None:
     assert str(fault) in status["error"]
 
 
-@pytest.mark.parametrize("end", [KeyboardInterrupt(), SystemExit(1)])
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), Interruption(signal.SIGTERM), SystemExit(-1)])
 def test_what_the_user_or_a_scheduler_ends_is_interrupted_not_failed(end: BaseException, tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     run.begin("abc")
@@ -85,6 +87,23 @@ def test_what_the_user_or_a_scheduler_ends_is_interrupted_not_failed(end: BaseEx
     assert status["state"] == "interrupted"
     assert "ended" in status
     assert "error" not in status
+
+
+def test_an_exit_that_no_signal_asked_for_is_a_failure(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.begin("abc")
+    run.fail(SystemExit(0))
+    status = read_json(run.path / "status.json")
+    assert (status["state"], status["error"]) == ("failed", "SystemExit: 0")
+
+
+def test_a_lock_that_is_a_symbolic_link_is_refused(tmp_path: Path) -> None:
+    """Another user who may write there could have put it, to make this one touch files elsewhere."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StorageError, match=r"\.lock: is a symbolic link"):
+        RunDirectory(tmp_path / "run").lock()
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_the_configuration_is_readable_from_the_beginning(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from mavrl.errors import ConfigurationError
 from mavrl.storage.files import write_json
 from mavrl.sweep.cells import chosen_option, split_cells, with_cells
 from mavrl.sweep.combinations import ComposedJob, combinations, skipping_rule
+from tests.fixtures.runs import metrics_of
 
 
 def test_the_last_argument_varies_fastest() -> None:
@@ -66,12 +67,13 @@ def test_a_rule_that_is_none() -> None:
 @pytest.mark.parametrize(
     ("task", "status", "metrics", "finished"),
     [
-        ("train", {"state": "completed"}, {}, True),
-        ("train", {"state": "running"}, {}, False),
+        ("train", {"state": "completed"}, metrics_of({"regret": [1.0]}), True),
+        ("train", {"state": "completed"}, {}, False),
+        ("train", {"state": "running"}, metrics_of({"regret": [1.0]}), False),
         ("train", {"state": "failed"}, None, False),
         ("train", {"state": "completed"}, None, False),
         ("train", None, None, False),
-        ("data", {"state": "completed"}, {}, False),
+        ("data", {"state": "completed"}, metrics_of({"regret": [1.0]}), False),
     ],
 )
 def test_what_is_finished(tmp_path: Path, task: str, status: Any, metrics: Any, finished: bool) -> None:

@@ -14,9 +14,10 @@ from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.demos.boring_classes import BoringModel
 
+from mavrl.interruption import Interruption, interruptible
 from mavrl.storage.checkpoints import Checkpoints
 from mavrl.training import callbacks
-from mavrl.training.callbacks import TimedCheckpoint
+from mavrl.training.callbacks import KeptTermination, TimedCheckpoint
 from mavrl.training.preemption import PostponedPreemption
 
 
@@ -78,15 +79,15 @@ class TestPostponedPreemption:
         assert signal.getsignal(signal.SIGUSR2) is before
 
 
-class _Preempted(Callback):
-    """Sends the signal after a step."""
+class _Signalled(Callback):
+    """Sends a signal after a step."""
 
-    def __init__(self, step: int) -> None:
-        self.step = step
+    def __init__(self, step: int, number: int = signal.SIGUSR2) -> None:
+        self.step, self.number = step, number
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         if trainer.global_step == self.step:
-            signal.raise_signal(signal.SIGUSR2)
+            signal.raise_signal(self.number)
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def _trainer(directory: Path, preempted_after: int) -> Trainer:
     return Trainer(
         max_epochs=4, limit_train_batches=5, limit_val_batches=0, logger=False, enable_progress_bar=False,
         enable_model_summary=False, accelerator="cpu", plugins=[LightningEnvironment()],
-        callbacks=[_Preempted(preempted_after), checkpoint],
+        callbacks=[_Signalled(preempted_after), checkpoint],
     )  # fmt: skip
 
 
@@ -132,3 +133,31 @@ class TestTraining:
         assert trainer.global_step == 20
         assert signal.getsignal(signal.SIGUSR2) is before
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore")
+class TestTermination:
+    def _trainer(self, number: int) -> Trainer:
+        return Trainer(
+            max_epochs=4, limit_train_batches=5, limit_val_batches=0, logger=False, enable_progress_bar=False,
+            enable_model_summary=False, enable_checkpointing=False, accelerator="cpu", plugins=[LightningEnvironment()],
+            callbacks=[_Signalled(7, number), KeptTermination()],
+        )  # fmt: skip
+
+    @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+    def test_ends_the_training_with_the_status_of_the_signal(self, number: signal.Signals, status: int):
+        """Lightning's own handlers end with 0 and 1."""
+        with pytest.raises(Interruption) as caught, interruptible():
+            self._trainer(number).fit(BoringModel())
+        assert caught.value.code == status
+
+    def test_that_a_scheduler_takes_over_does_not_end_it(self):
+        """submitit lets SIGTERM pass: SLURM sends it before the signal that it is told to leave by."""
+        passed: list[int] = []
+        before = signal.signal(signal.SIGTERM, lambda number, frame: passed.append(number))
+        try:
+            trainer = self._trainer(signal.SIGTERM)
+            trainer.fit(BoringModel())
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        assert (trainer.global_step, passed) == (20, [signal.SIGTERM])

@@ -1,8 +1,12 @@
 """One run is one function, with or without Hydra."""
 
+import signal
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from mavrl.configuration.composition import compose
 from mavrl.configuration.settings import (
@@ -14,6 +18,7 @@ from mavrl.configuration.settings import (
     TrainerSettings,
 )
 from mavrl.model.tabular_reward import TabularRewardModel
+from mavrl.training.callbacks import TrainingCurves
 from mavrl.training.run import run
 
 SMALL = ("env.size=4", "env.max_steps=50", "replicates=2", "trainer.max_epochs=2", "trainer.passes_per_epoch=2")
@@ -53,6 +58,29 @@ def by_hand() -> RunSettings:
         evaluation_episodes=1,
         execution=Execution(),
     )  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_ctrl_c_is_ctrl_c_without_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody has said what it is to be, such as in a notebook. Lightning exits with status 1."""
+
+    def stop(self: TrainingCurves, *_: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(TrainingCurves, "on_train_epoch_end", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(by_hand(), tmp_path)
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_loggers_write_whatever_a_launcher_calls_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With SLURM_PROCID=1 Lightning's loggers, imported then, take the run for a second process and are silent."""
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    settings = by_hand()
+    logged = replace(settings, execution=replace(settings.execution, logger={"name": "tensorboard"}))
+    run(logged, tmp_path)
+    assert len(list((tmp_path / "tensorboard").glob("events*"))) == 1
 
 
 @pytest.mark.filterwarnings("ignore")

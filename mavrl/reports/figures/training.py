@@ -20,7 +20,7 @@ def training_figure(curves: list[Path], final: list[float], expert: float, unifo
     axes = figure.subplots()
     last = 1.0
     for number, path in enumerate(curves):
-        with path.open(newline="") as table:
+        with path.open(newline="", encoding="utf-8") as table:
             rows = [(float(row["step"]), float(row["true_return"])) for row in csv.DictReader(table)]
         steps, returns = zip(*rows, strict=True)
         last = max(last, steps[-1])

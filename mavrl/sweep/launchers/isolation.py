@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mavrl.storage.files import open_log
+
 
 @contextmanager
 def isolated() -> Iterator[None]:
@@ -49,9 +51,13 @@ def _reset_libraries(threads: int) -> None:
 
 @contextmanager
 def output_to(path: Path) -> Iterator[None]:
-    """Append all that this process and those that it starts write to the output and error streams to a file."""
+    """Append all that this process and those that it starts write to the output and error streams to a file.
+
+    Raises:
+        StorageError: it cannot be opened, or is a symbolic link.
+    """
     streams = (sys.stdout, sys.stderr)
-    with path.open("ab", buffering=0) as log:
+    with open(open_log(path), "ab", buffering=0) as log:
         _flush(streams)
         kept = [os.dup(number) for number in (1, 2)]
         try:

@@ -22,9 +22,11 @@ from omegaconf import DictConfig, open_dict
 from mavrl.configuration.check import register_with_hydra
 from mavrl.configuration.rule import optional, whole
 from mavrl.errors import ConfigurationError, JobError
+from mavrl.interruption import signals_blocked
 from mavrl.storage.files import storage_error
 from mavrl.sweep.launchers.isolation import fresh_log, isolated, output_to
 from mavrl.sweep.launchers.jobs import JobLines, error_of, failed_job
+from mavrl.terminal import show_on_any_terminal
 from mavrl.workers import cores, end_with_parent
 
 _WORKER_COUNT = optional(whole(1, 1024))
@@ -147,8 +149,9 @@ class _WorkerProcess:
             except BrokenProcessPool:  # it died while it had no job
                 self.end()
         before = set(multiprocessing.active_children())
-        self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (self._shared,))
-        future = self._pool.submit(function, *arguments)
+        with signals_blocked(signal.SIGINT):  # Ctrl-C reaches all processes; the launcher ends its workers
+            self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (self._shared,))
+            future = self._pool.submit(function, *arguments)
         (self._process,) = set(multiprocessing.active_children()) - before
         return future
 
@@ -179,7 +182,7 @@ def _begin(shared: bytes) -> None:
     """Make a worker of this process."""
     global _shared
     _shared = shared
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the launcher ends its workers
+    show_on_any_terminal()
     end_with_parent()
     register_with_hydra()
 

@@ -20,8 +20,10 @@ from omegaconf import OmegaConf
 import mavrl
 from mavrl.configuration.check import register_with_hydra
 from mavrl.errors import ConfigurationError, JobError
+from mavrl.storage.files import naming
 from mavrl.sweep.launchers.jobs import JobLines, error_of, failed_job
 from mavrl.sweep.launchers.queue import Queue
+from mavrl.terminal import show_on_any_terminal
 
 _EXECUTOR_PARAMS = ("submitit_folder", "max_num_timeout", "python")  # the others are resources of a job
 _INTERVAL = 1.0  # seconds between two looks for results
@@ -48,6 +50,7 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
 
     def __call__(self, *arguments: Any, **named: Any) -> JobReturn:
         """Run one job, in a process of the cluster."""
+        show_on_any_terminal()
         register_with_hydra()
         return super().__call__(*arguments, **named)
 
@@ -69,7 +72,7 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
         print(f"SLURM job {number}: {len(jobs)} submitted, their logs are in {self._folder(number)}*", flush=True)
         try:
             return self._results(jobs, job_overrides)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             print(f"the jobs go on; `scancel {number}` ends them, the same command waits for them", file=sys.stderr)
             raise
 
@@ -91,7 +94,7 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
             for k, overrides in enumerate(job_overrides)
         ]
         try:
-            with contextlib.redirect_stderr(io.StringIO()):  # submitit prints what it raises
+            with contextlib.redirect_stderr(io.StringIO()), naming(self.params["submitit_folder"]):  # it prints errors
                 return executor.map_array(self, *zip(*calls, strict=True))
         except (FailedJobError, FailedSubmissionError) as error:
             option = self.config.hydra.runtime.choices["hydra/launcher"]

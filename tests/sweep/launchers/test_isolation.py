@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from mavrl.errors import StorageError
 from mavrl.sweep.launchers.isolation import fresh_log, isolated, output_to
 
 ROOT = Path(__file__).parents[3]
@@ -88,6 +89,14 @@ def test_a_log_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         fresh_log(tmp_path / "file", 0)
+
+
+def test_a_log_that_is_a_symbolic_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "0.log").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StorageError, match="is a symbolic link"), output_to(tmp_path / "0.log"):
+        pass
+    assert fresh_log(tmp_path, 0).name == "0-2.log"
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_stream_is_restored_after_an_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
