@@ -75,3 +75,10 @@ def test_answers_are_kept_for_the_rule_and_its_settings(make_source: Any, nobody
 
 def test_reward_models_are_what_a_rule_may_read() -> None:
     assert issubclass(RewardModel, Posterior)
+
+
+@pytest.mark.parametrize("kind", ["preference", "rating"])
+def test_how_many_answers_are_kept_changes_no_question(kind: str, simulate: Any, make_source: Any, equal: Any) -> None:
+    """Of more questions this rule would choose others, so it is asked for no more than are learned from."""
+    plain = simulate(make_source(kind, 4), [0, 1], query=Backwards(3))
+    assert equal(simulate(make_source(kind, 4, 9), [0, 1], query=Backwards(3)), plain)
