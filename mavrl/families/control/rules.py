@@ -3,9 +3,10 @@
 import math
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from mavrl.configuration.identity import active_kinds
+from mavrl.configuration.plain import plain, written
 from mavrl.configuration.rule import MAPPING, POSITIVE, SIZES, Rule, number, one_of, optional, whole
 from mavrl.errors import ConfigurationError
 
@@ -128,27 +129,19 @@ _EXPERT_RULES = {  # of the settings of Stable-Baselines3 that may be given; wha
 
 def rules(config: DictConfig) -> dict[str, Rule]:
     """The rules of keys that only control environments have, or that are narrower for them."""
-    return {**_CONTROL_RULES, **(_PPO_RULES if config.policy.name == "ppo" else {}), **_expert_rules(config)}
-
-
-def _expert_rules(config: DictConfig) -> dict[str, Rule]:
-    """Those of the settings that experts are given."""
-    given = {algorithm: OmegaConf.select(config, f"env.experts.{algorithm}") for algorithm in _EXPERT_RULES}
-    return {
-        f"env.experts.{algorithm}.{name}": rule
-        for algorithm, settings in given.items()
-        if isinstance(settings, DictConfig)
-        for name, rule in _EXPERT_RULES[algorithm].items()
-        if name in settings
-    }
+    return {**_CONTROL_RULES, **(_PPO_RULES if config.policy.name == "ppo" else {})}
 
 
 def check(config: DictConfig) -> None:
-    """Refuse a policy that does not fit the task or the feedback.
+    """Refuse a policy that does not fit the task or the feedback, and settings of experts that are none.
 
     Raises:
         ConfigurationError: for the first key that does not fit another one.
     """
+    for algorithm, settings in plain(config.env.experts).items():
+        for name, rule in _EXPERT_RULES[algorithm].items():
+            if name in settings and not rule.holds(settings[name]):
+                raise ConfigurationError(f"env.experts.{algorithm}.{name}", written(settings[name]), rule.allowed)
     policy = config.policy
     if policy.name == "dqn" and config.task.name != "expert":
         raise ConfigurationError("policy", "dqn", "trains experts (task=expert); a run needs ppo or imitation")
