@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl.configuration.identity import RETURNS, active_kinds
+from mavrl.configuration.plain import plain, written
 from mavrl.configuration.rule import MAPPING, POSITIVE, SIZES, Rule, number, one_of, optional, whole
 from mavrl.configuration.sources import source_digests
 from mavrl.errors import ConfigurationError
@@ -144,19 +145,7 @@ _EXPERT_RULES = {  # of the settings of Stable-Baselines3 that may be given; wha
 
 def rules(config: DictConfig) -> dict[str, Rule]:
     """The rules of keys that only control environments have, or that are narrower for them."""
-    return {**_CONTROL_RULES, **(_PPO_RULES if config.policy.name == "ppo" else {}), **_expert_rules(config)}
-
-
-def _expert_rules(config: DictConfig) -> dict[str, Rule]:
-    """Those of the settings that experts are given."""
-    given = {algorithm: OmegaConf.select(config, f"env.experts.{algorithm}") for algorithm in _EXPERT_RULES}
-    return {
-        f"env.experts.{algorithm}.{name}": rule
-        for algorithm, settings in given.items()
-        if isinstance(settings, DictConfig)
-        for name, rule in _EXPERT_RULES[algorithm].items()
-        if name in settings
-    }
+    return {**_CONTROL_RULES, **(_PPO_RULES if config.policy.name == "ppo" else {})}
 
 
 def code(env: Mapping[str, Any]) -> dict[str, str]:
@@ -189,11 +178,15 @@ def _modules(env_id: str) -> list[str]:
 
 
 def check(config: DictConfig) -> None:
-    """Refuse a policy that does not fit the task or the feedback, and constants that normalize nothing.
+    """Refuse a policy that does not fit the task or the feedback, and settings of experts or constants that are none.
 
     Raises:
         ConfigurationError: for the first key that does not fit another one.
     """
+    for algorithm, settings in plain(config.env.experts).items():
+        for name, rule in _EXPERT_RULES[algorithm].items():
+            if name in settings and not rule.holds(settings[name]):
+                raise ConfigurationError(f"env.experts.{algorithm}.{name}", written(settings[name]), rule.allowed)
     policy = config.policy
     optimal, uniform = (OmegaConf.select(config, f"env.normalization.{name}") for name in ("optimal", "uniform"))
     if optimal is not None and uniform is not None and not is_scale(optimal, uniform):

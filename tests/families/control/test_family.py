@@ -150,7 +150,7 @@ class TestLearning:
         found = _standardization(family, _data(family))
         assert found.std.shape == (4, 1, 5)
         assert (found.std[..., -1] > 0).all()
-        seen = found(torch.tensor([[0.0], [1.0]]).expand(2, 5))[..., -1]  # before the end and after it
+        seen = found(torch.tensor([[[0.0], [1.0]]]).expand(1, 2, 5))[..., -1]  # before the end and after it
         assert seen.tolist() == [[0.0, Standardization.LARGEST]] * 4
 
     @pytest.mark.parametrize("unit", [1e-20, 1e-5, 1000.0, 1e25])
