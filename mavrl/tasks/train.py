@@ -11,6 +11,7 @@ from mavrl import __version__
 from mavrl.configuration.identity import config_hash, recorded, settings_of
 from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
+from mavrl.interruption import without_exits
 from mavrl.reports.run_report import print_metrics
 from mavrl.storage.contents import read_config, read_metrics, read_status
 from mavrl.storage.files import naming
@@ -38,7 +39,7 @@ def train(config: DictConfig) -> float:
             from mavrl.training.run import run
 
             settings = RunSettings.from_config(config)
-            with naming(directory.path):
+            with without_exits("the run"), naming(directory.path):
                 result = run(settings, directory.path, config.rerun, lambda: _save_configuration(config, directory))
             metrics = {**result, "config_hash": name, "version": __version__}
             directory.complete(metrics)
