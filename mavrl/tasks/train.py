@@ -34,8 +34,8 @@ def train(config: DictConfig) -> float:
         if not config.rerun and (finished := directory.metrics) is not None:
             return _report(finished, directory.path, "another process has finished this run")
         _refuse_foreign(directory.path, name, content)  # which may have come while the lock was waited for
-        directory.begin(name, content)
         try:
+            directory.begin(name, content)
             from mavrl.training.run import run
 
             settings = RunSettings.from_config(config)

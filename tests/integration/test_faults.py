@@ -214,13 +214,13 @@ def _full_after(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize("size", [100, 1_000, 3_000, 10_000, 30_000])
-@pytest.mark.parametrize("logger", ["none", "tensorboard"])
+@pytest.mark.parametrize("size", [1_000, 3_000, 10_000, 30_000])
+@pytest.mark.parametrize("logger", ["csv", "tensorboard"])
 def test_a_full_disk_names_the_path(size: int, logger: str, fresh_app: Any) -> None:
     with _full_after(size):
         outcome = fresh_app("modality=p", f"logger={logger}", "checkpoint_seconds=0")
     assert outcome.status == 1
-    (line,) = (line for line in outcome.err.splitlines() if line.startswith("error: "))
+    (line,) = outcome.err.splitlines()
     assert line.endswith(": File too large")
     assert line.startswith(("error: runs/", "error: cache/", f"error: {fresh_app.directory}/runs/"))
 
