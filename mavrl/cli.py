@@ -21,7 +21,7 @@ from mavrl.configuration.check import check, register_with_hydra
 from mavrl.configuration.composition import configuration_directory
 from mavrl.configuration.registry import trusted_targets
 from mavrl.errors import ConfigurationError, EnvironmentFault, MavrlError
-from mavrl.interruption import Interruption, interruptible, is_interruption
+from mavrl.interruption import Interruption, interruptible, without_exits
 from mavrl.storage.files import naming, storage_error
 from mavrl.sweep import register_plugins
 from mavrl.terminal import show_on_any_terminal
@@ -61,23 +61,12 @@ def run_task(config: DictConfig) -> Any:
     """
     try:
         check(config)
-        return _to_its_end(config)
+        with without_exits(f"task={config.task.name}"), naming(HydraConfig.get().runtime.output_dir):
+            return get_method(config.task._target_)(config)
     except MavrlError as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise
         _exit(error)
-
-
-def _to_its_end(config: DictConfig) -> Any:
-    """Run the task of a configuration. Code that it calls, such as an environment's, must not end it with status 0."""
-    try:
-        with naming(HydraConfig.get().runtime.output_dir):
-            return get_method(config.task._target_)(config)
-    except SystemExit as end:
-        if is_interruption(end):
-            raise
-        why = f"task={config.task.name} ended before its result: something that it ran called sys.exit({end.code!r})"
-        raise MavrlError(why) from end
 
 
 def _exit(error: Exception) -> NoReturn:

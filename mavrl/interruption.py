@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from mavrl.errors import MavrlError
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _QUEUED_AGAIN = -1  # the status with which submitit leaves a job that the scheduler will start again
 
@@ -32,6 +34,25 @@ def is_interruption(error: BaseException) -> bool:
     if isinstance(error, (Interruption, KeyboardInterrupt)):
         return True
     return isinstance(error, SystemExit) and error.code == _QUEUED_AGAIN
+
+
+@contextmanager
+def without_exits(what: str) -> Iterator[None]:
+    """Let code that the block calls, such as an environment's, end no command before its result, with status 0 even.
+
+    Args:
+        what: the block does, such as "task=train".
+
+    Raises:
+        MavrlError: something called `sys.exit`.
+    """
+    try:
+        yield
+    except SystemExit as end:
+        if is_interruption(end):
+            raise
+        why = f"{what} ended before its result: something that it ran called sys.exit({end.code!r})"
+        raise MavrlError(why) from end
 
 
 @contextmanager

@@ -42,10 +42,11 @@ class TestOneProcess:
 
 class TestManyProcesses:
     @pytest.mark.slow
-    def test_preemption_of_the_job_does_not_reach_them(self):
+    def test_signals_to_all_processes_of_the_job_do_not_reach_them(self):
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
         with workers(2) as pool:
-            assert pool.map(signal.raise_signal, [(signal.SIGUSR2,), (signal.SIGUSR2,)]) == [None, None]
+            for number in (signal.SIGUSR2, signal.SIGINT, signal.SIGTERM):
+                assert pool.map(signal.raise_signal, [(number,), (number,)]) == [None, None]
         assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
 
     def test_a_single_call_runs_here(self):
@@ -118,22 +119,15 @@ class TestManyProcesses:
         assert all(ended(pid) for pid in pids)
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_a_signal_ends_them_in_the_middle_of_what_they_do(self, number: signal.Signals):
+    def test_a_signal_to_the_run_ends_them_in_the_middle_of_what_they_do(self):
         begun = time.monotonic()
         with pytest.raises(Interruption), interruptible(), workers(2) as pool:  # noqa: PT012
             pids = pool.map(os.getpid, [(), ()])
             for _ in pids:
                 pool.submit(time.sleep, 600)
-            signal.raise_signal(number)
+            signal.raise_signal(signal.SIGTERM)
         assert time.monotonic() - begun < 60
         assert all(ended(pid) for pid in pids)
-
-    @pytest.mark.slow
-    def test_signals_of_the_run_do_not_reach_them(self):
-        with workers(2) as pool:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                assert pool.map(signal.raise_signal, [(number,), (number,)]) == [None, None]
 
     @pytest.mark.slow
     def test_calls_that_have_not_begun_are_dropped(self):

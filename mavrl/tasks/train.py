@@ -12,6 +12,7 @@ from mavrl.configuration.identity import CODE, config_hash, recorded, settings_o
 from mavrl.configuration.settings import RunSettings
 from mavrl.configuration.sources import changed_code
 from mavrl.errors import ConfigurationError
+from mavrl.interruption import without_exits
 from mavrl.reports.run_report import print_metrics
 from mavrl.storage.contents import read_config, read_metrics, read_status
 from mavrl.storage.files import naming
@@ -38,12 +39,12 @@ def train(config: DictConfig) -> float | None:
         if not config.rerun and (finished := directory.metrics) is not None:
             return _report(finished, directory.path, "another process has finished this run")
         _refuse_foreign(directory.path, name, content)  # which may have come while the lock was waited for
-        directory.begin(name, content)
         try:
+            directory.begin(name, content)
             from mavrl.training.run import run
 
             settings = RunSettings.from_config(config)
-            with naming(directory.path):
+            with without_exits("the run"), naming(directory.path):
                 result = run(settings, directory.path, config.rerun, lambda: _save_configuration(config, directory))
             metrics = {**result, "config_hash": name, "version": __version__}
             directory.complete(metrics)

@@ -137,26 +137,26 @@ class TestTraining:
 
 @pytest.mark.filterwarnings("ignore")
 class TestTermination:
-    def _trainer(self, number: int) -> Trainer:
+    def _trainer(self, directory: Path, number: int) -> Trainer:
         return Trainer(
             max_epochs=4, limit_train_batches=5, limit_val_batches=0, logger=False, enable_progress_bar=False,
-            enable_model_summary=False, enable_checkpointing=False, accelerator="cpu", plugins=[LightningEnvironment()],
-            callbacks=[_Signalled(7, number), KeptTermination()],
+            enable_model_summary=False, accelerator="cpu", plugins=[LightningEnvironment()],
+            callbacks=[_Signalled(7, number), KeptTermination(), TimedCheckpoint(Checkpoints(directory), 1000)],
         )  # fmt: skip
 
     @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-    def test_ends_the_training_with_the_status_of_the_signal(self, number: signal.Signals, status: int):
+    def test_ends_the_training_with_the_status_of_the_signal(self, number: signal.Signals, status: int, tmp_path: Path):
         """Lightning's own handlers end with 0 and 1."""
         with pytest.raises(Interruption) as caught, interruptible():
-            self._trainer(number).fit(BoringModel())
+            self._trainer(tmp_path, number).fit(BoringModel())
         assert caught.value.code == status
 
-    def test_that_a_scheduler_takes_over_does_not_end_it(self):
+    def test_that_a_scheduler_takes_over_does_not_end_it(self, tmp_path: Path):
         """submitit lets SIGTERM pass: SLURM sends it before the signal that it is told to leave by."""
         passed: list[int] = []
         before = signal.signal(signal.SIGTERM, lambda number, frame: passed.append(number))
         try:
-            trainer = self._trainer(signal.SIGTERM)
+            trainer = self._trainer(tmp_path, signal.SIGTERM)
             trainer.fit(BoringModel())
         finally:
             signal.signal(signal.SIGTERM, before)
