@@ -60,6 +60,7 @@ class FamilyEntry:
 
 KINDS: dict[str, Kind] = {}
 FAMILIES: dict[str, FamilyEntry] = {}
+TASKS: dict[str, str] = {}  # what task.name stands for: a function of the configuration, as "module:function"
 
 
 def register(entry: Kind | FamilyEntry) -> None:
@@ -153,4 +154,26 @@ register(
     )
 )
 
+TASKS |= {
+    "train": "mavrl.tasks.train:train",
+    "data": "mavrl.tasks.data:data",
+    "evaluate": "mavrl.tasks.evaluate:evaluate",
+    "transfer": "mavrl.tasks.transfer:transfer",
+    "expert": "mavrl.tasks.expert:expert",
+    "normalize": "mavrl.tasks.normalize:normalize",
+    "status": "mavrl.tasks.results:status",
+    "list": "mavrl.tasks.results:list_runs",
+    "show": "mavrl.tasks.results:show",
+    "export": "mavrl.tasks.results:export",
+    "select_best": "mavrl.tasks.results:select_best",
+    "purge": "mavrl.tasks.results:purge",
+    "study": "mavrl.tasks.study:study",
+    "table": "mavrl.tasks.table:table",
+    "retry": "mavrl.tasks.train:train",  # of each run that -m launches
+    "confirm": "mavrl.tasks.train:train",
+    "search_worker": "mavrl.sweep.search_workers:search_worker",
+}
+
 OWN_KINDS = tuple(KINDS)  # those that conf/config.yaml puts into every configuration
+OWN_FAMILIES = tuple(FAMILIES)
+OWN_TASKS = tuple(TASKS)

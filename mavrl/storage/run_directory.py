@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
+from mavrl.secrets import masked_text
 from mavrl.storage.files import read_json, storage_error, write_json, write_text
 
 State = Literal["running", "interrupted", "completed", "failed"]
@@ -66,7 +67,7 @@ class RunDirectory:
             if isinstance(error, _INTERRUPTIONS):
                 self._status(state="interrupted", ended=_now())
             else:
-                self._status(state="failed", ended=_now(), error=f"{type(error).__name__}: {error}")
+                self._status(state="failed", ended=_now(), error=masked_text(f"{type(error).__name__}: {error}"))
         except Exception:  # the disk may be what failed
             return
 

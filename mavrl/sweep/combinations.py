@@ -1,7 +1,8 @@
 """The runs that one command asks for: every combination of its values, composed, checked, and compared with rules."""
 
+import contextlib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from mavrl.configuration.check import check
+from mavrl.configuration.check import checked
+from mavrl.configuration.rule import SUBDIRECTORY
 from mavrl.errors import ConfigurationError
 from mavrl.storage.files import read_json
 from mavrl.sweep.composer import Composer
+from mavrl.sweep.ranges import refuse_endless
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,15 @@ class ComposedJob:
 
     @cached_property
     def directory(self) -> Path:
-        """The run's directory."""
-        return Path(self.config.hydra.sweep.dir) / self.config.hydra.sweep.subdir
+        """The run's directory.
+
+        Raises:
+            ConfigurationError: it is not below the folder of the sweep.
+        """
+        subdirectory = self.config.hydra.sweep.subdir
+        if not SUBDIRECTORY.holds(subdirectory):
+            raise ConfigurationError("hydra.sweep.subdir", subdirectory, SUBDIRECTORY.allowed)
+        return Path(self.config.hydra.sweep.dir) / subdirectory
 
     @property
     def finished(self) -> bool:
@@ -48,7 +58,7 @@ def combinations(arguments: Sequence[str]) -> list[list[str]]:
     Of a key that is given twice the last values count; deletions are part of every combination.
 
     Raises:
-        ConfigurationError: an argument is an interval, which has no single values.
+        ConfigurationError: an argument is an interval, which has no single values, or a range that is empty or endless.
     """
     axes: dict[str, list[str]] = {}
     deletions = []
@@ -59,7 +69,10 @@ def combinations(arguments: Sequence[str]) -> list[list[str]]:
         elif not override.is_sweep_override():
             axes[key] = [f"{key}={override.get_value_element_as_str()}"]
         elif override.is_discrete_sweep():
+            refuse_endless(override)
             axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            if not axes[key]:
+                raise ConfigurationError(key, override.get_value_string(), "has no value, so there is nothing to run")
         else:
             allowed = "has no single values; hydra/sweeper=optuna searches in it"
             raise ConfigurationError(key, override.get_value_string(), allowed)
@@ -87,9 +100,9 @@ def compose_all(compose: Composer, jobs: Iterable[list[str]]) -> tuple[list[Comp
         if rule is not None:
             left_out[rule] = left_out.get(rule, 0) + 1
             continue
-        _check(job)
-        training = job.config.task.name == "train"
-        kept.setdefault(job.directory if training else tuple(overrides), job)
+        with _checked(job):
+            training = job.config.task.name == "train"
+            kept.setdefault(job.directory if training else tuple(overrides), job)
     return list(kept.values()), left_out
 
 
@@ -116,9 +129,11 @@ def _holds(config: DictConfig, key: str, wanted: Any) -> bool:
     return value is not None and any(value == option for option in options)
 
 
-def _check(job: ComposedJob) -> None:
+@contextlib.contextmanager
+def _checked(job: ComposedJob) -> Iterator[None]:
     try:
-        check(job.config)
+        with checked(job.config):
+            yield
     except ConfigurationError as error:
         which = " ".join(override for override in job.overrides if not override.startswith("hydra."))
         allowed = f"{error.allowed}; in the job {which} (a rule in `skip` can leave such jobs out)"

@@ -6,13 +6,14 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from mavrl.configuration.identity import config_hash, repeating
+from mavrl.configuration.identity import config_hash
 from mavrl.errors import ConfigurationError, StorageError
 from mavrl.metrics import metric_text
 from mavrl.search.reading import find_cells
 from mavrl.search.record import StudyRecord, TrialRecord
 from mavrl.storage.files import read_json, write_json
 from mavrl.sweep.combinations import ComposedJob
+from mavrl.sweep.repetition import result_overrides
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Confirmation:
         config = read_json(path)
         if config is None:
             raise StorageError(f"{path}: missing or damaged; it says what trial {self.trial.number} was")
-        return repeating(config)
+        return result_overrides(config)
 
     def check(self, job: ComposedJob) -> None:
         """Refuse to confirm a trial that this version would run differently.

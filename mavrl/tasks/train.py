@@ -11,6 +11,7 @@ from mavrl.configuration.identity import config_hash, recorded
 from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
 from mavrl.reports.run_report import print_metrics
+from mavrl.secrets import masked
 from mavrl.storage.files import read_json
 from mavrl.storage.run_directory import RunDirectory, acquire
 
@@ -29,7 +30,7 @@ def train(config: DictConfig) -> float:
         if not config.rerun and (finished := directory.metrics) is not None:
             return _report(finished, directory.path, "another process has finished this run")
         hydra = HydraConfig.get()
-        directory.begin(name, recorded(config, hydra.runtime.choices, hydra.overrides.task))
+        directory.begin(name, masked(recorded(config, hydra.runtime.choices, hydra.overrides.task)))
         try:
             from mavrl.training.run import run
 
@@ -67,7 +68,7 @@ def _save_configuration(config: DictConfig, directory: RunDirectory) -> None:
     hydra = HydraConfig.get()
     directory.save_configuration(
         {
-            "config.yaml": OmegaConf.to_yaml(config),
+            "config.yaml": OmegaConf.to_yaml(OmegaConf.create(masked(OmegaConf.to_container(config)))),
             "hydra.yaml": OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})),
             "overrides.yaml": OmegaConf.to_yaml(hydra.overrides.task),
         }

@@ -1,11 +1,15 @@
 """The settings of a finished run, for tasks that go on with its reward model."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
+from mavrl.configuration.check import check
+from mavrl.configuration.identity import is_execution
 from mavrl.configuration.settings import RunSettings
+from mavrl.configuration.trust import check_trust
 from mavrl.errors import ConfigurationError
 
 
@@ -21,20 +25,40 @@ def run_directory(config: DictConfig) -> Path:
     return directory
 
 
-def trained_settings(
-    config: DictConfig, execution: Sequence[str] = (), changed: Mapping[str, object] | None = None
-) -> RunSettings:
-    """The settings of the run in `run_dir`.
+def trained_settings(config: DictConfig) -> RunSettings:
+    """The settings of the run in `run_dir`, checked like those of a command.
 
-    Args:
-        execution: keys that this task's own configuration says, not the run's.
-        changed: keys of `env` that are to have other values.
+    What makes its result is the run's; where things are and how it is executed, the paths first of all, this command
+    says.
 
     Raises:
-        ConfigurationError: it is not the directory of a finished run.
+        ConfigurationError: it is not the directory of a finished run, its configuration cannot work, or it names code
+            that this command does not trust.
     """
-    trained = OmegaConf.load(run_directory(config) / ".hydra" / "config.yaml")
-    assert isinstance(trained, DictConfig)
-    moved = OmegaConf.merge(trained, {"env": dict(changed or {}), **{key: config[key] for key in execution}})
-    assert isinstance(moved, DictConfig)
+    directory = run_directory(config)
+    path = directory / ".hydra" / "config.yaml"
+    trained = _loaded(path)
+    own = {key: value for key, value in _raw(trained).items() if not is_execution(key)}
+    moved = OmegaConf.create({**_raw(config), **own})
+    try:
+        check(moved, choices={})
+    except ConfigurationError as error:
+        raise ConfigurationError(error.key, error.value, f"{error.allowed}; in {path}") from error
+    check_trust(config, OmegaConf.select(moved, "env.id"), directory)
     return RunSettings.from_config(moved)
+
+
+def _loaded(path: Path) -> DictConfig:
+    try:
+        loaded = OmegaConf.load(path)
+    except (YAMLError, OmegaConfBaseException, ValueError) as error:
+        raise ConfigurationError("run_dir", path.parents[1], f"{path.name} is damaged: {str(error).splitlines()[0]}") from error
+    if not isinstance(loaded, DictConfig) or not isinstance(loaded.get("env"), DictConfig):
+        raise ConfigurationError("run_dir", path.parents[1], f"{path.name} is no configuration")
+    return loaded
+
+
+def _raw(config: DictConfig) -> dict[str, object]:
+    values = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}

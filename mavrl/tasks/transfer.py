@@ -1,6 +1,7 @@
 """The task that takes a learned reward to other dynamics."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig
@@ -9,8 +10,6 @@ from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
 from mavrl.storage.files import write_json
 from mavrl.tasks.trained import run_directory, trained_settings
-
-_EXECUTION = ("progress", "processes", "paths")
 
 
 def transfer(config: DictConfig) -> float:
@@ -32,7 +31,7 @@ def transfer(config: DictConfig) -> float:
     changed = family_class(trained).changed_dynamics(trained, RunSettings.from_config(config))
     name = "_".join(f"{key}={value}" for key, value in _values(changed).items())
     with workers(config.processes) as pool, one_thread():
-        family = family_of(trained_settings(config, _EXECUTION, changed), pool)
+        family = family_of(replace(trained, env={**trained.env, **changed}), pool)
         values, more = family.transfer(directory, directory / "transfer" / name)
     result = {"env": config.env.name, "run": str(directory), "dynamics": changed, **summarize(values), **more}
     write_json(directory / "transfer" / f"{name}.json", result)

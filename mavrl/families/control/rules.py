@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from mavrl.configuration.identity import active_kinds
-from mavrl.configuration.rule import MAPPING, POSITIVE, SIZES, Rule, number, one_of, optional, whole
+from mavrl.configuration.rule import MAPPING, POSITIVE, SIZES, Rule, mapping, number, one_of, optional, whole
 from mavrl.errors import ConfigurationError
 
 
@@ -33,7 +33,7 @@ _LEARNING_RATE = Rule(_is_schedule, "must be a number above 0, or lin_x such as 
 _CONTROL_RULES = {
     "env.id": Rule(lambda value: isinstance(value, str) and value != "", "must be the name of a Gymnasium environment"),
     "env.kwargs": MAPPING,
-    "env.perturbation": MAPPING,
+    "env.perturbation": mapping(optional(number(-math.inf)), example="{gravity: 12.0}"),
     "env.experts": _EXPERTS,
     "env.fixed_horizon": one_of(True, False),
     "env.behaviour_expert": one_of("dqn"),
@@ -78,6 +78,8 @@ _PPO_RULES = {
     "policy.normalize_reward": one_of(True, False),
     "policy.hidden_sizes": SIZES,
 }
+# What experiments also say in the environments of other families, where nothing reads it.
+SHARED = {**_PPO_RULES, **{key: _CONTROL_RULES[key] for key in ("model.standardize", "model.kl_count")}}
 
 
 def rules(config: DictConfig) -> dict[str, Rule]:

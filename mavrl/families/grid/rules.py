@@ -2,9 +2,11 @@
 
 from omegaconf import DictConfig
 
-from mavrl.configuration.rule import Rule, number, one_of, whole
+from mavrl.configuration.rule import TEXT, Rule, number, one_of, whole
+from mavrl.errors import ConfigurationError
 
 _RULES = {
+    "env.layout": TEXT,
     "env.size": whole(3, 1000),
     "env.p_rand": number(0, 1),
     "model.q": one_of("planned", "learned"),
@@ -22,4 +24,12 @@ def rules(config: DictConfig) -> dict[str, Rule]:
 
 
 def check(config: DictConfig) -> None:
-    """Nothing of a grid has to fit together that its rules do not say."""
+    """Refuse a layout that there is not.
+
+    Raises:
+        ConfigurationError: it is unknown.
+    """
+    from mavrl.envs.layouts import LAYOUTS
+
+    if config.env.layout not in LAYOUTS:
+        raise ConfigurationError("env.layout", config.env.layout, f"must be one of {', '.join(LAYOUTS)}")

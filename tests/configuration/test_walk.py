@@ -1,0 +1,103 @@
+"""Every key of every task, given what makes no sense: refused in one line, or allowed here by name.
+
+The keys are those of the composed configurations and the values are few, so what is tried grows with conf/ by itself.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from mavrl.configuration.check import check, check_sweep, register_with_hydra
+from mavrl.configuration.identity import is_execution
+from mavrl.configuration.registry import OWN_TASKS
+from mavrl.configuration.rules import READING
+from mavrl.errors import ConfigurationError
+from tests.conftest import CONF
+
+VALUES: dict[str, Any] = {
+    "text": "nonsense", "upwards": "../../x", "empty text": "", "number as text": "1", "null": None, "true": True,
+    "list": [1, "a"], "empty list": [], "mapping": {"nonsense": 1}, "empty mapping": {}, "negative": -1,
+    "fraction": 0.5, "huge": 10**400, "NaN": math.nan, "infinity": math.inf,
+}  # fmt: skip
+BASES = {  # words, and which keys are tried: "" for all, or those that begin so
+    "grid": ((), ""),
+    "control": (("env=cartpole_v1",), ""),
+    "imitation": (("env=cartpole_v1", "policy=imitation", "modality=d"), "policy"),
+    "reference": (("experiment=reference",), ""),
+    "wandb": (("logger=wandb",), "logger"),
+    "tensorboard": (("logger=tensorboard",), "logger"),
+    "search=fixed": (("search=fixed",), "search"),
+    **{f"task={task}": ((f"task={task}",), "task") for task in OWN_TASKS},
+    "reading": (("task=table",), ""),
+}
+TAKE_ANYTHING = {  # they are for others: constructors of environments, perturbations
+    "env.kwargs", "env.perturbation", "skip",
+}  # fmt: skip
+
+
+def keys_of(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    """Every key, sections before what is in them."""
+    for name in config:
+        key = f"{prefix}{name}"
+        if key != "hydra":
+            yield key
+            if OmegaConf.is_dict(config._get_node(name)) and not OmegaConf.is_interpolation(config, name):
+                yield from keys_of(config[name], f"{key}.")
+
+
+def tried(config: DictConfig, key: str, value: Any, check: Callable[[DictConfig], None]) -> ConfigurationError | None:
+    """The error with which a value of a key is refused; the configuration is the same afterwards."""
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(config, parent) if parent else config
+    before = OmegaConf.to_container(node, resolve=False)
+    with open_dict(config):
+        node[name] = value
+        try:
+            check(config)
+        except ConfigurationError as error:
+            return error
+        finally:
+            if isinstance(before, dict) and name in before:
+                node[name] = before[name]
+            else:
+                del node[name]
+    return None
+
+
+def accepted(config: DictConfig, begin: str, check: Callable[[DictConfig], None]) -> tuple[set[tuple[str, str]], int]:
+    """The pairs of key and kind of value that are accepted, and how many were tried."""
+    found, count = set(), 0
+    for key in list(keys_of(config)):
+        if not key.startswith(begin):
+            continue
+        for kind, value in VALUES.items():
+            count += 1
+            error = tried(config, key, value, check)
+            if error is None:
+                found.add((key, kind))
+            else:
+                assert "\n" not in str(error), (key, kind, str(error))
+                assert str(error).startswith(f"{error.key}="), str(error)
+    return found, count
+
+
+def test_dump(composed: Any) -> None:
+    total = 0
+    for name, (words, begin) in BASES.items():
+        import time
+        t = time.time()
+        config = composed(*words).copy()
+        found, count = accepted(config, begin, check)
+        total += count
+        print(name, count, f"{time.time() - t:.1f}s")
+        by = {}
+        for key, kind in sorted(found):
+            by.setdefault(key, []).append(kind)
+        for key, kinds in by.items():
+            print("   ", key, kinds)
+    print(total)
