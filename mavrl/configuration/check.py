@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mavrl.configuration.extras import check_extras
 from mavrl.configuration.identity import active_kinds, config_hash
-from mavrl.configuration.known import ABSENT, nearest, refuse_unknown, value_of
+from mavrl.configuration.known import ABSENT, nearest, put, refuse_unknown, value_of
 from mavrl.configuration.plain import shown
 from mavrl.configuration.registry import FAMILIES, KINDS, load_plugins, subsets
 from mavrl.configuration.rule import Rule
@@ -25,22 +25,27 @@ from mavrl.errors import ConfigurationError
 _SEARCH = "mavrl.sweep.search.SearchSweeper"
 _SIMULATES = ("train", "data")  # tasks that collect feedback
 _GROUPS = ("env", "modality", "query", "teacher", "model", "optim", "trainer", "policy", "logger", "task", "search")
-_checked: DictConfig | None = None
-_CHOOSING = ("task.name", "env.family", "policy.name", "logger.name")  # which keys there are
 _PARTS = ("feedback", "evaluation", "paths", "cells", "notify", "skip")
+_CHOOSING = ("task.name", "env.family", "policy.name", "logger.name")  # which keys there are
+
+_checked: tuple[DictConfig, DictConfig] | None = None  # the configuration that is just being asked about, and resolved
 
 
-def check(config: DictConfig, choices: Mapping[str, Any] | None = None) -> None:
+def check(
+    config: DictConfig, choices: Mapping[str, Any] | None = None, values: dict[str, Any] | None = None
+) -> None:
     """Refuse a configuration that cannot work. Names in it that are whole numbers become text.
 
     Args:
         choices: option of each group; None for those of the command.
+        values: what `resolved` makes of it, where that is known.
 
     Raises:
         ConfigurationError: for the first key that nothing reads, or with a value that is not allowed, or that does not
             fit another one.
     """
-    reading = _check_keys(config, rules_of, _choices(config) if choices is None else choices)
+    values = resolved(config) if values is None else values
+    reading = _check_keys(config, values, rules_of, _choices(config) if choices is None else choices)
     check_extras(config)
     if reading:
         return
@@ -65,11 +70,18 @@ def check(config: DictConfig, choices: Mapping[str, Any] | None = None) -> None:
 
 
 @contextlib.contextmanager
-def checked(config: DictConfig) -> Iterator[None]:
-    """Check a configuration; within the block, what Hydra asks about it does not check it again."""
+def checked(config: DictConfig, values: dict[str, Any]) -> Iterator[None]:
+    """Check a configuration; within the block, what Hydra asks about it is neither checked nor resolved again.
+
+    Args:
+        values: what `resolved` makes of it.
+    """
     global _checked
-    check(config)
-    _checked = config
+    check(config, values=values)
+    try:
+        _checked = config, OmegaConf.create(values)
+    except OmegaConfBaseException:  # something that nobody asks for cannot be resolved
+        _checked = config, config
     try:
         yield
     finally:
@@ -85,7 +97,7 @@ def check_sweep(config: DictConfig) -> None:
     Raises:
         ConfigurationError: as `check` does.
     """
-    _check_keys(config, execution_rules, _choices(config))
+    _check_keys(config, resolved(config), execution_rules, _choices(config))
     hydra = {part: config.hydra[part] for part in ("launcher", "sweeper")}
     for part, node in hydra.items():
         if not OmegaConf.is_dict(node):
@@ -108,10 +120,12 @@ def _refuse_unknown_of(values: Mapping[str, Any], rules: Mapping[str, Rule], par
 
 
 def _check_keys(
-    config: DictConfig, rules_for: Callable[[DictConfig], dict[str, Rule]], choices: Mapping[str, Any]
+    config: DictConfig,
+    values: dict[str, Any],
+    rules_for: Callable[[DictConfig], dict[str, Rule]],
+    choices: Mapping[str, Any],
 ) -> bool:
     """Check keys and values one by one; returns whether the task reads runs, so that there is no more to check."""
-    values = _resolved(config)
     for part in (*_GROUPS, *_PARTS):
         if not isinstance(value_of(values, part), Mapping):
             what = "an option of this group" if part in _GROUPS else "a mapping; leave it out for the defaults"
@@ -133,12 +147,13 @@ def _check_keys(
     return reading
 
 
-def _check_value(config: DictConfig, values: Mapping[str, Any], key: str, rule: Rule) -> None:
+def _check_value(config: DictConfig, values: dict[str, Any], key: str, rule: Rule) -> None:
     value = value_of(values, key)
     if value is ABSENT and not rule.required:
         return
     if rule.is_text and isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
+        put(values, key, value)
         OmegaConf.update(config, key, value, merge=False)
     if isinstance(value, _Unresolved):
         raise ConfigurationError(key, value, value.why)
@@ -147,9 +162,12 @@ def _check_value(config: DictConfig, values: Mapping[str, Any], key: str, rule: 
 
 
 def _check_conditions(skip: Mapping[str, Any], values: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
-    """Refuse a rule of `skip` about a key that no configuration has: it would leave nothing out."""
+    """Refuse a rule of `skip` that has no conditions, or one about a key that there is nowhere: it leaves nothing out."""
     known = None
     for name, conditions in skip.items():
+        if conditions is not None and not isinstance(conditions, Mapping):
+            allowed = "must map keys to values, such as {model.q: planned}"
+            raise ConfigurationError(f"skip.{name}", shown(conditions), allowed)
         for key in map(str, conditions or ()):
             if key in rules or value_of(values, key) is not ABSENT:
                 continue
@@ -179,9 +197,15 @@ class _Unresolved:
         return self._text
 
 
-def _resolved(config: DictConfig) -> dict[str, Any]:
+def resolved(config: DictConfig) -> dict[str, Any]:
     """The configuration as plain values, without what Hydra needs for itself."""
     return {str(name): _plain(config, name) for name in config if name != "hydra"}
+
+
+def resolved_value(config: DictConfig, key: str) -> Any:
+    """The value of a dotted key, as it is in `resolved`."""
+    parent, _, name = key.rpartition(".")
+    return _plain(OmegaConf.select(config, parent) if parent else config, name)
 
 
 def _plain(parent: Any, name: Any) -> Any:
@@ -267,8 +291,9 @@ def _minibatch(n_envs: int, n_steps: int, minibatches: int) -> int:
 
 def _resolver(function: Callable[[DictConfig], str]) -> Callable[..., str]:
     def resolve(*, _root_: DictConfig) -> str:
-        if _root_ is not _checked:
-            check(_root_)
+        if _checked is not None and _root_ is _checked[0]:
+            return function(_checked[1])
+        check(_root_)
         return function(_root_)
 
     return resolve

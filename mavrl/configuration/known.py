@@ -29,6 +29,15 @@ def value_of(values: Mapping[str, Any], key: str) -> Any:
     return node
 
 
+def put(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set the value of a dotted key in nested mappings."""
+    *parents, name = key.split(".")
+    node = values
+    for part in parents:
+        node = node[part]
+    node[name] = value
+
+
 def refuse_unknown(
     values: Mapping[str, Any], rules: Mapping[str, Rule], choices: Mapping[str, Any], execution: bool = False
 ) -> None:

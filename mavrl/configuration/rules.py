@@ -150,7 +150,7 @@ SWEEP_RULES: dict[str, Rule] = {  # of what -m runs; none of this changes a run
     "study": NAME,
     "notify.url": optional(URL),
     "paths.studies": PATH,
-    "skip": mapping(optional(MAPPING), example="{mine: {model.q: planned}}"),
+    "skip": MAPPING,
     "search.budget": whole(1, _MOST_SAMPLES),
     "search.allocation": one_of(True, False),
     "search.settings": one_of(True, False),

@@ -2,16 +2,17 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from mavrl.configuration.check import checked
+from mavrl.configuration.known import ABSENT, value_of
 from mavrl.configuration.rule import SUBDIRECTORY
 from mavrl.errors import ConfigurationError
 from mavrl.storage.files import read_json
@@ -95,44 +96,40 @@ def compose_all(compose: Composer, jobs: Iterable[list[str]]) -> tuple[list[Comp
     kept: dict[Any, ComposedJob] = {}
     left_out: dict[str, int] = {}
     for overrides in jobs:
-        job = ComposedJob(overrides, compose(overrides))
-        rule = skipping_rule(job.config)
+        config, values = compose.compose(overrides)
+        job = ComposedJob(overrides, config)
+        rule = skipping_rule(values)
         if rule is not None:
             left_out[rule] = left_out.get(rule, 0) + 1
             continue
-        with _checked(job):
+        with _checked(job, values):
             training = job.config.task.name == "train"
             kept.setdefault(job.directory if training else tuple(overrides), job)
     return list(kept.values()), left_out
 
 
-def skipping_rule(config: DictConfig) -> str | None:
+def skipping_rule(values: Mapping[str, Any]) -> str | None:
     """The name of the first rule of `skip` all of whose conditions hold; None if there is none.
 
-    Raises:
-        ConfigurationError: a rule is not a mapping of keys to values.
+    Args:
+        values: the configuration as plain values.
     """
-    for name, conditions in config.skip.items():
-        if conditions is None:
-            continue
-        if not OmegaConf.is_dict(conditions):
-            raise ConfigurationError(f"skip.{name}", conditions, "must map keys to values, such as {model.q: planned}")
-        if all(_holds(config, str(key), wanted) for key, wanted in conditions.items()):
+    for name, conditions in values["skip"].items():
+        if conditions is not None and all(_holds(values, str(key), wanted) for key, wanted in conditions.items()):
             return str(name)
     return None
 
 
-def _holds(config: DictConfig, key: str, wanted: Any) -> bool:
+def _holds(values: Mapping[str, Any], key: str, wanted: Any) -> bool:
     """Whether a key has one of these values. A key that this configuration does not have has none."""
-    value = OmegaConf.select(config, key)
-    options = wanted if OmegaConf.is_list(wanted) else [wanted]
-    return value is not None and any(value == option for option in options)
+    value = value_of(values, key)
+    return value not in (None, ABSENT) and value in (wanted if isinstance(wanted, list) else [wanted])
 
 
 @contextlib.contextmanager
-def _checked(job: ComposedJob) -> Iterator[None]:
+def _checked(job: ComposedJob, values: dict[str, Any]) -> Iterator[None]:
     try:
-        with checked(job.config):
+        with checked(job.config, values):
             yield
     except ConfigurationError as error:
         which = " ".join(override for override in job.overrides if not override.startswith("hydra."))

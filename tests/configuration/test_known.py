@@ -71,6 +71,12 @@ def test_conditions_of_skip_are_about_keys_that_there_are(composed: Any) -> None
         check(composed("+skip.mine={optim.lrr: 0.1}"))
 
 
+@pytest.mark.parametrize("rule", [3, "nonsense", [1]])
+def test_a_rule_of_skip_has_conditions(rule: Any, default: DictConfig, changed: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^skip\.imitate_nobody=.*: must map keys to values"):
+        check(changed(default, {"skip.imitate_nobody": rule}))
+
+
 class TestFiles:
     """An environment and an experiment in a directory of the user's."""
 

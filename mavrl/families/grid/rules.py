@@ -3,7 +3,6 @@
 from omegaconf import DictConfig
 
 from mavrl.configuration.rule import TEXT, Rule, number, one_of, whole
-from mavrl.errors import ConfigurationError
 
 _RULES = {
     "env.layout": TEXT,
@@ -24,12 +23,4 @@ def rules(config: DictConfig) -> dict[str, Rule]:
 
 
 def check(config: DictConfig) -> None:
-    """Refuse a layout that there is not.
-
-    Raises:
-        ConfigurationError: it is unknown.
-    """
-    from mavrl.envs.layouts import LAYOUTS
-
-    if config.env.layout not in LAYOUTS:
-        raise ConfigurationError("env.layout", config.env.layout, f"must be one of {', '.join(LAYOUTS)}")
+    """Nothing of a grid has to fit together that its rules do not say."""
