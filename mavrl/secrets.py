@@ -74,7 +74,7 @@ def _without_secrets(word: str) -> str:
 def _read(word: str, text: str) -> Any:
     """The value in a word; its text where it is no single value, or cannot be read."""
     if not text.startswith(("{", "[")):
-        return text.strip("'\"")
+        return None if text.lower() == "null" else text.strip("'\"")
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 

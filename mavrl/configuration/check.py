@@ -70,18 +70,17 @@ def check(
 
 
 @contextlib.contextmanager
-def checked(config: DictConfig, values: dict[str, Any]) -> Iterator[None]:
+def checked(config: DictConfig, without_references: DictConfig, values: dict[str, Any]) -> Iterator[None]:
     """Check a configuration; within the block, what Hydra asks about it is neither checked nor resolved again.
 
     Args:
+        config: the configuration, Hydra's included.
+        without_references: the same without interpolations.
         values: what `resolved` makes of it.
     """
     global _checked
-    check(config, values=values)
-    try:
-        _checked = config, OmegaConf.create(values)
-    except OmegaConfBaseException:  # something that nobody asks for cannot be resolved
-        _checked = config, config
+    check(without_references, _choices(config), values)
+    _checked = config, without_references
     try:
         yield
     finally:
@@ -135,12 +134,12 @@ def _check_keys(
     execution = reading or rules_for is execution_rules
     for key in (key for key in _CHOOSING if key in rules):
         _check_value(config, values, key, rules[key])
-    refuse_unknown(values, rules, choices, execution)
     for part in dict.fromkeys(prefix for key in rules for prefix in _prefixes(key)):
         value = value_of(values, part)
         if value is not ABSENT and not isinstance(value, Mapping):
             names = ", ".join(key.removeprefix(f"{part}.") for key in rules if key.startswith(f"{part}."))
             raise ConfigurationError(part, _shown(value), f"must be a mapping of {names}")
+    refuse_unknown(values, rules, choices, execution)
     for key, rule in rules.items():
         _check_value(config, values, key, rule)
     _check_conditions(values["skip"], values, rules)

@@ -7,6 +7,7 @@ import importlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata
 from itertools import combinations
 from typing import Any
@@ -120,7 +121,13 @@ def trusted_targets() -> list[str]:
 
 def _plugins() -> list[str]:
     named = [name.strip() for name in os.environ.get(_VARIABLE, "").split(",") if name.strip()]
-    return list(dict.fromkeys([*(point.module for point in metadata.entry_points(group=_PLUGINS)), *named]))
+    return list(dict.fromkeys([*_installed(), *named]))
+
+
+@cache
+def _installed() -> tuple[str, ...]:
+    """The modules that installed packages declare. To look for them takes as long as to check a configuration."""
+    return tuple(point.module for point in metadata.entry_points(group=_PLUGINS))
 
 
 # This package's own --------------------------------------------------------------------------------------------------

@@ -96,6 +96,7 @@ _DEFAULTS: dict[str, Rule] = {  # values of an environment that other keys refer
     "env.threads": RULES["threads"],
     "env.reference_epochs": RULES["trainer.max_epochs"],
     "env.policy_steps": whole(1, 1_000_000_000),
+    "env.constants": optional(MAPPING),
     "env.feedback.segment_len": whole(1, 100_000),
     "env.feedback.n_episodes": whole(1, 100_000),
     "env.feedback.behaviour_rationality": mapping(number(0), example="{preference: 0.0}"),

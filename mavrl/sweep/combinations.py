@@ -16,7 +16,7 @@ from mavrl.configuration.known import ABSENT, value_of
 from mavrl.configuration.rule import SUBDIRECTORY
 from mavrl.errors import ConfigurationError
 from mavrl.storage.files import read_json
-from mavrl.sweep.composer import Composer
+from mavrl.sweep.composer import Composed, Composer
 from mavrl.sweep.ranges import refuse_endless
 
 
@@ -96,13 +96,13 @@ def compose_all(compose: Composer, jobs: Iterable[list[str]]) -> tuple[list[Comp
     kept: dict[Any, ComposedJob] = {}
     left_out: dict[str, int] = {}
     for overrides in jobs:
-        config, values = compose.compose(overrides)
-        job = ComposedJob(overrides, config)
-        rule = skipping_rule(values)
+        composed = compose.compose(overrides)
+        job = ComposedJob(overrides, composed.config)
+        rule = skipping_rule(composed.values)
         if rule is not None:
             left_out[rule] = left_out.get(rule, 0) + 1
             continue
-        with _checked(job, values):
+        with _checked(job, composed):
             training = job.config.task.name == "train"
             kept.setdefault(job.directory if training else tuple(overrides), job)
     return list(kept.values()), left_out
@@ -127,9 +127,9 @@ def _holds(values: Mapping[str, Any], key: str, wanted: Any) -> bool:
 
 
 @contextlib.contextmanager
-def _checked(job: ComposedJob, values: dict[str, Any]) -> Iterator[None]:
+def _checked(job: ComposedJob, composed: Composed) -> Iterator[None]:
     try:
-        with checked(job.config, values):
+        with checked(*composed):
             yield
     except ConfigurationError as error:
         which = " ".join(override for override in job.overrides if not override.startswith("hydra."))

@@ -13,7 +13,25 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from mavrl.configuration.check import resolved, resolved_value
-from mavrl.configuration.known import put
+from mavrl.configuration.known import put, value_of
+from mavrl.configuration.registry import subsets
+
+_PURE = {"oc.env", "oc.select", "oc.decode", "minibatch"}  # resolvers that read nothing but what their text names
+
+
+class Composed(NamedTuple):
+    """The configuration of a job, and the same with all interpolations resolved.
+
+    Args:
+        config: the configuration, Hydra's included.
+        resolved: the same without Hydra's, valid until the next job is composed; `config` itself where something in it
+            cannot be resolved.
+        values: the same as plain values.
+    """
+
+    config: DictConfig
+    resolved: DictConfig
+    values: dict[str, Any]
 
 
 class _Composition(NamedTuple):
@@ -21,11 +39,13 @@ class _Composition(NamedTuple):
 
     Args:
         config: the configuration, pickled, which is the quickest copy.
-        values: its values, resolved and pickled.
+        resolved: it without interpolations; None where something cannot be resolved.
+        values: the same as plain values, pickled.
         references: the names that each value refers to which is an interpolation.
     """
 
     config: bytes
+    resolved: DictConfig | None
     values: bytes
     references: dict[str, frozenset[str]]
 
@@ -45,6 +65,9 @@ class Composer:
         self._loader, self._master = loader, master
         self._groups: dict[str, bool] = {}
         self._composed: dict[tuple[str, ...], _Composition] = {}
+        self._undo: list[tuple[DictConfig, str, Any]] = []  # what the last job has changed in what jobs share
+        files = [source for source in loader.get_sources() if source.scheme() != "structured"]
+        self._subsets = {} if any(source.is_group("modality") for source in files) else dict(subsets())
 
     def __call__(self, overrides: Sequence[str]) -> DictConfig:
         """The configuration of a job, Hydra's included.
@@ -55,13 +78,16 @@ class Composer:
         Raises:
             HydraException: the overrides cannot be composed.
         """
-        return self.compose(overrides)[0]
+        return self.compose(overrides).config
 
-    def compose(self, overrides: Sequence[str]) -> tuple[DictConfig, dict[str, Any]]:
-        """The configuration of a job, and its values, resolved, without Hydra's.
+    def compose(self, overrides: Sequence[str]) -> Composed:
+        """The configuration of a job, as it is and resolved.
 
         To resolve interpolations takes longer than all else, so only those are that refer to what the job changes.
         """
+        while self._undo:
+            node, name, value = self._undo.pop()
+            node[name] = value
         parsed = [_parsed(word) for word in overrides]
         values = [override for override in parsed if self._is_value(override)]
         rest = tuple(str(override.input_line) for override in parsed if override not in values)
@@ -69,28 +95,50 @@ class Composer:
             self._composed[rest] = _composition(self._loader.load_sweep_config(self._master, list(rest)))
         shared = self._composed[rest]
         config = pickle.loads(shared.config)  # our own
-        if not values:
-            return config, pickle.loads(shared.values)
         try:
-            for override in values:
-                OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+            changed = {key: _put(config, key, value) for key, value in self._changes(values).items()}
         except OmegaConfBaseException:  # Hydra says what is wrong
             config = self._loader.load_sweep_config(self._master, list(overrides))
-            return config, resolved(config)
-        with read_write(config.hydra):
-            task = [override for override in parsed if not override.is_hydra_override()]
-            config.hydra.overrides.task = [override.input_line for override in task]
-        changed = {override.key_or_group for override in values}
+            return Composed(config, config, resolved(config))
+        if values:
+            with read_write(config.hydra):
+                task = [override for override in parsed if not override.is_hydra_override()]
+                config.hydra.overrides.task = [override.input_line for override in task]
+                for override in values:
+                    if override.key_or_group == "modality":
+                        config.hydra.runtime.choices.modality = override.value()
         found = pickle.loads(shared.values)
         for key in [*changed, *_referring(shared.references, changed)]:
             put(found, key, resolved_value(config, key))
-        return config, found
+            if shared.resolved is not None:
+                self._put_for_now(shared.resolved, key, value_of(found, key))
+        return Composed(config, config if shared.resolved is None else shared.resolved, found)
+
+    def _changes(self, values: Sequence[Override]) -> dict[str, Any]:
+        """The values of the keys that overrides change; a subset of feedback is two of them."""
+        found: dict[str, Any] = {}
+        for override in values:
+            value = override.value()
+            if override.key_or_group == "modality":
+                found = {"modality.name": value, "modality.active": self._subsets[value], **found}
+            else:
+                found[override.key_or_group] = value
+        return found
+
+    def _put_for_now(self, config: DictConfig, key: str, value: Any) -> None:
+        parent, _, name = key.rpartition(".")
+        node = OmegaConf.select(config, parent) if parent else config
+        before = node[name]
+        self._undo.append((node, name, OmegaConf.to_container(before) if OmegaConf.is_config(before) else before))
+        node[name] = value
 
     def _is_value(self, override: Override) -> bool:
         """Whether it changes a key that is there, and neither a group nor Hydra itself."""
         if override.type != OverrideType.CHANGE or override.is_hydra_override():
             return False
         key = override.key_or_group
+        if key == "modality" and override.package is None and not override.is_sweep_override():
+            return override.value() in self._subsets
         if key not in self._groups:
             self._groups[key] = bool(self._loader.get_group_options(key))
         return not self._groups[key] and override.package is None
@@ -101,6 +149,20 @@ def _parsed(word: str) -> Override:
     return OverridesParser.create().parse_override(word)
 
 
+def _put(config: DictConfig, key: str, value: Any) -> None:
+    """Set a key that is there.
+
+    Raises:
+        OmegaConfBaseException: it is not, or the value does not fit.
+    """
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(config, parent) if parent else config
+    if isinstance(value, dict) or not OmegaConf.is_dict(node) or name not in node:
+        OmegaConf.update(config, key, value, merge=True)
+    else:
+        node[name] = value  # many times as fast
+
+
 def _composition(config: DictConfig) -> _Composition:
     raw = OmegaConf.to_container(config, resolve=False)
     assert isinstance(raw, dict)
@@ -109,13 +171,18 @@ def _composition(config: DictConfig) -> _Composition:
         for key, text in _texts({name: value for name, value in raw.items() if name != "hydra"})
         if "${" in text
     }
-    return _Composition(pickle.dumps(config), pickle.dumps(resolved(config)), references)
+    values = resolved(config)
+    try:
+        without_references = OmegaConf.create(values)
+    except OmegaConfBaseException:
+        without_references = None
+    return _Composition(pickle.dumps(config), without_references, pickle.dumps(values), references)
 
 
 def _names(text: str) -> set[str]:
-    """The dotted names in an interpolation; those that are relative may be any, which a star says."""
-    relative = {"*"} if re.search(r"[{:,]\s*\.", text) else set()
-    return relative | {name.strip(".") for name in re.findall(r"[A-Za-z_][\w.]*", text)}
+    """The dotted names in an interpolation; a star where it may be of any, as in a relative one."""
+    anything = re.search(r"[{:,]\s*\.", text) or set(re.findall(r"\$\{\s*([\w.]+)\s*:", text)) - _PURE
+    return ({"*"} if anything else set()) | {name.strip(".") for name in re.findall(r"[A-Za-z_][\w.]*", text)}
 
 
 def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:

@@ -1,6 +1,8 @@
 """The settings of a finished run, for tasks that go on with its reward model."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -25,8 +27,8 @@ def run_directory(config: DictConfig) -> Path:
     return directory
 
 
-def trained_settings(config: DictConfig) -> RunSettings:
-    """The settings of the run in `run_dir`, checked like those of a command.
+def trained_config(config: DictConfig) -> DictConfig:
+    """The configuration of the run in `run_dir`, checked like one of a command.
 
     What makes its result is the run's; where things are and how it is executed, the paths first of all, this command
     says.
@@ -37,14 +39,28 @@ def trained_settings(config: DictConfig) -> RunSettings:
     """
     directory = run_directory(config)
     path = directory / ".hydra" / "config.yaml"
-    trained = _loaded(path)
-    own = {key: value for key, value in _raw(trained).items() if not is_execution(key)}
+    own = {key: value for key, value in _raw(_loaded(path)).items() if not is_execution(key)}
     moved = OmegaConf.create({**_raw(config), **own})
     try:
         check(moved, choices={})
     except ConfigurationError as error:
         raise ConfigurationError(error.key, error.value, f"{error.allowed}; in {path}") from error
     check_trust(config, OmegaConf.select(moved, "env.id"), directory)
+    return moved
+
+
+def trained_settings(config: DictConfig, changed: Mapping[str, Any] | None = None) -> RunSettings:
+    """The settings of the run in `run_dir`.
+
+    Args:
+        changed: keys that are to have other values, with these values.
+
+    Raises:
+        ConfigurationError: as `trained_config` does.
+    """
+    moved = trained_config(config)
+    for key, value in (changed or {}).items():
+        OmegaConf.update(moved, key, value, merge=True, force_add=True)
     return RunSettings.from_config(moved)
 
 
@@ -52,13 +68,14 @@ def _loaded(path: Path) -> DictConfig:
     try:
         loaded = OmegaConf.load(path)
     except (YAMLError, OmegaConfBaseException, ValueError) as error:
-        raise ConfigurationError("run_dir", path.parents[1], f"{path.name} is damaged: {str(error).splitlines()[0]}") from error
-    if not isinstance(loaded, DictConfig) or not isinstance(loaded.get("env"), DictConfig):
+        why = f"{path.name} is damaged: {str(error).splitlines()[0]}"
+        raise ConfigurationError("run_dir", path.parents[1], why) from error
+    if not isinstance(loaded, DictConfig) or not OmegaConf.is_dict(loaded.get("env")):
         raise ConfigurationError("run_dir", path.parents[1], f"{path.name} is no configuration")
     return loaded
 
 
-def _raw(config: DictConfig) -> dict[str, object]:
+def _raw(config: DictConfig) -> dict[str, Any]:
     values = OmegaConf.to_container(config, resolve=False)
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}

@@ -32,7 +32,8 @@ BASES = {  # words, and which keys are tried: "" for all, or those that begin so
     "wandb": (("logger=wandb",), "logger"),
     "tensorboard": (("logger=tensorboard",), "logger"),
     "search=fixed": (("search=fixed",), "search"),
-    **{f"task={task}": ((f"task={task}",), "task") for task in OWN_TASKS},
+    **{f"task={task}": ((f"task={task}",), "task") for task in OWN_TASKS if task != "search_worker"},
+    "task=search_worker": (("task=search_worker", "task.command=x"), "task"),
     "reading": (("task=table",), ""),
 }
 TAKE_ANYTHING = {  # they are for others: constructors of environments, perturbations
@@ -44,7 +45,7 @@ def keys_of(config: DictConfig, prefix: str = "") -> Iterator[str]:
     """Every key, sections before what is in them."""
     for name in config:
         key = f"{prefix}{name}"
-        if key != "hydra":
+        if key != "hydra" and "." not in str(name):  # names of other keys, in skip and search.spaces
             yield key
             if OmegaConf.is_dict(config._get_node(name)) and not OmegaConf.is_interpolation(config, name):
                 yield from keys_of(config[name], f"{key}.")
