@@ -148,7 +148,9 @@ def _check_keys(
 
 def _check_value(config: DictConfig, values: dict[str, Any], key: str, rule: Rule) -> None:
     value = value_of(values, key)
-    if value is ABSENT and not rule.required:
+    if value is ABSENT:
+        if rule.required:
+            raise ConfigurationError(key, "", f"is not there; it {rule.allowed}")
         return
     if rule.is_text and isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
@@ -156,7 +158,7 @@ def _check_value(config: DictConfig, values: dict[str, Any], key: str, rule: Rul
         OmegaConf.update(config, key, value, merge=False)
     if isinstance(value, _Unresolved):
         raise ConfigurationError(key, value, value.why)
-    if not rule.holds(None if value is ABSENT else value):
+    if not rule.holds(value):
         raise ConfigurationError(key, _shown(value), rule.refusal(value))
 
 
@@ -164,7 +166,7 @@ def _check_conditions(skip: Mapping[str, Any], values: Mapping[str, Any], rules:
     """Refuse a rule of `skip` that has no conditions, or one about a key that there is nowhere: it leaves nothing out."""
     known = None
     for name, conditions in skip.items():
-        if conditions is not None and not isinstance(conditions, Mapping):
+        if conditions is not None and not (isinstance(conditions, Mapping) and conditions):
             allowed = "must map keys to values, such as {model.q: planned}"
             raise ConfigurationError(f"skip.{name}", shown(conditions), allowed)
         for key in map(str, conditions or ()):

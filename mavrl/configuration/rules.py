@@ -263,7 +263,7 @@ def hydra_rules(hydra: dict[str, Any]) -> dict[str, Rule]:
     }
 
 
-def _shared_by_others(family: str | None) -> dict[str, Rule]:
+def _shared_by_others(family: object) -> dict[str, Rule]:
     """Rules of keys that an experiment may give for the environments of another family."""
     modules = [importlib.import_module(entry.rules) for name, entry in FAMILIES.items() if name != family]
     return {key: rule for module in modules for key, rule in getattr(module, "SHARED", {}).items()}

@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from mavrl.configuration.check import check, check_sweep, register_with_hydra
+from mavrl.configuration.check import check, check_sweep, register_with_hydra, resolved
 from mavrl.configuration.identity import is_execution
 from mavrl.configuration.registry import OWN_TASKS
 from mavrl.configuration.rules import READING
@@ -28,63 +28,61 @@ BASES = {  # words, and which keys are tried: "" for all, or those that begin so
     "grid": ((), ""),
     "control": (("env=cartpole_v1",), ""),
     "imitation": (("env=cartpole_v1", "policy=imitation", "modality=d"), "policy"),
-    "reference": (("experiment=reference",), ""),
+    "reference": (("experiment=reference",), "policy"),
     "wandb": (("logger=wandb",), "logger"),
     "tensorboard": (("logger=tensorboard",), "logger"),
     "search=fixed": (("search=fixed",), "search"),
     **{f"task={task}": ((f"task={task}",), "task") for task in OWN_TASKS if task != "search_worker"},
     "task=search_worker": (("task=search_worker", "task.command=x"), "task"),
-    "reading": (("task=table",), ""),
+    "reading": (("task=table",), ("paths", "search", "run_dir", "study", "cells", "logger")),
 }
 TAKE_ANYTHING = {  # they are for others: constructors of environments, perturbations
     "env.kwargs", "env.perturbation", "skip",
 }  # fmt: skip
 
 
-def keys_of(config: DictConfig, prefix: str = "") -> Iterator[str]:
+def keys_of(values: Any, prefix: str = "") -> Iterator[str]:
     """Every key, sections before what is in them."""
-    for name in config:
+    for name, value in values.items():
         key = f"{prefix}{name}"
-        if key != "hydra" and "." not in str(name):  # names of other keys, in skip and search.spaces
+        if "." not in str(name):  # names of other keys, in skip and search.spaces
             yield key
-            if OmegaConf.is_dict(config._get_node(name)) and not OmegaConf.is_interpolation(config, name):
-                yield from keys_of(config[name], f"{key}.")
+            if isinstance(value, dict):
+                yield from keys_of(value, f"{key}.")
 
 
-def tried(config: DictConfig, key: str, value: Any, check: Callable[[DictConfig], None]) -> ConfigurationError | None:
-    """The error with which a value of a key is refused; the configuration is the same afterwards."""
+def refused(config: DictConfig, values: dict[str, Any], key: str, value: Any) -> ConfigurationError | None:
+    """The error with which a value of a key is refused; everything is the same afterwards."""
     parent, _, name = key.rpartition(".")
-    node = OmegaConf.select(config, parent) if parent else config
-    before = OmegaConf.to_container(node, resolve=False)
-    with open_dict(config):
-        node[name] = value
-        try:
-            check(config)
-        except ConfigurationError as error:
-            return error
-        finally:
-            if isinstance(before, dict) and name in before:
-                node[name] = before[name]
-            else:
-                del node[name]
+    node, inner = OmegaConf.select(config, parent) if parent else config, values
+    for part in filter(None, parent.split(".")):
+        inner = inner[part]
+    before = inner[name]
+    node[name] = inner[name] = value
+    try:
+        check(config, {}, values)
+    except ConfigurationError as error:
+        return error
+    finally:
+        node[name] = inner[name] = before
     return None
 
 
-def accepted(config: DictConfig, begin: str, check: Callable[[DictConfig], None]) -> tuple[set[tuple[str, str]], int]:
+def accepted(config: DictConfig, begin: str) -> tuple[set[tuple[str, str]], int]:
     """The pairs of key and kind of value that are accepted, and how many were tried."""
-    found, count = set(), 0
-    for key in list(keys_of(config)):
-        if not key.startswith(begin):
-            continue
+    values = resolved(config)
+    without_references = OmegaConf.create(values)
+    keys = [key for key in keys_of(values) if key.startswith(begin)]
+    found = set()
+    for key in keys:
         for kind, value in VALUES.items():
-            count += 1
-            error = tried(config, key, value, check)
+            error = refused(without_references, values, key, value)
             if error is None:
                 found.add((key, kind))
             else:
                 assert "\n" not in str(error), (key, kind, str(error))
                 assert str(error).startswith(f"{error.key}="), str(error)
-    return found, count
+    return found, len(keys) * len(VALUES)
 
 
 def test_dump(composed: Any) -> None:
@@ -92,8 +90,8 @@ def test_dump(composed: Any) -> None:
     for name, (words, begin) in BASES.items():
         import time
         t = time.time()
-        config = composed(*words).copy()
-        found, count = accepted(config, begin, check)
+        config = composed(*words)
+        found, count = accepted(config, begin)
         total += count
         print(name, count, f"{time.time() - t:.1f}s")
         by = {}

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mavrl.configuration.identity import active_kinds
 from mavrl.configuration.rule import MAPPING, POSITIVE, SIZES, Rule, mapping, number, one_of, optional, whole
@@ -84,7 +84,7 @@ SHARED = {**_PPO_RULES, **{key: _CONTROL_RULES[key] for key in ("model.standardi
 
 def rules(config: DictConfig) -> dict[str, Rule]:
     """The rules of keys that only control environments have, or that are narrower for them."""
-    return {**_CONTROL_RULES, **(_PPO_RULES if config.policy.name == "ppo" else {})}
+    return {**_CONTROL_RULES, **(_PPO_RULES if OmegaConf.select(config, "policy.name") == "ppo" else {})}
 
 
 def check(config: DictConfig) -> None:
