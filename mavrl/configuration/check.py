@@ -31,9 +31,7 @@ _CHOOSING = ("task.name", "env.family", "policy.name", "logger.name")  # which k
 _checked: tuple[DictConfig, DictConfig] | None = None  # the configuration that is just being asked about, and resolved
 
 
-def check(
-    config: DictConfig, choices: Mapping[str, Any] | None = None, values: dict[str, Any] | None = None
-) -> None:
+def check(config: DictConfig, choices: Mapping[str, Any] | None = None, values: dict[str, Any] | None = None) -> None:
     """Refuse a configuration that cannot work. Names in it that are whole numbers become text.
 
     Args:

@@ -22,7 +22,9 @@ from mavrl.configuration.rule import (
 _BOOLEAN = one_of(True, False)
 _WORDS = optional(list_of(TEXT, "[a, b]"))
 _MEMORY = Rule(
-    lambda value: whole(1, 10**9).holds(value) or (isinstance(value, str) and re.fullmatch(r"\d+[KMGT]?", value) is not None),
+    lambda value: (
+        whole(1, 10**9).holds(value) or (isinstance(value, str) and re.fullmatch(r"\d+[KMGT]?", value) is not None)
+    ),
     "must be a size such as 2G",
 )
 _OTHER_SAMPLER = Rule(
@@ -53,10 +55,7 @@ _LAUNCHERS: dict[str, dict[str, Rule]] = {
             for name in ("partition", "account", "qos", "constraint", "exclude", "gres", "comment", "python")
         },
         # Keys of the plugin that conf/ does not have.
-        **{
-            name: if_there(optional(whole(1, 10_000)))
-            for name in ("gpus_per_node", "cpus_per_gpu", "gpus_per_task")
-        },
+        **{name: if_there(optional(whole(1, 10_000))) for name in ("gpus_per_node", "cpus_per_gpu", "gpus_per_task")},
         "mem_per_gpu": if_there(optional(_MEMORY)),
         "use_srun": if_there(_BOOLEAN),
     },

@@ -203,9 +203,7 @@ def test_every_key_with_a_rule_exists(family: str, rules: dict[str, Rule], reque
 
 class TestTasksThatReadRuns:
     @pytest.mark.parametrize("task", READING)
-    def test_every_rule_of_its_own_refuses_a_bad_value_and_its_key_exists(
-        self, task: str, composed: Any, changed: Any
-    ):
+    def test_every_rule_of_its_own_refuses_a_bad_value_and_its_key_exists(self, task: str, composed: Any, changed: Any):
         config = composed(f"task={task}")
         check(config)
         rules = rules_of(config)
@@ -259,7 +257,9 @@ class TestMakers:
 
     def test_a_mapping_of_values(self):
         rule = mapping(whole(1, 2), ("a", "b"))
-        assert [rule.holds(value) for value in ({}, {"a": 1}, {"a": 3}, {"c": 1}, [], None)] == [True, True] + [False] * 4
+        assert [rule.holds(value) for value in ({}, {"a": 1}, {"a": 3}, {"c": 1}, [], None)] == [True, True] + [
+            False
+        ] * 4
         assert mapping(whole(1, 2)).holds({"anything": 2})
 
     def test_a_list_of_values(self):

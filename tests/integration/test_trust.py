@@ -25,7 +25,7 @@ def foreign(fresh_app: Any, control: DictConfig, changed: Any, monkeypatch: pyte
     elsewhere = {f"paths.{name}": str(fresh_app.directory / "elsewhere") for name in ("runs", "cache", "experts")}
     config = changed(control, {"env.id": "theirs:Theirs-v0", **elsewhere})
     (run / ".hydra" / "config.yaml").write_text(OmegaConf.to_yaml(config))
-    options = {name: "default" for name in ("model", "optim", "trainer")}
+    options = dict.fromkeys(("model", "optim", "trainer"), "default")
     choices = {**options, "env": "cartpole_v1", "modality": "pdrs", "query": "uniform", "teacher": "simulated"}
     content = {**recorded(config, {**choices, "policy": "ppo"}, []), "hydra": {"output_subdir": "theirs"}}
     (run / "config.json").write_text(json.dumps(content))
