@@ -1,17 +1,24 @@
-"""The error family. Messages name the key, the value and what is allowed."""
+"""The error family. Messages name the key, the value and what is allowed, and never a secret."""
 
 from pathlib import Path
+
+from mavrl.secrets import MASK, is_secret, masked_text
 
 
 class MavrlError(Exception):
     """Base of every error that this package raises on purpose."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(masked_text(one) if isinstance(one, str) else one for one in arguments))
 
 
 class ConfigurationError(MavrlError):
     """The user asked for something that is not allowed; ends a run with exit status 2."""
 
     def __init__(self, key: str, value: object, allowed: str) -> None:
-        super().__init__(f"{key}={value}: {allowed}")
+        words = {None: "null", True: "true", False: "false"}
+        text = words[value] if value is None or isinstance(value, bool) else str(value)
+        super().__init__(f"{key}={MASK if is_secret(key, value) else text}: {allowed}")
         self.key = key
         self.value = value
         self.allowed = allowed

@@ -3,36 +3,49 @@
 Nothing here imports torch: a wrong key or a finished run must not wait for it.
 """
 
+import contextlib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from mavrl.configuration.extras import check_extras
 from mavrl.configuration.identity import active_kinds, config_hash, known_return
-from mavrl.configuration.plain import written
+from mavrl.configuration.known import ABSENT, nearest, put, refuse_unknown, value_of
+from mavrl.configuration.plain import shown
 from mavrl.configuration.registry import FAMILIES, KINDS, load_plugins, subsets
-from mavrl.configuration.rules import RESULTS_RULES, rules_of
+from mavrl.configuration.rule import Rule
+from mavrl.configuration.rules import READING, execution_rules, hydra_rules, rules_of
 from mavrl.errors import ConfigurationError
 
 _SEARCH = "mavrl.sweep.search.SearchSweeper"
 _SIMULATES = ("train", "data")  # tasks that collect feedback
+_GROUPS = ("env", "modality", "query", "teacher", "model", "optim", "trainer", "policy", "logger", "task", "search")
+_PARTS = ("feedback", "evaluation", "paths", "cells", "notify", "skip")
+_CHOOSING = ("task.name", "env.family", "policy.name", "logger.name")  # which keys there are
+
+_checked: tuple[DictConfig, DictConfig] | None = None  # the configuration that is just being asked about, and resolved
 
 
-def check(config: DictConfig) -> None:
-    """Refuse a configuration that cannot work.
+def check(config: DictConfig, choices: Mapping[str, Any] | None = None, values: dict[str, Any] | None = None) -> None:
+    """Refuse a configuration that cannot work. Names in it that are whole numbers become text.
+
+    Args:
+        choices: option of each group; None for those of the command.
+        values: what `resolved` makes of it, where that is known.
 
     Raises:
-        ConfigurationError: for the first key with a value that is not allowed, or that does not fit another one.
+        ConfigurationError: for the first key that nothing reads, or with a value that is not allowed, or that does not
+            fit another one.
     """
-    for key, rule in rules_of(config).items():
-        value = OmegaConf.select(config, key)
-        value = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-        if not rule.holds(value):
-            raise ConfigurationError(key, written(value), rule.allowed)
+    values = resolved(config) if values is None else values
+    reading = _check_keys(config, values, rules_of, _choices(config) if choices is None else choices)
     check_extras(config)
-    if config.task.name in RESULTS_RULES:
+    if reading:
         return
     missing = [kind for kind in config.modality.active if kind not in config.feedback]
     if missing:
@@ -52,6 +65,176 @@ def check(config: DictConfig) -> None:
         if wanted and not config.trainer.validation:
             value = OmegaConf.select(config, key)
             raise ConfigurationError(key, value, "needs a validation set; add trainer.validation=true")
+
+
+@contextlib.contextmanager
+def checked(config: DictConfig, without_references: DictConfig, values: dict[str, Any]) -> Iterator[None]:
+    """Check a configuration; within the block, what Hydra asks about it is neither checked nor resolved again.
+
+    Args:
+        config: the configuration, Hydra's included.
+        without_references: the same without interpolations.
+        values: what `resolved` makes of it.
+    """
+    global _checked
+    check(without_references, _choices(config), values)
+    _checked = config, without_references
+    try:
+        yield
+    finally:
+        _checked = None
+
+
+def check_sweep(config: DictConfig) -> None:
+    """Refuse a sweep whose own settings cannot work; its jobs are checked one by one.
+
+    Args:
+        config: the configuration of the command, Hydra's included.
+
+    Raises:
+        ConfigurationError: as `check` does.
+    """
+    _check_keys(config, resolved(config), execution_rules, _choices(config))
+    hydra = {part: config.hydra[part] for part in ("launcher", "sweeper")}
+    for part, node in hydra.items():
+        if not OmegaConf.is_dict(node):
+            raise ConfigurationError(f"hydra/{part}", shown(node), "must be an option of this group")
+    values = {"hydra": {part: OmegaConf.to_container(node, resolve=True) for part, node in hydra.items()}}
+    values["hydra"] |= {"sweep": {"dir": config.hydra.sweep.dir}, "output_subdir": config.hydra.output_subdir}
+    rules = hydra_rules(values["hydra"])
+    targets = {f"hydra.{part}._target_" for part in hydra}
+    if any(rule.startswith("hydra.launcher.") for rule in rules):  # one of ours: others have keys of their own
+        _refuse_unknown_of(values, rules, "launcher", targets)
+    for key, rule in rules.items():
+        _check_value(config, values, key, rule)
+
+
+def _refuse_unknown_of(values: Mapping[str, Any], rules: Mapping[str, Rule], part: str, targets: set[str]) -> None:
+    for name, value in values["hydra"][part].items():
+        key = f"hydra.{part}.{name}"
+        if key not in rules and key not in targets:
+            raise ConfigurationError(key, shown(value), f"no such key{nearest(key, rules)}")
+
+
+def _check_keys(
+    config: DictConfig,
+    values: dict[str, Any],
+    rules_for: Callable[[DictConfig], dict[str, Rule]],
+    choices: Mapping[str, Any],
+) -> bool:
+    """Check keys and values one by one; returns whether the task reads runs, so that there is no more to check."""
+    for part in (*_GROUPS, *_PARTS):
+        if not isinstance(value_of(values, part), Mapping):
+            what = "an option of this group" if part in _GROUPS else "a mapping; leave it out for the defaults"
+            raise ConfigurationError(part, _shown(value_of(values, part)), f"must be {what}")
+    reading = values["task"].get("name") in READING
+    rules = rules_for(config)
+    execution = reading or rules_for is execution_rules
+    for key in (key for key in _CHOOSING if key in rules):
+        _check_value(config, values, key, rules[key])
+    for part in dict.fromkeys(prefix for key in rules for prefix in _prefixes(key)):
+        value = value_of(values, part)
+        if value is not ABSENT and not isinstance(value, Mapping):
+            names = ", ".join(key.removeprefix(f"{part}.") for key in rules if key.startswith(f"{part}."))
+            raise ConfigurationError(part, _shown(value), f"must be a mapping of {names}")
+    refuse_unknown(values, rules, choices, execution)
+    for key, rule in rules.items():
+        _check_value(config, values, key, rule)
+    _check_conditions(values["skip"], values, rules)
+    return reading
+
+
+def _check_value(config: DictConfig, values: dict[str, Any], key: str, rule: Rule) -> None:
+    value = value_of(values, key)
+    if value is ABSENT:
+        if rule.required:
+            raise ConfigurationError(key, "", f"is not there; it {rule.allowed}")
+        return
+    if rule.is_text and isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+        put(values, key, value)
+        OmegaConf.update(config, key, value, merge=False)
+    if isinstance(value, _Unresolved):
+        raise ConfigurationError(key, value, value.why)
+    if not rule.holds(value):
+        raise ConfigurationError(key, _shown(value), rule.refusal(value))
+
+
+def _check_conditions(skip: Mapping[str, Any], values: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
+    """Refuse a rule of `skip` that has no conditions, or one about a key that there is nowhere: it leaves nothing out."""
+    known = None
+    for name, conditions in skip.items():
+        if conditions is not None and not (isinstance(conditions, Mapping) and conditions):
+            allowed = "must map keys to values, such as {model.q: planned}"
+            raise ConfigurationError(f"skip.{name}", shown(conditions), allowed)
+        for key in map(str, conditions or ()):
+            if key in rules or value_of(values, key) is not ABSENT:
+                continue
+            known = known or {*rules, *_keys_of_families(values)}
+            if key not in known:
+                allowed = f"{key} is no key of the configuration{nearest(key, known)}"
+                raise ConfigurationError(f"skip.{name}", shown(conditions), allowed)
+
+
+def _keys_of_families(values: Mapping[str, Any]) -> set[str]:
+    """Keys that environments of other families have."""
+    found: set[str] = set()
+    for entry in FAMILIES.values():
+        changed = {"env": {**values["env"], "family": entry.name}, "policy": {**values["policy"], "name": "ppo"}}
+        found |= rules_of(OmegaConf.create({**values, **changed})).keys()
+    return found
+
+
+class _Unresolved:
+    """The place of a value that refers to something that is not there; it is refused when its key is checked."""
+
+    def __init__(self, text: str, error: Exception) -> None:
+        self._text = text
+        self.why = f"cannot be resolved: {str(error).splitlines()[0]}"
+
+    def __str__(self) -> str:
+        return self._text
+
+
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """The configuration as plain values, without what Hydra needs for itself."""
+    return {str(name): _plain(config, name) for name in config if name != "hydra"}
+
+
+def resolved_value(config: DictConfig, key: str) -> Any:
+    """The value of a dotted key, as it is in `resolved`."""
+    parent, _, name = key.rpartition(".")
+    return _plain(OmegaConf.select(config, parent) if parent else config, name)
+
+
+def _plain(parent: Any, name: Any) -> Any:
+    try:
+        value = None if OmegaConf.is_missing(parent, name) else parent[name]
+        return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    except OmegaConfBaseException as error:
+        raw = OmegaConf.to_container(parent, resolve=False)[name]  # type: ignore[index]
+        if isinstance(raw, str):
+            return _Unresolved(raw, error)
+        names = range(len(raw)) if isinstance(raw, list) else raw
+        found = {name_within: _plain(parent[name], name_within) for name_within in names}
+        return list(found.values()) if isinstance(raw, list) else found
+
+
+def _choices(config: DictConfig) -> Mapping[str, Any]:
+    """The option of each group of the command; empty where the configuration was not made of one."""
+    choices = OmegaConf.select(config, "hydra.runtime.choices")
+    if choices is None and HydraConfig.initialized():
+        choices = HydraConfig.get().runtime.choices
+    return choices or {}
+
+
+def _prefixes(key: str) -> list[str]:
+    parts = key.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts))]
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is ABSENT else shown(value)
 
 
 def _check_segments(config: DictConfig) -> None:
@@ -101,7 +284,9 @@ def register_with_hydra() -> None:
 
 
 def _minibatch(n_envs: int, n_steps: int, minibatches: int) -> int:
-    """Steps of one, at least 2, which is the least that PPO takes."""
+    """Steps of one, at least 2, which is the least that PPO takes; 0 where something is no number, which is refused."""
+    if not all(type(number) is int for number in (n_envs, n_steps, minibatches)):
+        return 0
     return max(2, n_envs * n_steps // max(1, minibatches))
 
 
@@ -117,6 +302,8 @@ def _cap_beside_others(cap: int | None, kinds: ListConfig) -> int | None:
 
 def _resolver(function: Callable[[DictConfig], str]) -> Callable[..., str]:
     def resolve(*, _root_: DictConfig) -> str:
+        if _checked is not None and _root_ is _checked[0]:
+            return function(_checked[1])
         check(_root_)
         return function(_root_)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 from mavrl.configuration.check import check, register_with_hydra
 
@@ -25,6 +25,8 @@ def compose(*overrides: str) -> DictConfig:
     register_with_hydra()
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(configuration_directory())):
-        config = hydra.compose("config", list(overrides))
-    check(config)
+        config = hydra.compose("config", list(overrides), return_hydra_config=True)
+        check(config)
+    with open_dict(config):
+        del config["hydra"]
     return config

@@ -26,6 +26,7 @@ _RESULT = {*_VALUES, *_MAPPINGS, *_GROUPS, "feedback", "evaluation"}
 _EXECUTION = {  # how a command runs, where things are, and what -m does
     "hydra", "task", "logger", "paths", "study", "dry_run", "cells", "skip", "search", "notify", "progress", "threads",
     "processes", "checkpoint_seconds", "rerun", "run_dir", "device",
+    "trust",
 }  # fmt: skip
 _DEFAULTS = {"counts"}  # that other keys take
 

@@ -38,6 +38,23 @@ def written(value: Any) -> str:
     return str(value)
 
 
+def shown(value: Any) -> str:
+    """A value as messages have it: as on a command line, with text in quotes where it looks like something else."""
+    if isinstance(value, str) and not _reads_as_text(value):
+        return f"'{value}'"
+    return written(value)
+
+
+def _reads_as_text(value: str) -> bool:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        return OverridesParser.create().parse_override(f"key={value}").value() == value
+    except HydraException:
+        return False
+
+
 def quoted(value: Any) -> str:
     """A value as a command line has it, with text in quotes, so that it is text whatever it looks like."""
     if isinstance(value, Mapping):

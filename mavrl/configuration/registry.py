@@ -7,6 +7,7 @@ import importlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata
 from itertools import combinations
 from typing import Any
@@ -61,6 +62,7 @@ class FamilyEntry:
 
 KINDS: dict[str, Kind] = {}
 FAMILIES: dict[str, FamilyEntry] = {}
+TASKS: dict[str, str] = {}  # what task.name stands for: a function of the configuration, as "module:function"
 
 
 def register(entry: Kind | FamilyEntry) -> None:
@@ -120,7 +122,13 @@ def trusted_targets() -> list[str]:
 
 def _plugins() -> list[str]:
     named = [name.strip() for name in os.environ.get(_VARIABLE, "").split(",") if name.strip()]
-    return list(dict.fromkeys([*(point.module for point in metadata.entry_points(group=_PLUGINS)), *named]))
+    return list(dict.fromkeys([*_installed(), *named]))
+
+
+@cache
+def _installed() -> tuple[str, ...]:
+    """The modules that installed packages declare. To look for them takes as long as to check a configuration."""
+    return tuple(point.module for point in metadata.entry_points(group=_PLUGINS))
 
 
 # This package's own --------------------------------------------------------------------------------------------------
@@ -154,4 +162,26 @@ register(
     )
 )
 
+TASKS |= {
+    "train": "mavrl.tasks.train:train",
+    "data": "mavrl.tasks.data:data",
+    "evaluate": "mavrl.tasks.evaluate:evaluate",
+    "transfer": "mavrl.tasks.transfer:transfer",
+    "expert": "mavrl.tasks.expert:expert",
+    "normalize": "mavrl.tasks.normalize:normalize",
+    "status": "mavrl.tasks.results:status",
+    "list": "mavrl.tasks.results:list_runs",
+    "show": "mavrl.tasks.results:show",
+    "export": "mavrl.tasks.results:export",
+    "select_best": "mavrl.tasks.results:select_best",
+    "purge": "mavrl.tasks.results:purge",
+    "study": "mavrl.tasks.study:study",
+    "table": "mavrl.tasks.table:table",
+    "retry": "mavrl.tasks.train:train",  # of each run that -m launches
+    "confirm": "mavrl.tasks.train:train",
+    "search_worker": "mavrl.sweep.search_workers:search_worker",
+}
+
 OWN_KINDS = tuple(KINDS)  # those that conf/config.yaml puts into every configuration
+OWN_FAMILIES = tuple(FAMILIES)
+OWN_TASKS = tuple(TASKS)

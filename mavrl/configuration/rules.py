@@ -1,14 +1,38 @@
-"""The rules of all keys of the configuration.
+"""The rules of all keys of the configuration. A key that has none here is one that nothing reads.
 
 Nothing here imports torch: a wrong key must not wait for it.
 """
 
 import importlib
+import re
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mavrl.configuration.registry import FAMILIES, KINDS, OWN_KINDS
-from mavrl.configuration.rule import NAME, OPTIONS, POSITIVE, SIZES, TEXT, URL, Rule, number, one_of, optional, whole
+from mavrl.configuration.identity import is_execution
+from mavrl.configuration.launchers import sweeping_rules
+from mavrl.configuration.registry import FAMILIES, KINDS, OWN_KINDS, TASKS, trusted_targets
+from mavrl.configuration.rule import (
+    LABEL,
+    MAPPING,
+    NAME,
+    NULL,
+    OPTIONS,
+    PART,
+    PATH,
+    POSITIVE,
+    SIZES,
+    TEXT,
+    URL,
+    Rule,
+    if_there,
+    list_of,
+    mapping,
+    number,
+    one_of,
+    optional,
+    whole,
+)
 from mavrl.metrics import directions
 
 _MOST_SAMPLES = 1_000_000
@@ -29,12 +53,15 @@ RULES: dict[str, Rule] = {
     "device": one_of("cpu", "cuda", "auto"),
     "query.candidates": whole(1, 1000),
     "checkpoint_seconds": number(0),
-    "run_dir": optional(TEXT),
-    "paths.runs": TEXT,
-    "paths.cache": optional(TEXT),
-    "paths.experts": TEXT,
+    "trust": one_of(True, False),
+    "run_dir": optional(PATH),
+    "paths.runs": PATH,
+    "paths.cache": optional(PATH),
+    "paths.experts": PATH,
     "processes": optional(whole(1, 1024)),
     "evaluation.episodes": whole(1, 1_000_000),
+    "env.name": PART,
+    "modality.name": PART,
     "env.gamma": number(0, 1, open_high=True),
     "env.max_steps": optional(whole(1, 10_000_000)),
     "env.termination": one_of("success", "neutral", "failure"),
@@ -60,11 +87,51 @@ RULES: dict[str, Rule] = {
     "trainer.validation": one_of(True, False),
     "trainer.patience": optional(whole(1, 1_000_000)),
 }
+_COUNT = whole(0, _MOST_SAMPLES)
+_DEFAULTS: dict[str, Rule] = {  # values of an environment that other keys refer to
+    "env.samples": mapping(mapping(_COUNT), example="{paper: {preference: 64}}"),
+    "env.demonstration_cap": optional(_COUNT),
+    "env.replicates": RULES["replicates"],
+    "env.members": RULES["members"],
+    "env.threads": RULES["threads"],
+    "env.reference_epochs": RULES["trainer.max_epochs"],
+    "env.policy_steps": whole(1, 1_000_000_000),
+    "env.constants": optional(MAPPING),
+    "env.feedback.segment_len": whole(1, 100_000),
+    "env.feedback.n_episodes": whole(1, 100_000),
+    "env.feedback.behaviour_rationality": mapping(number(0), example="{preference: 0.0}"),
+    "env.feedback.demonstration_rationality": mapping(number(0), ("teacher", "model"), "{teacher: 5.0, model: 5.0}"),
+    "env.feedback.minimum_return": optional(number(-float("inf"))),
+    "env.feedback.stop_scale": POSITIVE,
+}
+_LOGGERS: dict[str, dict[str, Rule]] = {
+    "csv": {},
+    "tensorboard": {},
+    "wandb": {
+        "logger.project": LABEL,
+        "logger.entity": optional(LABEL),
+        "logger.group": optional(LABEL),
+        "logger.tags": list_of(LABEL, "[first, second]"),
+    },
+}
+
+
+def _target() -> Rule:
+    """The name of a class that may be made: of this package, or of one that the user has named."""
+    packages = [pattern.removesuffix(".*") for pattern in trusted_targets()]
+    return Rule(
+        lambda value: (
+            isinstance(value, str)
+            and value.partition(".")[0] in packages
+            and re.fullmatch(r"\w+(\.\w+)*\.[A-Z]\w*", value) is not None
+        ),
+        f"must be a class of {' or '.join(packages)}; MAVRL_PLUGINS names other packages",
+    )
 
 
 def _feedback_rules(config: DictConfig) -> dict[str, Rule]:
     """Those that all kinds share, those of kinds about segments, and each kind's own, where a kind is there."""
-    samples = {name: whole(0, _MOST_SAMPLES) for name in ("n_samples", "gen_samples")}
+    shared = {"_target_": _target(), "n_samples": _COUNT, "gen_samples": _COUNT}
     segments = {
         "segment_len": whole(1, 100_000),
         "n_episodes": whole(1, 100_000),
@@ -75,7 +142,7 @@ def _feedback_rules(config: DictConfig) -> dict[str, Rule]:
         f"feedback.{kind.name}.{key}": rule
         for kind in KINDS.values()
         if kind.name in OWN_KINDS or OmegaConf.select(config, f"feedback.{kind.name}") is not None
-        for key, rule in {**samples, **(segments if kind.segments else {}), **kind.rules}.items()
+        for key, rule in {**shared, **(segments if kind.segments else {}), **kind.rules}.items()
     }
 
 
@@ -83,11 +150,17 @@ SWEEP_RULES: dict[str, Rule] = {  # of what -m runs; none of this changes a run
     "dry_run": one_of(True, False),
     "study": NAME,
     "notify.url": optional(URL),
-    "paths.studies": TEXT,
+    "paths.studies": PATH,
+    "skip": MAPPING,
     "search.budget": whole(1, _MOST_SAMPLES),
     "search.allocation": one_of(True, False),
     "search.settings": one_of(True, False),
     "search.storage": optional(TEXT),
+    "search.name": PART,
+    "search.study": NAME,
+    "search.budgets": mapping(whole(1, _MOST_SAMPLES), example="{grid_trap: 64}"),
+    "search.space": mapping(optional(TEXT), example="{optim.lr: 'interval(1e-3, 1e-2)'}"),
+    "search.spaces": mapping(mapping(optional(TEXT)), example="{grid: {optim.lr: 'interval(1e-3, 1e-2)'}}"),
     "cells.env": optional(OPTIONS),
     "cells.modality": optional(OPTIONS),
     "search.n_trials": whole(1, 1_000_000),
@@ -101,25 +174,30 @@ _RUN_STATES = Rule(
     lambda value: bool(value) and all(x in _STATES for x in (value if isinstance(value, list) else [value])),
     f"must be one of {', '.join(_STATES)}, or a list such as [failed,interrupted]",
 )
-# Tasks that read runs. Other keys are conditions on runs there, not settings, and have no rules.
-RESULTS_RULES: dict[str, dict[str, Rule]] = {
-    "status": {"task.sweep": optional(NAME)},
+# Of each task's own keys, where it has some.
+_TASK_RULES: dict[str, dict[str, Rule]] = {
+    "status": {"task.sweep": optional(PART)},
     "list": {"task.state": _RUN_STATES},
-    "show": {},
     "export": {
         "task.output": Rule(
             lambda value: isinstance(value, str) and value.endswith(EXPORT_SUFFIXES),
             f"must be a file that ends in {', '.join(EXPORT_SUFFIXES)}",
         )
     },
-    "select_best": {},
     "purge": {"task.state": _RUN_STATES, "task.confirm": one_of(True, False)},
     "study": {"task.figures": one_of(True, False)},
     "table": {
         "task.format": one_of("terminal", "latex", "markdown", "csv", "all"),
-        "task.output": optional(TEXT),
+        "task.output": optional(PATH),
     },
+    "confirm": {
+        "task.seed": optional(RULES["seed"]),
+        "task.replicates": RULES["replicates"],
+    },
+    "search_worker": {"task.command": PATH, "task.worker": whole(0, 10_000)},
 }
+# Tasks that read runs. What makes a result is a condition on runs there, not a setting, and has no rules.
+READING = ("status", "list", "show", "export", "select_best", "purge", "study", "table")
 
 
 def _metric_rules(task: str) -> dict[str, Rule]:
@@ -130,14 +208,62 @@ def _metric_rules(task: str) -> dict[str, Rule]:
 
 
 def rules_of(config: DictConfig) -> dict[str, Rule]:
-    """The rules that hold for a configuration: those of all, and of its environment's family.
+    """The rules that hold for a configuration: those of all, of its task, and of its environment's family.
 
-    Tasks that read runs have only their own.
+    Tasks that read runs have only those of how something is run.
     """
-    if (task := OmegaConf.select(config, "task.name")) in RESULTS_RULES:
-        return {**{key: RULES[key] for key in ("paths.runs", "run_dir")}, **RESULTS_RULES[task], **_metric_rules(task)}
+    task = OmegaConf.select(config, "task.name")
+    if task in READING:
+        return execution_rules(config)
     family = OmegaConf.select(config, "env.family")
-    own = importlib.import_module(FAMILIES[family].rules).rules(config) if family in FAMILIES else {}
-    caps = {f"search.caps.{kind}": optional(whole(0, _MOST_SAMPLES)) for kind in KINDS}
-    registered = {"env.family": one_of(*FAMILIES), "search.metric": one_of(*directions())}
-    return {**RULES, **registered, **_feedback_rules(config), **SWEEP_RULES, **caps, **own}
+    known = isinstance(family, str) and family in FAMILIES
+    own = importlib.import_module(FAMILIES[family].rules).rules(config) if known else {}
+    made = {f"{group}._target_": _target() for group in ("query", "teacher")}
+    defaults = {key: if_there(rule) for key, rule in _DEFAULTS.items()}
+    others = {key: if_there(rule) for key, rule in _shared_by_others(family).items()}
+    registered = {
+        "env.family": one_of(*FAMILIES),
+        "modality.active": list_of(one_of(*KINDS), "[preference, stop]", least=1),
+    }
+    result = {**RULES, **registered, **made, **defaults, **others, **_feedback_rules(config)}
+    return {**result, **execution_rules(config), **own}
+
+
+def execution_rules(config: DictConfig) -> dict[str, Rule]:
+    """The rules of how something is run: nothing that a result depends on. Those of a sweep, too, which has no cell."""
+    task, logger = OmegaConf.select(config, "task.name"), OmegaConf.select(config, "logger.name")
+    rules = {key: rule for key, rule in RULES.items() if is_execution(key)}
+    caps = {f"search.caps.{kind}": optional(_COUNT) for kind in KINDS}
+    named = {
+        "task.name": one_of(*TASKS),
+        "logger.name": one_of(*_LOGGERS),
+        "search.metric": one_of(*directions()),
+    }
+    return {
+        **rules,
+        **SWEEP_RULES,
+        **{key: if_there(rule) for key, rule in caps.items()},
+        **named,
+        **_LOGGERS.get(str(logger), {}),
+        **_TASK_RULES.get(str(task), {}),
+        **_metric_rules(str(task)),
+    }
+
+
+def hydra_rules(hydra: dict[str, Any]) -> dict[str, Rule]:
+    """The rules of Hydra's own keys that decide where jobs of a sweep run, and how.
+
+    Args:
+        hydra: their values.
+    """
+    return {
+        "hydra.sweep.dir": PATH,
+        "hydra.output_subdir": NULL._replace(allowed="must be null; the task itself writes .hydra"),
+        **sweeping_rules(hydra),
+    }
+
+
+def _shared_by_others(family: object) -> dict[str, Rule]:
+    """Rules of keys that an experiment may give for the environments of another family."""
+    modules = [importlib.import_module(entry.rules) for name, entry in FAMILIES.items() if name != family]
+    return {key: rule for module in modules for key, rule in getattr(module, "SHARED", {}).items()}

@@ -24,6 +24,7 @@ from mavrl.errors import ConfigurationError
 from mavrl.metrics import Direction, what_it_needs
 from mavrl.search.record import ASKED, IDENTITY, StudyRecord, study_record
 from mavrl.search.space import SearchSpace
+from mavrl.secrets import masked_text
 from mavrl.storage.contents import read_metrics, read_status
 from mavrl.storage.run_directory import acquire
 
@@ -214,7 +215,7 @@ class Search:
         if ended and self.plan.metric not in metrics["mean"]:
             why = f"metrics.json has no {self.plan.metric}{what_it_needs(self.plan.metric)}"
         elif not ended and (status.get("state") == "failed" or isinstance(error, ConfigurationError)):
-            why = status.get("error") or str(error)
+            why = status.get("error") or masked_text(str(error))
         elif not ended:
             return False
         self._note(assignment.trial, run_directory=str(directory))

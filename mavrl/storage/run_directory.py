@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 
 from mavrl.errors import ConfigurationError, EnvironmentFault
 from mavrl.interruption import is_interruption
+from mavrl.secrets import masked_text
 from mavrl.storage.contents import read_metrics, read_status
 from mavrl.storage.files import naming, touch, write_json, write_text
 
@@ -76,7 +77,7 @@ class RunDirectory:
                 for name in ("config.json", "status.json"):
                     (self.path / name).unlink(missing_ok=True)
             else:
-                self._status(state="failed", ended=_now(), error=f"{type(error).__name__}: {error}")
+                self._status(state="failed", ended=_now(), error=masked_text(f"{type(error).__name__}: {error}"))
         except Exception:  # the disk may be what failed
             return
 

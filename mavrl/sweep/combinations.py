@@ -1,20 +1,24 @@
 """The runs that one command asks for: every combination of its values, composed, checked, and compared with rules."""
 
+import contextlib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from mavrl.configuration.check import check
+from mavrl.configuration.check import checked
 from mavrl.configuration.identity import config_hash
+from mavrl.configuration.known import ABSENT, value_of
+from mavrl.configuration.rule import SUBDIRECTORY
 from mavrl.errors import ConfigurationError
 from mavrl.storage.run_directory import RunDirectory
-from mavrl.sweep.composer import Composer
+from mavrl.sweep.composer import Composed, Composer
+from mavrl.sweep.ranges import refuse_endless
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,15 @@ class ComposedJob:
 
     @cached_property
     def directory(self) -> Path:
-        """The run's directory."""
-        return Path(self.config.hydra.sweep.dir) / self.config.hydra.sweep.subdir
+        """The run's directory.
+
+        Raises:
+            ConfigurationError: it is not below the folder of the sweep.
+        """
+        subdirectory = self.config.hydra.sweep.subdir
+        if not SUBDIRECTORY.holds(subdirectory):
+            raise ConfigurationError("hydra.sweep.subdir", subdirectory, SUBDIRECTORY.allowed)
+        return Path(self.config.hydra.sweep.dir) / subdirectory
 
     @property
     def finished(self) -> bool:
@@ -46,7 +57,7 @@ def combinations(arguments: Sequence[str]) -> list[list[str]]:
     Of a key that is given twice the last values count; deletions are part of every combination.
 
     Raises:
-        ConfigurationError: an argument is an interval, which has no single values.
+        ConfigurationError: an argument is an interval, which has no single values, or a range that is empty or endless.
     """
     axes: dict[str, list[str]] = {}
     deletions = []
@@ -57,7 +68,10 @@ def combinations(arguments: Sequence[str]) -> list[list[str]]:
         elif not override.is_sweep_override():
             axes[key] = [f"{key}={override.get_value_element_as_str()}"]
         elif override.is_discrete_sweep():
+            refuse_endless(override)
             axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            if not axes[key]:
+                raise ConfigurationError(key, override.get_value_string(), "has no value, so there is nothing to run")
         else:
             allowed = "has no single values; hydra/sweeper=optuna searches in it"
             raise ConfigurationError(key, override.get_value_string(), allowed)
@@ -80,40 +94,36 @@ def compose_all(compose: Composer, jobs: Iterable[list[str]]) -> tuple[list[Comp
     kept: dict[Any, ComposedJob] = {}
     left_out: dict[str, int] = {}
     for overrides in jobs:
-        job = ComposedJob(overrides, compose(overrides))
-        rule = skipping_rule(job.config)
+        composed = compose.compose(overrides)
+        job = ComposedJob(overrides, composed.config)
+        rule = skipping_rule(composed.values)
         if rule is not None:
             left_out[rule] = left_out.get(rule, 0) + 1
             continue
-        _check(job)
-        training = job.config.task.name == "train"
-        first = kept.setdefault(job.directory if training else tuple(overrides), job)
-        if training and first is not job:
-            _refuse_two(first, job)
+        with _checked(job, composed):
+            training = job.config.task.name == "train"
+            first = kept.setdefault(job.directory if training else tuple(overrides), job)
+            if training and first is not job:
+                _refuse_two(first, job)
     return list(kept.values()), left_out
 
 
-def skipping_rule(config: DictConfig) -> str | None:
+def skipping_rule(values: Mapping[str, Any]) -> str | None:
     """The name of the first rule of `skip` all of whose conditions hold; None if there is none.
 
-    Raises:
-        ConfigurationError: a rule is not a mapping of keys to values.
+    Args:
+        values: the configuration as plain values.
     """
-    for name, conditions in config.skip.items():
-        if conditions is None:
-            continue
-        if not OmegaConf.is_dict(conditions):
-            raise ConfigurationError(f"skip.{name}", conditions, "must map keys to values, such as {model.q: planned}")
-        if all(_holds(config, str(key), wanted) for key, wanted in conditions.items()):
+    for name, conditions in values["skip"].items():
+        if conditions is not None and all(_holds(values, str(key), wanted) for key, wanted in conditions.items()):
             return str(name)
     return None
 
 
-def _holds(config: DictConfig, key: str, wanted: Any) -> bool:
+def _holds(values: Mapping[str, Any], key: str, wanted: Any) -> bool:
     """Whether a key has one of these values. A key that this configuration does not have has none."""
-    value = OmegaConf.select(config, key)
-    options = wanted if OmegaConf.is_list(wanted) else [wanted]
-    return value is not None and any(value == option for option in options)
+    value = value_of(values, key)
+    return value not in (None, ABSENT) and value in (wanted if isinstance(wanted, list) else [wanted])
 
 
 def _refuse_two(one: ComposedJob, other: ComposedJob) -> None:
@@ -125,9 +135,11 @@ def _refuse_two(one: ComposedJob, other: ComposedJob) -> None:
         raise ConfigurationError("hydra.sweep.subdir", one.config.hydra.sweep.subdir, allowed)
 
 
-def _check(job: ComposedJob) -> None:
+@contextlib.contextmanager
+def _checked(job: ComposedJob, composed: Composed) -> Iterator[None]:
     try:
-        check(job.config)
+        with checked(*composed):
+            yield
     except ConfigurationError as error:
         which = " ".join(override for override in job.overrides if not override.startswith("hydra."))
         allowed = f"{error.allowed}; in the job {which} (a rule in `skip` can leave such jobs out)"

@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from mavrl.configuration.identity import config_hash, repeating
+from mavrl.configuration.identity import config_hash
 from mavrl.errors import ConfigurationError, MavrlError, StorageError
 from mavrl.metrics import metric_text, what_it_needs
 from mavrl.search.reading import find_cells
@@ -14,6 +14,7 @@ from mavrl.search.record import StudyRecord, TrialRecord
 from mavrl.storage.contents import read_config, read_status
 from mavrl.storage.files import write_json
 from mavrl.sweep.combinations import ComposedJob
+from mavrl.sweep.repetition import result_overrides
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Confirmation:
         if not config:
             path = self.directory / "config.json"
             raise StorageError(f"{path}: missing or damaged; it says what trial {self.trial.number} was")
-        return repeating(config)
+        return result_overrides(config)
 
     def check(self, job: ComposedJob) -> None:
         """Refuse to confirm a trial that this version would run differently.

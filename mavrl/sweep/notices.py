@@ -4,6 +4,8 @@ import logging
 
 from omegaconf import DictConfig
 
+from mavrl.secrets import masked_text
+
 log = logging.getLogger(__name__)
 
 _PATIENCE = 5  # seconds that a webhook may take to answer
@@ -33,7 +35,7 @@ class Notices:
         try:
             answer = WebhookClient(self._url, timeout=_PATIENCE).send(text=text)
         except Exception as error:  # whatever goes wrong on the way
-            log.warning("notice not sent (%s): %s", error, text)
+            log.warning("notice not sent (%s): %s", masked_text(str(error)), text)
             return
         if answer.status_code != 200:
             log.warning("notice refused (%s %s): %s", answer.status_code, answer.body, text)

@@ -7,11 +7,14 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution
 
 from mavrl.configuration.identity import scientific
-from mavrl.configuration.plain import flatten
+from mavrl.configuration.plain import flatten, shown
+from mavrl.configuration.rules import rules_of
 from mavrl.errors import ConfigurationError
 from mavrl.search.metric import direction_of
-from mavrl.search.space import SearchSpace
+from mavrl.search.space import SearchSpace, distribution_text
 from mavrl.search.study import SearchPlan
+from mavrl.secrets import masked
+from mavrl.sweep.distributions import extremes
 
 
 def make_plan(config: DictConfig, study: str, settings: Mapping[str, BaseDistribution], fixed: list[str]) -> SearchPlan:
@@ -24,13 +27,14 @@ def make_plan(config: DictConfig, study: str, settings: Mapping[str, BaseDistrib
         fixed: overrides that all trials have in common.
 
     Raises:
-        ConfigurationError: the metric does not fit, or nothing can be divided.
+        ConfigurationError: the metric does not fit, nothing can be divided, or a setting may be drawn that is not allowed.
     """
     search = config.search
     space = _space(config, settings)
     unknown = [key for key in settings if OmegaConf.select(config, key) is None and not _exists(config, key)]
     if unknown:
         raise ConfigurationError("search.space", unknown[0], "is not a key of the configuration")
+    _refuse_what_is_not_allowed(config, space)
     searched = {*settings, *(f"feedback.{kind}.n_samples" for kind in space.kinds)}
     everything = flatten({**scientific(config), "feedback": OmegaConf.to_container(config.feedback, resolve=True)})
     kept = {f"feedback.{kind}." for kind in config.modality.active}
@@ -43,7 +47,7 @@ def make_plan(config: DictConfig, study: str, settings: Mapping[str, BaseDistrib
         space,
         {
             key: value
-            for key, value in everything.items()
+            for key, value in masked(everything).items()
             if key not in searched and (not key.startswith("feedback.") or any(key.startswith(k) for k in kept))
         },
         fixed,
@@ -59,6 +63,18 @@ def _space(config: DictConfig, settings: Mapping[str, BaseDistribution]) -> Sear
     kinds, caps = list(config.modality.active), OmegaConf.to_container(config.search.caps, resolve=True)
     assert isinstance(caps, dict)
     return SearchSpace(settings, kinds, config.search.budget, {str(kind): cap for kind, cap in caps.items()})
+
+
+def _refuse_what_is_not_allowed(config: DictConfig, space: SearchSpace) -> None:
+    rules = rules_of(config)
+    for key, distribution in space.settings.items():
+        if key in {f"feedback.{kind}.n_samples" for kind in space.kinds}:
+            allowed = "is drawn with the division of the budget; search.allocation=false searches it by itself"
+            raise ConfigurationError(key, distribution_text(distribution), allowed)
+        for value in extremes(distribution) if key in rules else ():
+            if not rules[key].holds(value):
+                allowed = f"{rules[key].allowed}; the search draws from {distribution_text(distribution)}"
+                raise ConfigurationError(key, shown(value), allowed)
 
 
 def study_folder(config: DictConfig, study: str) -> Path:

@@ -5,11 +5,13 @@ from pathlib import Path
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from mavrl.configuration.identity import repeating
+from mavrl.configuration.check import check_sweep
 from mavrl.configuration.plain import typed_command
-from mavrl.errors import MavrlError
+from mavrl.configuration.rules import READING
+from mavrl.configuration.trust import check_trust
+from mavrl.errors import ConfigurationError, MavrlError
 from mavrl.storage.contents import read_metrics, read_status
 from mavrl.storage.sweeps import PlannedRun, record_sweep
 from mavrl.sweep.cells import chosen_option, with_cells
@@ -18,7 +20,7 @@ from mavrl.sweep.composer import Composer
 from mavrl.sweep.launchers.jobs import failure_of
 from mavrl.sweep.launching import launch, prepared_workers
 from mavrl.sweep.notices import Notices
-from mavrl.sweep.repetition import directory_overrides, runs_to_retry
+from mavrl.sweep.repetition import directory_overrides, run_overrides, runs_to_retry
 
 _MOST_NAMED = 10  # failed runs in a notice
 
@@ -31,6 +33,7 @@ class RunsSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take the configuration of the command, and make the launcher that it names."""
+        check_sweep(config)
         self._config, self._compose = config, Composer(hydra_context.config_loader, config)
         self._launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
@@ -47,9 +50,11 @@ class RunsSweeper(Sweeper):
             ConfigurationError: a combination cannot work; nothing is run.
             MavrlError: jobs failed.
         """
+        if self._config.task.name in READING:
+            raise ConfigurationError("task", self._config.task.name, "reads all runs at once; leave -m out")
         if self._config.task.name == "retry":
             runs = runs_to_retry(self._config, arguments)
-            return self._run([[*repeating(run.config), *directory_overrides(run.path)] for run in runs])
+            return self._run([[*run_overrides(self._config, run), *directory_overrides(run.path)] for run in runs])
         if self._config.task.name == "confirm":
             return self._confirm(arguments)
         return self._run(combinations(with_cells(self._config, arguments)), record=self._config.task.name == "train")
@@ -60,7 +65,9 @@ class RunsSweeper(Sweeper):
         wanted = confirmations(self._config, chosen_option(arguments, "env"), chosen_option(arguments, "modality"))
         for confirmation in wanted:
             overrides = confirmation.trial_overrides
-            confirmation.check(ComposedJob(overrides, self._compose(overrides)))
+            job = ComposedJob(overrides, self._compose(overrides))
+            confirmation.check(job)
+            check_trust(self._config, OmegaConf.select(job.config, "env.id"), confirmation.directory)
         jobs = self._run([confirmation.overrides for confirmation in wanted])
         if not self._config.dry_run:
             for confirmation, job in zip(wanted, jobs, strict=True):

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
+from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, read_write
 
+from mavrl.configuration.check import check_sweep
 from mavrl.errors import ConfigurationError, MavrlError
 from mavrl.metrics import metric_text
 from mavrl.storage.files import naming, open_log
@@ -69,6 +71,7 @@ class SearchSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take the configuration of the command, and make the launcher that it names."""
+        check_sweep(config)
         with read_write(config.hydra):
             config.hydra.sweep.dir = str(Path(config.paths.studies) / config.study)
         self._config, self._compose = config, Composer(hydra_context.config_loader, config)
@@ -93,6 +96,7 @@ class SearchSweeper(Sweeper):
             allowed = "needs a list of all values; -m without it runs every combination"
             raise ConfigurationError("hydra/sweeper/sampler", "grid", allowed)
         _refuse_one_directory(self._config.hydra.overrides.hydra)
+        self._check_sampler()
         cells, left_out = self._plan_cells(arguments)
         if self._config.dry_run:
             for _, plan in cells:
@@ -107,6 +111,15 @@ class SearchSweeper(Sweeper):
             run_searches(self._launcher, self._config, arguments)
             _conclude(searches)
             return []
+
+    def _check_sampler(self) -> None:
+        try:
+            self._make_sampler(self._config.search.seed)
+        except (HydraException, ImportError) as error:
+            lines = str(error).splitlines()
+            why = next((line for line in lines if line.startswith(("TypeError", "ValueError"))), lines[0])
+            target = self._sampler.get("_target_")
+            raise ConfigurationError("hydra.sweeper.sampler", target, f"cannot be made: {why}") from error
 
     # The cells of a command ------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """The task that evaluates the reward model of a run again."""
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mavrl.configuration.identity import CODE, scientific
 from mavrl.configuration.registry import FAMILIES
@@ -34,8 +34,8 @@ def evaluate(config: DictConfig) -> float | None:
     from mavrl.workers import workers
 
     with workers(config.processes) as pool:
-        paths = [key for key in keys if key == _EPISODES or key.startswith("paths.")]
-        family = family_of(trained_settings(config, paths), pool)
+        changed = {key: OmegaConf.select(config, key) for key in keys}
+        family = family_of(trained_settings(config, changed), pool)
         found = evaluated(family, directory, stored.get("failed_replicates", []))
     metrics = {**{key: value for key, value in stored.items() if key not in _RESULTS}, **found}
     remarks = ["as stored" if metrics == stored else "differs from what is stored"]

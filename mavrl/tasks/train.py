@@ -14,6 +14,7 @@ from mavrl.configuration.sources import changed_code
 from mavrl.errors import ConfigurationError
 from mavrl.interruption import without_exits
 from mavrl.reports.run_report import print_metrics
+from mavrl.secrets import masked
 from mavrl.storage.contents import read_config, read_metrics, read_status
 from mavrl.storage.files import naming
 from mavrl.storage.run_directory import RunDirectory, acquire
@@ -27,7 +28,7 @@ def train(config: DictConfig) -> float | None:
     """
     hydra = HydraConfig.get()
     directory, name = RunDirectory(hydra.runtime.output_dir), config_hash(config)
-    content = recorded(config, hydra.runtime.choices, hydra.overrides.task)
+    content = masked(recorded(config, hydra.runtime.choices, hydra.overrides.task))
     _refuse_foreign(directory.path, name, content)
     if not config.rerun and (finished := directory.metrics) is not None:
         return _report(finished, directory.path, "this run was finished before; rerun=true repeats it")
@@ -88,7 +89,7 @@ def _save_configuration(config: DictConfig, directory: RunDirectory) -> None:
     hydra = HydraConfig.get()
     directory.save_configuration(
         {
-            "config.yaml": OmegaConf.to_yaml(config),
+            "config.yaml": OmegaConf.to_yaml(OmegaConf.create(masked(OmegaConf.to_container(config)))),
             "hydra.yaml": OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})),
             "overrides.yaml": OmegaConf.to_yaml(hydra.overrides.task),
         }

@@ -1,19 +1,22 @@
 """The settings of a finished run, for tasks that go on with its reward model."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
+from mavrl.configuration.check import check
+from mavrl.configuration.identity import is_execution
 from mavrl.configuration.plain import written
 from mavrl.configuration.settings import RunSettings
+from mavrl.configuration.trust import check_trust
 from mavrl.errors import ConfigurationError
-from mavrl.storage.files import read_json
+from mavrl.storage.contents import read_config
 from mavrl.storage.filters import read_conditions, same_value
-
-_OF_COMMAND = ("task", "run_dir", "paths", "processes", "progress", "threads", "device")  # never of the run
 
 
 def run_directory(config: DictConfig) -> Path:
@@ -29,31 +32,37 @@ def run_directory(config: DictConfig) -> Path:
 
 
 def trained_config(config: DictConfig) -> DictConfig:
-    """The configuration of the run in `run_dir`.
+    """The configuration of the run in `run_dir`, checked like one of a command.
+
+    What makes its result is the run's; where things are and how it is executed, the paths first of all, this command
+    says.
 
     Raises:
-        ConfigurationError: it is not the directory of a finished run.
+        ConfigurationError: it is not the directory of a finished run, its configuration cannot work, or it names code
+            that this command does not trust.
     """
-    trained = OmegaConf.load(run_directory(config) / ".hydra" / "config.yaml")
-    assert isinstance(trained, DictConfig)
-    return trained
+    directory = run_directory(config)
+    path = directory / ".hydra" / "config.yaml"
+    own = {key: value for key, value in _raw(_loaded(path)).items() if not is_execution(key)}
+    moved = OmegaConf.create({**_raw(config), **own})
+    try:
+        check(moved, choices={})
+    except ConfigurationError as error:
+        raise ConfigurationError(error.key, error.value, f"{error.allowed}; in {path}") from error
+    check_trust(config, OmegaConf.select(moved, "env.id"), directory)
+    return moved
 
 
-def trained_settings(
-    config: DictConfig, execution: Sequence[str] = (), changed: Mapping[str, Any] | None = None
-) -> RunSettings:
+def trained_settings(config: DictConfig, changed: Mapping[str, Any] | None = None) -> RunSettings:
     """The settings of the run in `run_dir`.
 
     Args:
-        execution: keys that this task's own configuration says, not the run's.
         changed: keys that are to have other values, with these values.
 
     Raises:
-        ConfigurationError: it is not the directory of a finished run.
+        ConfigurationError: as `trained_config` does.
     """
     moved = trained_config(config)
-    for key in execution:
-        OmegaConf.update(moved, key, OmegaConf.select(config, key), merge=False, force_add=True)
     for key, value in (changed or {}).items():
         OmegaConf.update(moved, key, value, merge=True, force_add=True)
     return RunSettings.from_config(moved)
@@ -72,11 +81,12 @@ def given(config: DictConfig, used: Collection[str] = ()) -> list[str]:
         ConfigurationError: for the first override that would be ignored.
     """
     hydra, trained = HydraConfig.get(), trained_config(config)
-    choices = (read_json(run_directory(config) / "config.json") or {}).get("choices", {})
-    taken = (*used, *_OF_COMMAND)
+    choices = read_config(run_directory(config)).get("choices", {})
     found = []
     for condition in read_conditions(hydra.overrides.task, set(hydra.runtime.choices)):
-        if any(condition.key == key or condition.key.startswith(f"{key}.") for key in taken):
+        if is_execution(condition.key):
+            continue
+        if any(condition.key == key or condition.key.startswith(f"{key}.") for key in used):
             found.append(condition.key)
             continue
         key = condition.key
@@ -91,3 +101,20 @@ def given(config: DictConfig, used: Collection[str] = ()) -> list[str]:
 def _value(trained: DictConfig, key: str) -> Any:
     value = OmegaConf.select(trained, key)
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def _loaded(path: Path) -> DictConfig:
+    try:
+        loaded = OmegaConf.load(path)
+    except (YAMLError, OmegaConfBaseException, ValueError) as error:
+        why = f"{path.name} is damaged: {str(error).splitlines()[0]}"
+        raise ConfigurationError("run_dir", path.parents[1], why) from error
+    if not isinstance(loaded, DictConfig) or not OmegaConf.is_dict(loaded.get("env")):
+        raise ConfigurationError("run_dir", path.parents[1], f"{path.name} is no configuration")
+    return loaded
+
+
+def _raw(config: DictConfig) -> dict[str, Any]:
+    values = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}

@@ -9,8 +9,6 @@ from mavrl.errors import ConfigurationError
 from mavrl.storage.files import write_json
 from mavrl.tasks.trained import given, run_directory, trained_settings
 
-_EXECUTION = ("progress", "processes", "paths")
-
 
 def transfer(config: DictConfig) -> float | None:
     """Act on the reward model of `run_dir` under the dynamics of `env`, and compare with the true reward there.
@@ -36,8 +34,7 @@ def transfer(config: DictConfig) -> float | None:
     given(config, [f"env.{key}" for key in changed])
     name = "_".join(f"{key}={value}" for key, value in _values(changed).items())
     with workers(config.processes) as pool, one_thread():
-        moved = trained_settings(config, _EXECUTION, {f"env.{key}": value for key, value in changed.items()})
-        family = family_of(moved, pool)
+        family = family_of(trained_settings(config, {f"env.{key}": value for key, value in changed.items()}), pool)
         values, more = family.transfer(directory, directory / "transfer" / name)
     result = {"env": config.env.name, "run": str(directory), "dynamics": changed, **summarize(values), **more}
     write_json(directory / "transfer" / f"{name}.json", result)

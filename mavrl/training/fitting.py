@@ -16,6 +16,7 @@ from mavrl.families.base import Family
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.model.learner import RewardLearner
 from mavrl.model.reward_model import save_reward_model
+from mavrl.secrets import masked
 from mavrl.storage.checkpoints import Checkpoints
 from mavrl.training.callbacks import KeptTermination, TimedCheckpoint, TrainingCurves, TrainingProgress
 from mavrl.training.loggers import open_loggers
@@ -87,7 +88,7 @@ def store(
         "replicates": settings.replicates,
         "members": settings.members,
         "seeds": settings.seeds,
-        "env": dict(settings.env),
+        "env": masked(settings.env, "env"),
         "modality": settings.modality,
     }
     bound = learner.bound.view(shape).mean(-1)

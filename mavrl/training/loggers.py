@@ -13,6 +13,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from mavrl.configuration.settings import RunSettings
+from mavrl.secrets import masked
 from mavrl.storage.files import write_text
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ def _wandb(settings: RunSettings, directory: Path) -> list[Logger]:
         "dir": str(directory),
         "id": _run_id(directory),
         "resume": "allow",
-        "config": {key: value for key, value in asdict(settings).items() if key != "execution"},
+        "config": masked({key: value for key, value in asdict(settings).items() if key != "execution"}),
         "settings": wandb.Settings(console="off", silent=True, init_timeout=15),
     }
     wanted: Any = os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from mavrl.configuration.check import check
 from mavrl.configuration.identity import active_kinds, config_hash
-from mavrl.configuration.registry import subsets
+from mavrl.configuration.registry import OWN_TASKS, TASKS, resolve, subsets
 from mavrl.reports.published import published_cells, published_overrides
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -164,6 +164,14 @@ class TestPublished:
             assert policy[key] == ppo[key], key
         for key in ("learning_rate", "clip_range"):  # texts in the published file, which may name a schedule
             assert policy[key] == float(ppo[key])
+
+
+def test_every_task_has_a_function() -> None:
+    assert {path.stem for path in (CONF / "task").glob("*.yaml")} == set(OWN_TASKS)
+    for path in (CONF / "task").glob("*.yaml"):
+        task = OmegaConf.load(path)
+        assert task.name == path.stem
+        assert callable(resolve(TASKS[task.name]))
 
 
 def test_every_target_resolves() -> None:

@@ -6,7 +6,9 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl.configuration.check import check
-from mavrl.configuration.rules import RESULTS_RULES, Rule, number, one_of, optional, rules_of, whole
+from mavrl.configuration.identity import is_execution
+from mavrl.configuration.rule import Rule, if_there, list_of, mapping, number, one_of, optional, whole
+from mavrl.configuration.rules import READING, rules_of
 from mavrl.errors import ConfigurationError
 
 
@@ -15,7 +17,8 @@ def _rules(family: str, policy: str) -> dict[str, Rule]:
 
 
 FINITE, CONTROL = _rules("grid", "exact"), _rules("control", "ppo")
-ONLY_CONTROL = {key: rule for key, rule in CONTROL.items() if FINITE.get(key) != rule}
+FINITE, CONTROL = ({key: rule for key, rule in rules.items() if rule.required} for rules in (FINITE, CONTROL))
+ONLY_CONTROL = {key: rule for key, rule in CONTROL.items() if key not in FINITE or FINITE[key].allowed != rule.allowed}
 
 
 def _refused(config: DictConfig) -> ConfigurationError:
@@ -33,8 +36,8 @@ def _names_it(error: ConfigurationError, key: str, value: Any, rule: Rule) -> No
 
 
 def _bad(rule: Rule) -> Any:
-    """Numbers are no texts, and this text is nothing that a rule allows."""
-    return 3 if rule.holds("nonsense") else "nonsense"
+    """Lists are no texts, and this text is nothing that a rule allows."""
+    return [3] if rule.holds("nonsense") else "nonsense"
 
 
 @pytest.mark.parametrize("key", FINITE)
@@ -211,38 +214,16 @@ def test_every_key_with_a_rule_exists(family: str, rules: dict[str, Rule], reque
     assert [key for key in rules if OmegaConf.select(config, key, default=missing) is missing] == []
 
 
-# Names of options, what a logger is told, and what other keys refer to and have rules for.
-_FREE = (
-    "env.samples.", "env.feedback.", "env.members", "env.replicates", "env.threads", "env.reference_epochs",
-    "env.policy_steps", "env.name", "env.layout", "logger.", "task.", "modality.", "env.demonstration_cap", "skip.",
-    "search.name", "search.study", "search.budgets.", "search.space",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize(("family", "rules"), [("default", FINITE), ("control", CONTROL)])
-def test_every_setting_has_a_rule(family: str, rules: dict[str, Rule], request: pytest.FixtureRequest) -> None:
-    leaves = [key for key in _leaves(request.getfixturevalue(family), rules) if not key.startswith(_FREE)]
-    assert len(leaves) > 40
-    assert [key for key in leaves if key not in rules and not key.endswith("_target_")] == []
-
-
-def _leaves(node: Any, rules: dict[str, Rule], prefix: str = "") -> list[str]:
-    found = []
-    for key in node:
-        value, path = OmegaConf.select(node, key), f"{prefix}{key}"
-        inner = isinstance(value, DictConfig) and path not in rules
-        found += _leaves(value, rules, f"{path}.") if inner else [path]
-    return found
-
-
 class TestTasksThatReadRuns:
-    @pytest.mark.parametrize("task", RESULTS_RULES)
-    def test_every_rule_refuses_a_bad_value_and_its_key_exists(self, task: str, composed: Any, changed: Any):
+    @pytest.mark.parametrize("task", READING)
+    def test_every_rule_of_its_own_refuses_a_bad_value_and_its_key_exists(self, task: str, composed: Any, changed: Any):
         config = composed(f"task={task}")
         check(config)
         rules = rules_of(config)
-        assert {"paths.runs", "run_dir"} <= set(rules) <= {"paths.runs", "run_dir", *(f"task.{k}" for k in config.task)}
-        for key, rule in rules.items():
+        assert all(is_execution(key) for key in rules)
+        own = {key: rule for key, rule in rules.items() if key in ("paths.runs", "run_dir") or key.startswith("task.")}
+        assert {f"task.{name}" for name in config.task} <= own.keys()
+        for key, rule in own.items():
             _names_it(_refused(changed(config, {key: _bad(rule)})), key, _bad(rule), rule)
 
     @pytest.mark.parametrize("key", ["optim.lr", "trainer.patience", "policy.name", "replicates", "modality.active"])
@@ -282,3 +263,21 @@ class TestMakers:
         assert optional(whole(1, 2)).holds(None)
         assert not whole(1, 2).holds(None)
         assert optional(whole(1, 2)).allowed.endswith(", or null")
+
+    def test_a_key_that_need_not_be_there(self):
+        assert not if_there(whole(1, 2)).required
+        assert whole(1, 2).required
+
+    def test_a_mapping_of_values(self):
+        rule = mapping(whole(1, 2), ("a", "b"))
+        assert [rule.holds(value) for value in ({}, {"a": 1}, {"a": 3}, {"c": 1}, [], None)] == [True, True] + [
+            False
+        ] * 4
+        assert mapping(whole(1, 2)).holds({"anything": 2})
+
+    def test_a_list_of_values(self):
+        rule = list_of(whole(1, 2), "[1]", least=1)
+        assert [rule.holds(value) for value in ([1, 2], [], [3], "12", {1: 1})] == [True] + [False] * 4
+
+    def test_numbers_beyond_all_floats(self):
+        assert not number(0).holds(10**400)

@@ -159,7 +159,7 @@ def test_mountain_car(own: Any) -> None:
     assert metrics["comparison"] == {"expert": 100.0, "uniform": 0.0}  # measured, as nothing is given
     assert -200 <= metrics["final"]["mean_return"][0] <= -80
     assert metrics["protocol"]["termination"] == "success"
-    again = own("task=evaluate", f"run_dir={outcome.run}", tiny=False)
+    again = own("task=evaluate", f"run_dir={outcome.run}", "paths.experts=experts", tiny=False)
     assert "as stored" in again.out, again.err
 
 

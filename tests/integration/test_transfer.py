@@ -56,7 +56,7 @@ class TestGrids:
         assert {"p_rand=0.2.json", "p_rand=0.3.json"} <= {path.name for path in (run / "transfer").iterdir()}
 
     def test_what_cannot_be_done(self, run: Path, app: Any):
-        _refused(app("task=transfer"), "run_dir=None", "finished run")
+        _refused(app("task=transfer"), "run_dir=null", "finished run")
         _refused(app("task=transfer", "run_dir=nowhere"), "run_dir=nowhere", "finished run")
         same = app("task=transfer", f"run_dir={run}", "env.p_rand=0.1")
         _refused(same, "env.p_rand=0.1: are the dynamics of the run")

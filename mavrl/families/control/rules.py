@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mavrl.configuration.identity import RETURNS, active_kinds
 from mavrl.configuration.plain import plain, written
-from mavrl.configuration.rule import MAPPING, POSITIVE, SIZES, Rule, number, one_of, optional, whole
+from mavrl.configuration.rule import MAPPING, POSITIVE, SIZES, Rule, mapping, number, one_of, optional, whole
 from mavrl.configuration.sources import source_digests
 from mavrl.errors import ConfigurationError
 from mavrl.metrics import is_scale
@@ -67,7 +67,7 @@ _CONTROL_RULES = {
     "env.id": Rule(lambda value: isinstance(value, str) and value != "", "must be the name of a Gymnasium environment"),
     "env.kwargs": MAPPING,
     "env.wrappers": optional(_WRAPPERS),
-    "env.perturbation": MAPPING,
+    "env.perturbation": mapping(optional(number(-math.inf)), example="{gravity: 12.0}"),
     "env.experts": _EXPERTS,
     "env.fixed_horizon": one_of(True, False),
     "env.behaviour_expert": one_of("dqn"),
@@ -141,11 +141,13 @@ _EXPERT_RULES = {  # of the settings of Stable-Baselines3 that may be given; wha
         )
     } | {"gamma": _SHARE},
 }  # fmt: skip
+# What experiments also say in the environments of other families, where nothing reads it.
+SHARED = {**_PPO_RULES, **{key: _CONTROL_RULES[key] for key in ("model.standardize", "model.kl_count")}}
 
 
 def rules(config: DictConfig) -> dict[str, Rule]:
     """The rules of keys that only control environments have, or that are narrower for them."""
-    return {**_CONTROL_RULES, **(_PPO_RULES if config.policy.name == "ppo" else {})}
+    return {**_CONTROL_RULES, **(_PPO_RULES if OmegaConf.select(config, "policy.name") == "ppo" else {})}
 
 
 def code(env: Mapping[str, Any]) -> dict[str, str]:

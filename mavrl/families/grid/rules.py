@@ -2,9 +2,10 @@
 
 from omegaconf import DictConfig
 
-from mavrl.configuration.rule import Rule, number, one_of, whole
+from mavrl.configuration.rule import TEXT, Rule, number, one_of, whole
 
 _RULES = {
+    "env.layout": TEXT,
     "env.size": whole(3, 1000),
     "env.p_rand": number(0, 1),
     "model.q": one_of("planned", "learned"),
