@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mavrl.configuration.check import check, register_with_hydra
 from mavrl.configuration.composition import configuration_directory
-from mavrl.configuration.registry import trusted_targets
+from mavrl.configuration.registry import in_order, trusted_targets
 from mavrl.errors import ConfigurationError, MavrlError
 from mavrl.storage.files import storage_error
 from mavrl.sweep import register_plugins
@@ -81,7 +81,9 @@ def _one_line(error: Exception) -> ConfigurationError:
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         options = sorted(error.options)
-        return ConfigurationError(group, name, f"unknown{_nearest(name, options)}; allowed are {', '.join(options)}")
+        meant = in_order(name) if group == "modality" else ""
+        near = f" (did you mean {meant}?)" if meant in options else _nearest(name, options)
+        return ConfigurationError(group, name, f"unknown{near}; allowed are {', '.join(options)}")
     text = " ".join(str(error).split())
     unknown = re.search(r"[Cc]ould not override '([^']+)'", text)
     if unknown:

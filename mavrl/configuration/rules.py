@@ -95,6 +95,7 @@ SWEEP_RULES: dict[str, Rule] = {  # of what -m runs; none of this changes a run
     "search.kept": whole(0, 1_000_000),
     "search.batch": optional(whole(1, 10_000)),
     "search.workers": whole(1, 10_000),
+    "search.trial": optional(whole(0, 1_000_000)),
 }
 _STATES = ("running", "interrupted", "completed", "failed", "any")
 _RUN_STATES = Rule(

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mavrl.configuration.plain import flatten
 from mavrl.errors import ConfigurationError
-from mavrl.metrics import Direction
+from mavrl.metrics import DIGITS, Direction
 from mavrl.search.record import ASKED, IDENTITY, StudyRecord, study_record
 from mavrl.search.space import SearchSpace
 from mavrl.storage.files import read_json
@@ -224,7 +224,7 @@ class Search:
             return True
         facts = {"final": metrics["final"], "n_samples": metrics["n_samples"], "seconds": metrics["seconds"]["total"]}
         self._note(assignment.trial, **facts)
-        self.study.tell(assignment.trial, metrics["mean"][self.plan.metric])
+        self.study.tell(assignment.trial, round(metrics["mean"][self.plan.metric], DIGITS))  # no noise to model
         self._delete_weights()
         return True
 

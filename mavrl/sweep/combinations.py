@@ -11,9 +11,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl.configuration.check import check
+from mavrl.configuration.conditions import conditions_hold, idle_words, key_of
 from mavrl.errors import ConfigurationError
 from mavrl.storage.files import read_json
 from mavrl.sweep.composer import Composer
+from mavrl.sweep.launchers.jobs import varying_words
 
 
 @dataclass(frozen=True)
@@ -74,23 +76,35 @@ def compose_all(compose: Composer, jobs: Iterable[list[str]]) -> tuple[list[Comp
         jobs: overrides of each job.
 
     Returns:
-        The jobs that no rule of `skip` leaves out, each run once, and how many jobs each rule leaves out.
+        The jobs that no rule of `skip` leaves out, each run once, and how many jobs each rule leaves out. Values that a
+        rule of `only` does not let a job have are taken from it.
 
     Raises:
         ConfigurationError: a job cannot work and no rule leaves it out.
     """
     kept: dict[Any, ComposedJob] = {}
     left_out: dict[str, int] = {}
-    for overrides in jobs:
-        job = ComposedJob(overrides, compose(overrides))
+    lines = list(jobs)
+    varied = {key_of(word) for words in varying_words(lines) for word in words}
+    for overrides in lines:
+        job = _composed(compose, overrides, varied)
         rule = skipping_rule(job.config)
         if rule is not None:
             left_out[rule] = left_out.get(rule, 0) + 1
             continue
         _check(job)
         training = job.config.task.name == "train"
-        kept.setdefault(job.directory if training else tuple(overrides), job)
+        kept.setdefault(job.directory if training else tuple(job.overrides), job)
     return list(kept.values()), left_out
+
+
+def _composed(compose: Composer, overrides: list[str], varied: set[str]) -> ComposedJob:
+    """A job without the values that may not vary in it."""
+    job = ComposedJob(overrides, compose(overrides))
+    while idle := idle_words(job.config, job.overrides, varied):
+        fitting = [word for word in job.overrides if word not in idle]
+        job = ComposedJob(fitting, compose(fitting))
+    return job
 
 
 def skipping_rule(config: DictConfig) -> str | None:
@@ -104,16 +118,9 @@ def skipping_rule(config: DictConfig) -> str | None:
             continue
         if not OmegaConf.is_dict(conditions):
             raise ConfigurationError(f"skip.{name}", conditions, "must map keys to values, such as {model.q: planned}")
-        if all(_holds(config, str(key), wanted) for key, wanted in conditions.items()):
+        if conditions_hold(config, conditions):
             return str(name)
     return None
-
-
-def _holds(config: DictConfig, key: str, wanted: Any) -> bool:
-    """Whether a key has one of these values. A key that this configuration does not have has none."""
-    value = OmegaConf.select(config, key)
-    options = wanted if OmegaConf.is_list(wanted) else [wanted]
-    return value is not None and any(value == option for option in options)
 
 
 def _check(job: ComposedJob) -> None:

@@ -13,6 +13,7 @@ from mavrl.errors import ConfigurationError
 from mavrl.reports.run_report import print_metrics
 from mavrl.storage.files import read_json
 from mavrl.storage.run_directory import RunDirectory, acquire
+from mavrl.waiting import waiting
 
 
 def train(config: DictConfig) -> float:
@@ -31,7 +32,8 @@ def train(config: DictConfig) -> float:
         hydra = HydraConfig.get()
         directory.begin(name, recorded(config, hydra.runtime.choices, hydra.overrides.task))
         try:
-            from mavrl.training.run import run
+            with waiting(config.progress, "importing torch"):
+                from mavrl.training.run import run
 
             settings = RunSettings.from_config(config)
             result = run(settings, directory.path, config.rerun, lambda: _save_configuration(config, directory))

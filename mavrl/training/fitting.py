@@ -2,13 +2,14 @@
 
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch.loggers import Logger
 
-from mavrl.agents.progress import wants_bar
 from mavrl.configuration.settings import Device, RunSettings
 from mavrl.errors import ConfigurationError
 from mavrl.families.base import Family
@@ -17,16 +18,22 @@ from mavrl.model.learner import RewardLearner
 from mavrl.model.reward_model import save_reward_model
 from mavrl.storage.checkpoints import Checkpoints
 from mavrl.training.callbacks import TimedCheckpoint, TrainingCurves, TrainingProgress
-from mavrl.training.loggers import open_loggers
+from mavrl.waiting import is_watched
 
 
 def fit(
-    settings: RunSettings, learner: RewardLearner, data: CombinedDataModule, checkpoints: Checkpoints, directory: Path
+    settings: RunSettings,
+    learner: RewardLearner,
+    data: CombinedDataModule,
+    checkpoints: Checkpoints,
+    directory: Path,
+    loggers: Sequence[Logger] = (),
 ) -> None:
     """Train to the end, from the newest checkpoint if there is one.
 
     Args:
-        directory: of the run, for curves and loggers.
+        directory: of the run, for curves.
+        loggers: that get the curves, too.
     """
     execution = settings.execution
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -34,14 +41,14 @@ def fit(
         TrainingCurves(directory / "metrics.csv"),
         TimedCheckpoint(checkpoints, execution.checkpoint_seconds),
     ]
-    if wants_bar(execution.progress):
+    if is_watched(execution.progress):
         callbacks.append(TrainingProgress())
     newest = checkpoints.newest()
-    with open_loggers(settings, directory) as loggers, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         trainer = Trainer(
             max_epochs=settings.trainer.max_epochs,
-            logger=loggers,
+            logger=list(loggers),
             callbacks=callbacks,
             accelerator=accelerator(execution.device),
             devices=1,

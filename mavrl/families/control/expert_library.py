@@ -14,12 +14,12 @@ from tqdm import tqdm
 
 from mavrl import __version__
 from mavrl.agents.expert_training import Algorithm, train_expert, true_returns
-from mavrl.agents.progress import wants_bar
 from mavrl.configuration.plain import typed_command
 from mavrl.configuration.settings import RunSettings
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError
 from mavrl.policies.network import NetworkPolicy
+from mavrl.waiting import is_watched
 from mavrl.workers import Workers
 
 _SECONDS_PER_STEP, _SECONDS_PER_UPDATE = 2.5e-4, 2.5e-3  # one core, for the estimate that is printed
@@ -71,7 +71,7 @@ class ExpertLibrary:
             )
             raise ConfigurationError("env.experts", "{}" if not self.trainings else list(self.trainings), allowed)
         settings = self.trainings[algorithm]
-        print(
+        tqdm.write(
             f"{self.env} has no {algorithm} expert yet; training one for {settings['total_steps']} steps, which takes "
             f"about {_expected_minutes(algorithm, settings):.0f} minutes and happens once: {own}",
             file=sys.stderr,
@@ -91,7 +91,7 @@ class ExpertLibrary:
             total=settings["total_steps"],
             desc=f"{algorithm} expert",
             unit="step",
-            disable=not wants_bar(self.progress),
+            disable=not is_watched(self.progress),
             dynamic_ncols=True,
         ) as bar:
 

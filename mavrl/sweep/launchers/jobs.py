@@ -44,9 +44,14 @@ class JobLines:
 def job_names(job_overrides: Sequence[Sequence[str]]) -> list[str]:
     """Names that tell jobs apart: the overrides that not all of them have, or all overrides of a single job."""
     own = [list(filter_overrides(overrides)) for overrides in job_overrides]  # without those of Hydra
-    common = set.intersection(*map(set, own)) if len(own) > 1 else set()
-    distinct = [" ".join(word for word in words if word not in common) for words in own]
+    distinct = [" ".join(words) for words in varying_words(own)] if len(own) > 1 else [""] * len(own)
     return [name or " ".join(words) or "job" for name, words in zip(distinct, own, strict=True)]
+
+
+def varying_words(lines: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The words of each line that not all lines have."""
+    common = set.intersection(*map(set, lines)) if lines else set()
+    return [[word for word in words if word not in common] for words in lines]
 
 
 def failed_job(overrides: Sequence[str], error: BaseException) -> JobReturn:
