@@ -1,5 +1,6 @@
 """Combinations of a command line, the rules that leave some out, and what is finished."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ from omegaconf import OmegaConf
 
 from mavrl.errors import ConfigurationError
 from mavrl.storage.files import write_json
+from mavrl.sweep import combinations as combinations_module
 from mavrl.sweep.cells import chosen_option, split_cells, with_cells
-from mavrl.sweep.combinations import ComposedJob, combinations, skipping_rule
+from mavrl.sweep.combinations import ComposedJob, combinations, compose_all, skipping_rule
 
 
 def test_the_last_argument_varies_fastest() -> None:
@@ -61,6 +63,29 @@ def test_the_first_rule_that_holds_is_named() -> None:
 def test_a_rule_that_is_none() -> None:
     with pytest.raises(ConfigurationError, match=r"skip\.mine=3: must map keys to values"):
         skipping_rule(config(mine=3))
+
+
+def test_a_key_that_may_not_vary_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a planned Q there is no backup: all its values are one run."""
+    monkeypatch.setattr(combinations_module, "_check", lambda job: None)
+
+    def compose(words: Sequence[str]) -> Any:
+        values = {"model.q": "planned", "model.backup": "optimal", **dict(word.split("=") for word in words)}
+        content = OmegaConf.create({"skip": {}, "only": {"model.backup": {"model.q": "learned"}}, "task": {"name": "x"}})
+        for key, value in values.items():
+            OmegaConf.update(content, key, value)
+        return content
+
+    lines = combinations(["model.q=planned,learned", "model.backup=optimal,soft"])
+    jobs, left_out = compose_all(compose, lines)  # type: ignore[arg-type]
+    assert [job.overrides for job in jobs] == [
+        ["model.q=planned"],
+        ["model.q=learned", "model.backup=optimal"],
+        ["model.q=learned", "model.backup=soft"],
+    ]
+    assert left_out == {}
+    alone, _ = compose_all(compose, [["model.q=planned", "model.backup=soft"]])  # type: ignore[arg-type]
+    assert [job.overrides for job in alone] == [["model.q=planned", "model.backup=soft"]]  # it does not vary
 
 
 @pytest.mark.parametrize(
