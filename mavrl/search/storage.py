@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from optuna.storages import BaseStorage, JournalStorage, get_storage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from mavrl.errors import StorageError
+from mavrl.search.folding import folded
 from mavrl.storage.files import storage_error
 
 
@@ -25,6 +27,11 @@ class MendingJournal(JournalFileBackend):
         self._path = path
         self._write_lock = JournalFileOpenLock(str(path))  # safe on network file systems
         super().__init__(str(path), self._write_lock)
+
+    def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
+        """The entries from a number on; all of them at once are folded, which is what takes long in a long study."""
+        logs = super().read_logs(log_number_from)
+        return folded(logs) if log_number_from == 0 else logs
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append one line for each entry, after a whole line and while no other process appends."""

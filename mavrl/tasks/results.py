@@ -162,5 +162,8 @@ def _nothing(root: Path, filters: list[Filter], config: DictConfig | None = None
 
 
 def _cell(planned: PlannedRun) -> tuple[str, str]:
+    names = planned.directory.split("/")
+    if len(names) == 3:  # env, modality and hash: overrides need not be parsed
+        return names[0], names[1]
     choices = planned_configuration(planned, _groups())["choices"]
     return choices.get("env", "?"), choices.get("modality", "?")
