@@ -4,8 +4,8 @@
     python benchmarks/reading.py --runs 500 --trials 2000
     python benchmarks/reading.py --program ../older/run.py           the same files, read by another version, too
 
-One real run and one real trial are made, and their files are written again and again with other numbers. Prints one JSON
-line a measurement: seconds and the largest memory of a whole process.
+One real run and one real trial are made, and their files are written again and again with other numbers. Prints one
+JSON line a measurement: seconds and the largest memory of a whole process.
 """
 
 import argparse

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 _MOST_SWEEPS = 5000  # of value iteration; enough for six digits at a discount of 0.995
-_WORTH_SOLVING = 60  # entries of a matrix for each term of a series, up to which the matrix is the quicker way (measured)
+_WORTH_SOLVING = 60  # entries of a matrix for each term of a series, up to which the matrix is quicker (measured)
 
 
 class TransitionModel(nn.Module):

@@ -1,7 +1,7 @@
 """A journal read quickly: each finished trial as one entry instead of one for each of its parameters and attributes.
 
-Optuna applies the entries of a journal one by one, and copies a trial for each. An entry that makes a trial may also say
-all about it, as that of an enqueued or added trial does; entries about a finished trial change nothing.
+Optuna applies the entries of a journal one by one, and copies a trial for each. An entry that makes a trial may also
+say all about it, as that of an enqueued or added trial does; entries about a finished trial change nothing.
 """
 
 from collections.abc import Iterable

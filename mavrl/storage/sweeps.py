@@ -48,8 +48,8 @@ class Sweep:
 def record_sweep(root: Path, command: str, runs: list[PlannedRun]) -> Path:
     """Write what a sweep intends to run, and return the file.
 
-    The same runs, in any order, are the same sweep: issuing it again changes nothing, except that runs which were purged
-    are wanted again.
+    The same runs, in any order, are the same sweep: issuing it again changes nothing, except that runs which were
+    purged are wanted again.
 
     Args:
         root: the folder of runs.

@@ -7,10 +7,12 @@ from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, read_write
 
+from mavrl.reports.words import counted
 from mavrl.sweep.combinations import ComposedJob
 from mavrl.sweep.launchers.jobs import varying_words
 from mavrl.sweep.launchers.local import LocalLauncher
 from mavrl.sweep.launchers.slurm import SlurmLauncher
+from mavrl.waiting import waiting
 
 _CELL = ("env=", "modality=", "hydra.")  # words that a job's line has anyway, and those that are shown nowhere
 
@@ -48,7 +50,8 @@ def launch(launcher: Launcher, jobs: Sequence[ComposedJob], first: int = 0) -> S
         return []
     lines = [job.overrides for job in jobs]
     if isinstance(launcher, LocalLauncher):
-        return launcher.launch(lines, first, [_with_directory(job) for job in jobs])
+        with waiting(jobs[0].config.progress, f"{counted(len(jobs), 'run')} at work"):
+            return launcher.launch(lines, first, [_with_directory(job) for job in jobs])
     return launcher.launch(lines, initial_job_idx=first)
 
 

@@ -168,7 +168,8 @@ class SearchSweeper(Sweeper):
             n_trials = len(cell.search.record.trials)
             there = f", {n_trials} of them there" if n_trials else ""
             plan = cell.search.plan
-            print(f"study {plan.name}: {counted(plan.total, 'trial')} for {plan.metric} ({plan.direction}){there}", flush=True)
+            trials = counted(plan.total, "trial")
+            print(f"study {plan.name}: {trials} for {plan.metric} ({plan.direction}){there}", flush=True)
         while batch := self._take_batch(cells, self._batch_size):
             lines = [[*cell.overrides, *trial.overrides, f"search.trial={trial.trial}"] for cell, trial in batch]
             jobs = [ComposedJob(overrides, self._compose(overrides)) for overrides in lines]

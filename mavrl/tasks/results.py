@@ -30,8 +30,8 @@ def status(config: DictConfig) -> None:
         directories = {planned.directory for planned in chosen[0].runs}
         runs = [run for run in runs if run.path.relative_to(root).as_posix() in directories]
     begun = {run.path.relative_to(root).as_posix() for run in runs}
-    waiting = {run.directory: run for sweep in chosen for run in sweep.runs if run.directory not in begun}
-    pending = [_cell(planned) for planned in matching_planned_runs(waiting.values(), filters, _groups())]
+    wanted = {run.directory: run for sweep in chosen for run in sweep.runs if run.directory not in begun}
+    pending = [_cell(planned) for planned in matching_planned_runs(wanted.values(), filters, _groups())]
     runs = matching(runs, filters)
     if not runs and not pending:
         print(_nothing(root, filters))

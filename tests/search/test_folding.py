@@ -73,14 +73,16 @@ def test_a_space_that_optuna_refuses_is_refused(journal: Path) -> None:
     study = optuna.load_study(study_name="one", storage=storage)
     lines = journal.read_text().splitlines()
     number = len(study.get_trials())
-    odd = [json.loads(line) for line in lines if '"param_name":"x"' in line][0]
-    odd["distribution"] = json.dumps({"name": "IntDistribution", "attributes": {"log": False, "step": 1, "low": 0, "high": 3}})
-    created = [json.loads(line) for line in lines if json.loads(line)["op_code"] == 4][0]
+    odd = next(json.loads(line) for line in lines if '"param_name":"x"' in line)
+    whole = {"log": False, "step": 1, "low": 0, "high": 3}
+    odd["distribution"] = json.dumps({"name": "IntDistribution", "attributes": whole})
+    created = next(json.loads(line) for line in lines if json.loads(line)["op_code"] == 4)
     total = sum(json.loads(line)["op_code"] == 4 for line in lines)
     with journal.open("a") as file:
         for entry in (created, {**odd, "trial_id": total}):
             file.write(json.dumps(entry) + "\n")
-    assert "x" not in optuna.load_study(study_name="one", storage=open_storage(str(journal))).get_trials()[number].params
+    again = optuna.load_study(study_name="one", storage=open_storage(str(journal)))
+    assert "x" not in again.get_trials()[number].params
 
 
 def test_studies_that_were_deleted_are_read_as_they_are(journal: Path) -> None:

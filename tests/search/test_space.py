@@ -72,7 +72,8 @@ def test_given_counts_are_left_alone() -> None:
     ],
 )
 def test_a_setting_varies_only_where_its_conditions_hold() -> None:
-    settings = {"b": FloatDistribution(0, 1), "q": CategoricalDistribution(("planned", "learned")), "n": IntDistribution(1, 5)}
+    options = CategoricalDistribution(("planned", "learned"))
+    settings = {"b": FloatDistribution(0, 1), "q": options, "n": IntDistribution(1, 5)}
     space = SearchSpace(settings, only={"b": {"q": "learned"}, "n": {"b": ">0"}})
     study, seen = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)), set()
     for _ in range(20):

@@ -71,7 +71,8 @@ def test_a_key_that_may_not_vary_is_given_once(monkeypatch: pytest.MonkeyPatch) 
 
     def compose(words: Sequence[str]) -> Any:
         values = {"model.q": "planned", "model.backup": "optimal", **dict(word.split("=") for word in words)}
-        content = OmegaConf.create({"skip": {}, "only": {"model.backup": {"model.q": "learned"}}, "task": {"name": "x"}})
+        rules = {"skip": {}, "only": {"model.backup": {"model.q": "learned"}}}
+        content = OmegaConf.create({**rules, "task": {"name": "x"}})
         for key, value in values.items():
             OmegaConf.update(content, key, value)
         return content

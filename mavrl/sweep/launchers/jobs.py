@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import sys
 from collections.abc import Sequence
 
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from tqdm import tqdm
 
 from mavrl.errors import MavrlError
 
@@ -34,11 +36,16 @@ class JobLines:
         if job.status == JobStatus.COMPLETED:
             value = job.return_value
             result = f": {round(value, 3)}" if isinstance(value, (int, float)) else ""
-            print(f"{head} completed {self._names[index]}{result} ({where})", flush=True)
+            _print(f"{head} completed {self._names[index]}{result} ({where})")
         else:
             why = one_line(error_of(job))
             more = ", ".join(text for text in (where, f"log {log}") if text not in why)
-            print(f"{head} failed {self._names[index]}: {why}" + (f" ({more})" if more else ""), flush=True)
+            _print(f"{head} failed {self._names[index]}: {why}" + (f" ({more})" if more else ""))
+
+
+def _print(line: str) -> None:
+    tqdm.write(line)  # above the sign of life, where there is one
+    sys.stdout.flush()
 
 
 def job_names(job_overrides: Sequence[Sequence[str]]) -> list[str]:
