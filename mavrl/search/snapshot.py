@@ -10,6 +10,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from mavrl.search.record import StudyRecord, TrialRecord
 
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
 
 def snapshot(record: StudyRecord, study: Study, shown: Collection[int]) -> Study:
     """A copy of a study that no search goes on with, with the counts of feedback in place of the shares they come from.

@@ -1,6 +1,7 @@
 """A folded journal is read as Optuna reads the plain one, whatever happened in it."""
 
 import json
+import os
 from pathlib import Path
 
 import optuna
@@ -14,8 +15,9 @@ from mavrl.search.storage import open_storage
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Path:
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two studies with trials that ended, failed, were pruned, are under way, were added whole, and were told twice."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # some hundred lines, each written by itself
     path = tmp_path / "journal.log"
     storage = open_storage(str(path), create=True)
     for name in ("one", "two"):

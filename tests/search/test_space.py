@@ -71,6 +71,10 @@ def test_given_counts_are_left_alone() -> None:
         SearchSpace(SETTINGS),
     ],
 )
+def test_different_spaces_have_different_descriptions(other: SearchSpace) -> None:
+    assert other.description() != SearchSpace(SETTINGS, KINDS, 64).description()
+
+
 def test_a_setting_varies_only_where_its_conditions_hold() -> None:
     options = CategoricalDistribution(("planned", "learned"))
     settings = {"b": FloatDistribution(0, 1), "q": options, "n": IntDistribution(1, 5)}
@@ -83,10 +87,6 @@ def test_a_setting_varies_only_where_its_conditions_hold() -> None:
         seen.add(params["q"])
     assert seen == {"planned", "learned"}
     assert space.description() != SearchSpace(settings).description()
-
-
-def test_different_spaces_have_different_descriptions(other: SearchSpace) -> None:
-    assert other.description() != SearchSpace(SETTINGS, KINDS, 64).description()
 
 
 def test_a_limit_that_concerns_no_kind_makes_no_difference() -> None:
