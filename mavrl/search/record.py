@@ -120,13 +120,23 @@ def read_studies(storage: BaseStorage, prefix: str = "") -> list[StudyRecord]:
     return [study_record(study) for study in studies if IDENTITY in study.user_attrs]
 
 
-def study_record(study: Study) -> StudyRecord:
-    """Read a study of Optuna as plain data."""
+def study_record(study: Study, known: dict[int, TrialRecord] | None = None) -> StudyRecord:
+    """Read a study of Optuna as plain data.
+
+    Args:
+        study: the study.
+        known: trials that had ended when it was read before, by their numbers; those that have since are added.
+    """
+    known = {} if known is None else known
+    trials = study.get_trials(deepcopy=False)
+    for trial in trials:
+        if trial.number not in known and trial.state.is_finished():
+            known[trial.number] = _trial_record(trial)
     about = study.user_attrs[IDENTITY]
     return StudyRecord(
         study.study_name,
         *(about[key] for key in ("env", "modality", "metric", "direction", "space", "fixed", "command")),
-        trials=tuple(_trial_record(trial) for trial in study.get_trials(deepcopy=False)),
+        trials=tuple(known.get(trial.number) or _trial_record(trial) for trial in trials),
         asked=study.user_attrs.get(ASKED),
     )
 

@@ -10,7 +10,7 @@ from optuna.storages import BaseStorage, JournalStorage, get_storage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from mavrl.errors import StorageError
-from mavrl.search.folding import folded
+from mavrl.search.folding import folded, uncollected
 from mavrl.storage.files import storage_error
 
 
@@ -78,7 +78,8 @@ def open_storage(place: str, create: bool = False) -> BaseStorage:
             path.parent.mkdir(parents=True, exist_ok=True)
         elif not path.exists():
             raise StorageError(f"{path}: no such study; there is no journal file")
-        return JournalStorage(MendingJournal(path))
+        with uncollected():
+            return JournalStorage(MendingJournal(path))
     except StorageError:
         raise
     except OSError as error:

@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from mavrl.configuration.plain import flatten
 from mavrl.errors import ConfigurationError
 from mavrl.metrics import DIGITS, Direction
-from mavrl.search.record import ASKED, IDENTITY, StudyRecord, study_record
+from mavrl.search.record import ASKED, IDENTITY, StudyRecord, TrialRecord, study_record
 from mavrl.search.space import SearchSpace
 from mavrl.storage.files import read_json
 from mavrl.storage.run_directory import acquire
@@ -115,6 +115,7 @@ class Search:
         self._id = uuid.uuid4().hex[:12]
         self._running: set[int] = set()
         self._bare: set[str] = set()
+        self._known: dict[int, TrialRecord] = {}
         (folder / ".owners").mkdir(parents=True, exist_ok=True)
         self._alive = FileLock(self._owner_lock(self._id))
         self._alive.acquire()
@@ -132,7 +133,7 @@ class Search:
     @property
     def record(self) -> StudyRecord:
         """The study as it is now."""
-        return study_record(self.study)
+        return study_record(self.study, self._known)
 
     def take(self, count: int) -> list[Assignment]:
         """Own some trials to run now: first those whose owner is gone, then new ones. Empty when all are taken.
