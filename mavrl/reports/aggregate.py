@@ -27,12 +27,12 @@ def interquartile_mean(cells: Sequence[Sequence[float]], coverage: float = 0.95)
         begin = end
     tail = (1 - coverage) / 2
     low, high = np.quantile(_middle_mean(drawn), [tail, 1 - tail])
-    return float(_middle_mean(np.concatenate(scores))), (float(low), float(high))
+    return float(_middle_mean(np.concatenate(scores)[None])[0]), (float(low), float(high))
 
 
-def _middle_mean(values: Float[np.ndarray, "*R N"]) -> Float[np.ndarray, "*R"]:
-    """Mean of the middle half; the values are reordered. scipy.stats has it, but takes a second to import."""
-    number = values.shape[-1]
+def _middle_mean(values: Float[np.ndarray, "B N"]) -> Float[np.ndarray, "B"]:
+    """Mean of the middle half of each row; the values are reordered. scipy.stats has it, but takes a second to import."""
+    number = values.shape[1]
     cut = number // 4
-    values.partition((cut, number - cut - 1), axis=-1)
-    return values[..., cut : number - cut].mean(-1)
+    values.partition((cut, number - cut - 1), axis=1)
+    return values[:, cut : number - cut].mean(1)

@@ -1,17 +1,21 @@
-"""A journal read quickly: each finished trial as one entry instead of one for each of its parameters and attributes.
+"""A journal read quickly: its lines together, and each finished trial as one entry instead of some fifteen.
 
 Optuna applies the entries of a journal one by one, and copies a trial for each. An entry that makes a trial may also
-say all about it, as that of an enqueued or added trial does; entries about a finished trial change nothing.
+say all about it, as that of an added trial does; and an entry about a study that is not there changes nothing.
 """
 
 import gc
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 # What the numbers in a journal mean; tests compare what is read with what Optuna reads.
 _DELETE_STUDY, _CREATE, _PARAMETER, _STATE, _USER_ATTRIBUTE, _SYSTEM_ATTRIBUTE = 1, 4, 5, 6, 8, 9
+_NOTHING = {"op_code": 2, "study_id": -1, "user_attr": {"": None}, "worker_id": ""}  # about a study that is not there
 _FINISHED = (1, 2, 3)  # states: completed, pruned, failed
+_CHUNK = 2**23  # bytes of lines that are read at a time
 
 
 @contextmanager
@@ -25,6 +29,30 @@ def uncollected() -> Iterator[None]:
         gc.freeze()  # what is there now is looked through no more
         if enabled:
             gc.enable()
+
+
+def read_entries(path: Path) -> list[dict[str, Any]] | None:
+    """All entries of a journal file, many lines at a time; None where a line is damaged, which this does not tell.
+
+    A last line without its end is no entry: it is being written, or its writer was killed.
+    """
+    entries: list[dict[str, Any]] = []
+    with open(path, "rb") as file:
+        while lines := file.readlines(_CHUNK):
+            if not lines[-1].endswith(b"\n"):
+                lines.pop()
+            try:
+                found = json.loads(b"[" + b",".join(lines) + b"]")
+            except (ValueError, RecursionError):
+                return None
+            if len(found) != len(lines) or not all(map(_is_entry, found)):
+                return None
+            entries += found
+    return entries
+
+
+def _is_entry(found: Any) -> bool:
+    return isinstance(found, dict) and type(found.get("op_code")) is int and isinstance(found.get("worker_id"), str)
 
 
 def folded(logs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -55,9 +83,8 @@ def folded(logs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
             del open_trials[number]
         elif entry["op_code"] == _STATE:
             del open_trials[number]
-            nothing = {"op_code": _USER_ATTRIBUTE, "trial_id": number, "worker_id": ""}
             for place in trial.positions:
-                entries[place] = nothing
+                entries[place] = _NOTHING
             entries[trial.positions[0]] = trial.whole
     return entries
 

@@ -10,7 +10,7 @@ from optuna.storages import BaseStorage, JournalStorage, get_storage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from mavrl.errors import StorageError
-from mavrl.search.folding import folded, uncollected
+from mavrl.search.folding import folded, read_entries, uncollected
 from mavrl.storage.files import storage_error
 
 
@@ -30,8 +30,8 @@ class MendingJournal(JournalFileBackend):
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
         """The entries from a number on; all of them at once are folded, which is what takes long in a long study."""
-        logs = super().read_logs(log_number_from)
-        return folded(logs) if log_number_from == 0 else logs
+        entries = read_entries(self._path) if log_number_from == 0 else None
+        return super().read_logs(log_number_from) if entries is None else folded(entries)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append one line for each entry, after a whole line and while no other process appends."""

@@ -10,7 +10,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from mavrl.search.folding import folded
+from mavrl.search.folding import folded, read_entries
 from mavrl.search.storage import open_storage
 
 
@@ -85,6 +85,17 @@ def test_a_space_that_optuna_refuses_is_refused(journal: Path) -> None:
             file.write(json.dumps(entry) + "\n")
     again = optuna.load_study(study_name="one", storage=open_storage(str(journal)))
     assert "x" not in again.get_trials()[number].params
+
+
+def test_a_damaged_line_is_left_to_who_can_say_which_it_is(journal: Path) -> None:
+    lines = journal.read_bytes().splitlines(keepends=True)
+    assert read_entries(journal) == [json.loads(line) for line in lines]
+    for torn in (b'{"op_code":4', b""):
+        journal.write_bytes(b"".join(lines) + torn)
+        assert read_entries(journal) == [json.loads(line) for line in lines]
+    for damage in (b"garbage\n", b"\n", b"3\n", b"[]\n", b"{},{}\n", b'{"op_code":"4"}\n'):
+        journal.write_bytes(b"".join([*lines[:3], damage, *lines[3:]]))
+        assert read_entries(journal) is None
 
 
 def test_studies_that_were_deleted_are_read_as_they_are(journal: Path) -> None:

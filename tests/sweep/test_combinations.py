@@ -12,6 +12,7 @@ from mavrl.storage.files import write_json
 from mavrl.sweep import combinations as combinations_module
 from mavrl.sweep.cells import chosen_option, split_cells, with_cells
 from mavrl.sweep.combinations import ComposedJob, combinations, compose_all, skipping_rule
+from mavrl.sweep.composer import Composer
 
 
 def test_the_last_argument_varies_fastest() -> None:
@@ -69,23 +70,27 @@ def test_a_key_that_may_not_vary_is_given_once(monkeypatch: pytest.MonkeyPatch) 
     """With a planned Q there is no backup: all its values are one run."""
     monkeypatch.setattr(combinations_module, "_check", lambda job: None)
 
-    def compose(words: Sequence[str]) -> Any:
-        values = {"model.q": "planned", "model.backup": "optimal", **dict(word.split("=") for word in words)}
-        rules = {"skip": {}, "only": {"model.backup": {"model.q": "learned"}}}
-        content = OmegaConf.create({**rules, "task": {"name": "x"}})
-        for key, value in values.items():
-            OmegaConf.update(content, key, value)
-        return content
+    class Compose(Composer):
+        def __init__(self) -> None: ...
 
+        def __call__(self, overrides: Sequence[str]) -> Any:
+            values = {"model.q": "planned", "model.backup": "optimal", **dict(word.split("=") for word in overrides)}
+            rules = {"skip": {}, "only": {"model.backup": {"model.q": "learned"}}}
+            content = OmegaConf.create({**rules, "task": {"name": "x"}})
+            for key, value in values.items():
+                OmegaConf.update(content, key, value)
+            return content
+
+    compose = Compose()
     lines = combinations(["model.q=planned,learned", "model.backup=optimal,soft"])
-    jobs, left_out = compose_all(compose, lines)  # type: ignore[arg-type]
+    jobs, left_out = compose_all(compose, lines)
     assert [job.overrides for job in jobs] == [
         ["model.q=planned"],
         ["model.q=learned", "model.backup=optimal"],
         ["model.q=learned", "model.backup=soft"],
     ]
     assert left_out == {}
-    alone, _ = compose_all(compose, [["model.q=planned", "model.backup=soft"]])  # type: ignore[arg-type]
+    alone, _ = compose_all(compose, [["model.q=planned", "model.backup=soft"]])
     assert [job.overrides for job in alone] == [["model.q=planned", "model.backup=soft"]]  # it does not vary
 
 
