@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mavrl.configuration.check import check, register_with_hydra
 from mavrl.configuration.composition import configuration_directory
 from mavrl.configuration.known import nearest
-from mavrl.configuration.registry import TASKS, resolve, trusted_targets
+from mavrl.configuration.registry import TASKS, in_order, resolve, trusted_targets
 from mavrl.errors import ConfigurationError, EnvironmentFault, MavrlError
 from mavrl.interruption import Interruption, interruptible, without_exits
 from mavrl.secrets import masked_text, without_secrets
@@ -127,7 +127,9 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         options = sorted(error.options)
-        allowed = f"unknown{nearest(name, options)}; allowed are {', '.join(options)}"
+        meant = in_order(name) if group == "modality" else ""
+        near = f" (did you mean {meant}?)" if meant in options else nearest(name, options)
+        allowed = f"unknown{near}; allowed are {', '.join(options)}"
         return str(ConfigurationError(group, name, allowed))
     if isinstance(error, OverrideParseException):
         key, _, value = error.override.partition("=")

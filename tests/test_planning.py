@@ -1,6 +1,7 @@
 """Planning against dense linear algebra in NumPy, enumeration of policies, and published constants."""
 
 import itertools
+import time
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from mavrl.envs.problem import TabularProblem
 from mavrl.evaluation.returns import ReferenceValues
 from mavrl.planning import (
     TransitionModel,
+    action_values,
     evaluate_actions,
     greedy_policy,
     optimal_action_values,
@@ -106,6 +108,27 @@ class TestOptimalValues:
         model, _ = random_process(5, 3, 2, seed=4)
         reward = random_rewards(2, 5, 3)
         torch.testing.assert_close(optimal_action_values(model, reward, 0.0), reward)
+
+    @pytest.mark.parametrize("gamma", [0.999, 0.99999, 0.9999999])
+    @pytest.mark.parametrize("n_outcomes", [1, 3])
+    def test_a_discount_near_one(self, gamma, n_outcomes):
+        """Six digits below one are more sweeps than anybody waits for, and more digits of a value than there are."""
+        model, dense = random_process(5, 3, n_outcomes, seed=2)
+        reward = random_rewards(2, 5, 3)
+        value = value_iteration(model, reward, gamma)
+        for r in range(2):
+            best = best_of_all_policies(dense, reward[r].numpy(), gamma)
+            np.testing.assert_allclose(value[r].numpy(), best, rtol=1e-8 if gamma > 0.99999 else 1e-10, atol=1e-6)
+
+    @pytest.mark.parametrize("p_rand", [0.0, 0.1])
+    @pytest.mark.parametrize("gamma", [0.999, 0.99999, 0.9999999])
+    def test_a_discount_near_one_on_a_grid_takes_no_longer(self, p_rand, gamma):
+        problem = TabularProblem.of_grid(GridEnv("trap", 10, p_rand), gamma)
+        begun = time.process_time()
+        q = optimal_action_values(problem.transitions, random_rewards(20, 100, 1), gamma)
+        assert time.process_time() - begun < 5.0  # 2 s on a machine that has nothing else to do
+        backed_up = action_values(problem.transitions, random_rewards(20, 100, 1), q.amax(-1), gamma)
+        torch.testing.assert_close(q, backed_up, rtol=1e-12, atol=1e-6)
 
     @pytest.mark.parametrize("p_rand", [0.0, 0.3])
     def test_replicates_do_not_touch_each_other(self, p_rand):

@@ -47,7 +47,12 @@ def test_what_is_secret(key: str, value: Any, secret: bool) -> None:
         (f"notify.url={HOOK}", "NOTIFY_URL", HOOK, "notify.url=${oc.env:MAVRL_SECRET_NOTIFY_URL}"),
         (f"notify.url='{HOOK}?a=b'", "NOTIFY_URL", f"{HOOK}?a=b", "notify.url='${oc.env:MAVRL_SECRET_NOTIFY_URL}'"),
         (f"notify={{url: '{HOOK}'}}", "NOTIFY_URL", HOOK, "notify={url: '${oc.env:MAVRL_SECRET_NOTIFY_URL}'}"),
-        (f"search.storage={DATABASE}", "SEARCH_STORAGE", DATABASE, "search.storage=${oc.env:MAVRL_SECRET_SEARCH_STORAGE}"),
+        (
+            f"search.storage={DATABASE}",
+            "SEARCH_STORAGE",
+            DATABASE,
+            "search.storage=${oc.env:MAVRL_SECRET_SEARCH_STORAGE}",
+        ),
         (
             "+env.kwargs={api_key: abcdef, n: 3}",
             "ENV_KWARGS_API_KEY",

@@ -1,6 +1,5 @@
 """A progress bar for policies that are trained in other processes, read from their training curves."""
 
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +7,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from mavrl.waiting import is_watched
+
 _SECONDS = 0.5  # between two looks
-
-
-def wants_bar(progress: bool | str) -> bool:
-    """Whether progress is shown: always, never, or for "auto" when the error stream is a terminal."""
-    return sys.stderr.isatty() if progress == "auto" else bool(progress)
 
 
 @contextmanager
@@ -21,11 +17,11 @@ def policy_progress(progress: bool | str, directories: list[Path], total: int) -
     """One bar over the parts of all these trainings while the block runs.
 
     Args:
-        progress: whether it is wanted, as in `wants_bar`.
+        progress: whether it is wanted, as in `is_watched`.
         directories: of the policies.
         total: parts of all trainings together.
     """
-    if not wants_bar(progress):
+    if not is_watched(progress):
         yield
         return
     with tqdm(total=total, desc="acting", unit="part", dynamic_ncols=True) as bar:

@@ -25,7 +25,7 @@ from mavrl.errors import ConfigurationError
 _SEARCH = "mavrl.sweep.search.SearchSweeper"
 _SIMULATES = ("train", "data")  # tasks that collect feedback
 _GROUPS = ("env", "modality", "query", "teacher", "model", "optim", "trainer", "policy", "logger", "task", "search")
-_PARTS = ("feedback", "evaluation", "paths", "cells", "notify", "skip")
+_PARTS = ("feedback", "evaluation", "paths", "cells", "notify", "skip", "only")
 _CHOOSING = ("task.name", "env.family", "policy.name", "logger.name")  # which keys there are
 
 _checked: tuple[DictConfig, DictConfig] | None = None  # the configuration that is just being asked about, and resolved
@@ -140,7 +140,8 @@ def _check_keys(
     refuse_unknown(values, rules, choices, execution)
     for key, rule in rules.items():
         _check_value(config, values, key, rule)
-    _check_conditions(values["skip"], values, rules)
+    _check_conditions("skip", values, rules)
+    _check_conditions("only", values, rules)
     return reading
 
 
@@ -160,20 +161,21 @@ def _check_value(config: DictConfig, values: dict[str, Any], key: str, rule: Rul
         raise ConfigurationError(key, _shown(value), rule.refusal(value))
 
 
-def _check_conditions(skip: Mapping[str, Any], values: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
-    """Refuse a rule of `skip` that has no conditions, or one about a key that there is nowhere: it leaves nothing out."""
+def _check_conditions(part: str, values: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
+    """Refuse a rule of `skip` or `only` without conditions, or about a key that there is nowhere: it does nothing."""
     known = None
-    for name, conditions in skip.items():
+    for name, conditions in values[part].items():
         if conditions is not None and not (isinstance(conditions, Mapping) and conditions):
             allowed = "must map keys to values, such as {model.q: planned}"
-            raise ConfigurationError(f"skip.{name}", shown(conditions), allowed)
-        for key in map(str, conditions or ()):
+            raise ConfigurationError(f"{part}.{name}", shown(conditions), allowed)
+        subjects = [str(name)] if part == "only" and conditions else []  # the key that may vary
+        for key in (*subjects, *map(str, conditions or ())):
             if key in rules or value_of(values, key) is not ABSENT:
                 continue
             known = known or {*rules, *_keys_of_families(values)}
             if key not in known:
                 allowed = f"{key} is no key of the configuration{nearest(key, known)}"
-                raise ConfigurationError(f"skip.{name}", shown(conditions), allowed)
+                raise ConfigurationError(f"{part}.{name}", shown(conditions), allowed)
 
 
 def _keys_of_families(values: Mapping[str, Any]) -> set[str]:

@@ -24,9 +24,8 @@ _MAPPINGS = ("model", "optim", "trainer", "query", "teacher")
 _GROUPS = ("env", "modality", "query", "teacher", "model", "optim", "trainer", "policy")  # whose options make a result
 _RESULT = {*_VALUES, *_MAPPINGS, *_GROUPS, "feedback", "evaluation"}
 _EXECUTION = {  # how a command runs, where things are, and what -m does
-    "hydra", "task", "logger", "paths", "study", "dry_run", "cells", "skip", "search", "notify", "progress", "threads",
-    "processes", "checkpoint_seconds", "rerun", "run_dir", "device",
-    "trust",
+    "hydra", "task", "logger", "paths", "study", "dry_run", "cells", "skip", "only", "search", "notify", "progress",
+    "threads", "processes", "checkpoint_seconds", "rerun", "run_dir", "device", "trust",
 }  # fmt: skip
 _DEFAULTS = {"counts"}  # that other keys take
 

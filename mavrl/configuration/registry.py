@@ -92,6 +92,11 @@ def subsets() -> Iterator[tuple[str, list[str]]]:
             yield "".join(kind.letter for kind in kinds), [kind.name for kind in kinds]
 
 
+def in_order(subset: str) -> str:
+    """The letters of a subset that are those of kinds, each once and in the order of the kinds: ps of sp."""
+    return "".join(kind.letter for kind in KINDS.values() if kind.letter in subset.lower())
+
+
 def kinds_of(subset: str) -> list[str]:
     """The kinds that the letters of a subset stand for."""
     return [kind.name for kind in KINDS.values() if kind.letter in subset]

@@ -152,6 +152,7 @@ SWEEP_RULES: dict[str, Rule] = {  # of what -m runs; none of this changes a run
     "notify.url": optional(URL),
     "paths.studies": PATH,
     "skip": MAPPING,
+    "only": MAPPING,
     "search.budget": whole(1, _MOST_SAMPLES),
     "search.allocation": one_of(True, False),
     "search.settings": one_of(True, False),
@@ -168,6 +169,7 @@ SWEEP_RULES: dict[str, Rule] = {  # of what -m runs; none of this changes a run
     "search.kept": whole(0, 1_000_000),
     "search.batch": optional(whole(1, 10_000)),
     "search.workers": whole(1, 10_000),
+    "search.trial": optional(whole(0, 1_000_000)),
 }
 _STATES = ("running", "interrupted", "completed", "failed", "any")
 _RUN_STATES = Rule(

@@ -80,6 +80,7 @@ class Execution:
         cache: folder of answered questions; None keeps none.
         experts: folder of own experts.
         logger: where training curves go besides metrics.csv: its name and its settings.
+        study, trial: the trial of a search that the run is; None where it is none.
     """
 
     progress: bool | Literal["auto"] = False
@@ -90,6 +91,8 @@ class Execution:
     cache: str | None = None
     experts: str = "experts"
     logger: Mapping[str, Any] = field(default_factory=lambda: {"name": "csv"})
+    study: str | None = None
+    trial: int | None = None
 
 
 @dataclass(frozen=True)
@@ -171,6 +174,8 @@ class RunSettings:
                 cache=config.paths.cache,
                 experts=config.paths.experts,
                 logger=plain(config.logger),
+                study=None if config.search.trial is None else config.study,
+                trial=config.search.trial,
             ),
         )
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mavrl.reports.table import ResultTable
-from mavrl.reports.words import seeds_in_words, settings_in_words
+from mavrl.reports.table import REFERENCE_SUBSETS, ResultTable
+from mavrl.reports.words import counted, seeds_in_words, settings_in_words
 from mavrl.search.allocation import spendable
 from mavrl.search.record import StudyRecord
 
@@ -39,8 +39,8 @@ def study_caption(
     settings = _describe(records, _searched_settings)
     trained = [record for record in records if "policy.checkpoint" in record.fixed]
     return [
-        f"Study {study}: the best trial of each cell in a search for {metric}. {_division_sentence(records)} "
-        f"Settings searched: {settings}.",
+        f"Study {study}: the best trial of each cell in a search for {metric}.",
+        f"{_division_sentence(records)} Settings searched: {settings}.",
         _trials_sentence(records),
         f"Searched on {_describe(records, lambda r: seeds_in_words(replicate_seeds(r.fixed)))}.",
         *_confirmation_sentences([record.name for record in finished], confirmed, outdated),
@@ -59,7 +59,8 @@ def runs_caption(root: str, protocols: Mapping[Cell, Mapping[str, Any]], seeds: 
     parts = ("objective", "q", "backup", "termination", "selection")
     how = {cell: settings_in_words({key: p[key] for key in parts if key in p}) for cell, p in protocols.items()}
     return [
-        f"Completed runs in {root}, nothing searched. Protocol: {cells_in_words(how)}.",
+        f"Completed runs in {root}, nothing searched.",
+        f"Protocol: {cells_in_words(how)}.",
         f"Over {cells_in_words(seeds)}.",
         *checkpoint_sentences({cell: p["checkpoint"] for cell, p in protocols.items() if "policy" in p}),
     ]
@@ -71,7 +72,10 @@ def legend(table: ResultTable) -> list[str]:
     scales = [f"{m.words[:1].upper()}{m.words[1:]}: {m.remark}." for m in metrics if m.remark]
     uniform = [_UNIFORM] if any(metric.name == "normalized_return" for metric in metrics) else []
     kinds = {line.kind for section in table.sections for line in section.lines}
-    return [*scales, *uniform, *_SIGNS, *(sentence for kind, sentence in _ROWS.items() if kind in kinds)]
+    absent = [subset for subset in REFERENCE_SUBSETS if subset not in table.columns]
+    left_out = [f"Subsets without a result are left out: {', '.join(absent)}."] if absent else []
+    rows = [sentence for kind, sentence in _ROWS.items() if kind in kinds]
+    return [*scales, *uniform, *_SIGNS, *rows, *left_out]
 
 
 def checkpoint_sentences(kept: Mapping[Cell, str]) -> list[str]:
@@ -135,7 +139,7 @@ def _division_sentence(records: Sequence[StudyRecord]) -> str:
         return f"The counts of feedback are given: {_counts_by_env(records)}."
     alone = {record.space["kinds"][0] for record in divided if len(record.space["kinds"]) == 1 and not record.caps}
     caps = sorted({
-        f"at most {n} {kind}s{' beside other kinds' if kind in alone else ''}"
+        f"at most {counted(n, kind)}{' beside other kinds' if kind in alone else ''}"
         for record in divided
         for kind, n in record.caps.items()
     })  # fmt: skip
@@ -170,7 +174,7 @@ def _trials_sentence(records: Sequence[StudyRecord]) -> str:
     else:
         text = f"Finished trials: {_range(ended)} in {cells}"
     failed = sum(record.count("failed") for record in records)
-    return text + (f"; {failed} trial{'s' * (failed > 1)} failed." if failed else ".")
+    return text + (f"; {counted(failed, 'trial')} failed." if failed else ".")
 
 
 def _confirmation_sentences(
@@ -180,7 +184,7 @@ def _confirmation_sentences(
     if confirmed:
         words = " or ".join(sorted({seeds_in_words(seeds) for seeds in confirmed.values()}))
         sentences.append(
-            f"Confirmed: {len(confirmed)} of {len(names)} cells, whose best trial was run again on {words}, "
+            f"Confirmed: {len(confirmed)} of {counted(len(names), 'cell')}, whose best trial was run again on {words}, "
             "which the search did not use."
         )
     if len(confirmed) < len(names):

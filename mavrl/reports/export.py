@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mavrl.configuration.plain import flatten
+from mavrl.reports.escaping import csv_text
 from mavrl.reports.overview import relative_path
 from mavrl.storage.files import replacing
 from mavrl.storage.index import Run
@@ -19,7 +20,8 @@ _REPLICATES = "_replicates"  # the end of the names of columns with one value fo
 def export_runs(runs: Sequence[Run], root: Path, path: Path) -> None:
     """Write one row for each run. Columns are described in docs/using.md.
 
-    A CSV file leaves out the values of single replicates, and has other lists as JSON text.
+    A CSV file leaves out the values of single replicates, and has other lists as JSON text, and an apostrophe before
+    text that a spreadsheet would take for a formula.
 
     Args:
         runs: the runs to write, a row each.
@@ -36,7 +38,7 @@ def export_runs(runs: Sequence[Run], root: Path, path: Path) -> None:
         elif path.suffix == ".json":
             table.write_json(temporary)
         else:
-            without_lists(table).write_csv(temporary)
+            without_formulas(without_lists(table)).write_csv(temporary)
 
 
 def run_row(run: Run, root: Path) -> dict[str, Any]:
@@ -75,6 +77,17 @@ def without_lists(table: "polars.DataFrame") -> "polars.DataFrame":
         polars.Series(column.name, [None if x is None else json.dumps(x) for x in column.to_list()], polars.String)
         for column in kept
         if column.dtype == polars.List
+    )
+
+
+def without_formulas(table: "polars.DataFrame") -> "polars.DataFrame":
+    """Make a data frame whose texts no spreadsheet takes for formulas."""
+    import polars
+
+    return table.with_columns(
+        polars.Series(column.name, [None if x is None else csv_text(x) for x in column.to_list()], polars.String)
+        for column in table
+        if column.dtype == polars.String
     )
 
 

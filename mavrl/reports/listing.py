@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from mavrl.metrics import METRICS, Metric
-from mavrl.reports.overview import print_wide, relative_path
+from mavrl.reports.overview import relative_path
+from mavrl.reports.plain_table import Column, print_table
 from mavrl.reports.progress import modality_order, read_time
+from mavrl.reports.variation import plain_settings, settings_as_overrides, varying_settings
 from mavrl.reports.words import counts_in_words, numbers_in_words, settings_in_words, with_error
 from mavrl.storage.index import Run
 
@@ -18,34 +20,36 @@ _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def print_runs(runs: Sequence[Run], root: Path) -> None:
-    """Print one row for each run, in the width that it needs.
+    """Print one row for each run, in the width that it needs, with the settings that tell runs of one cell apart.
 
     Args:
         runs: the runs, in the order of the rows.
         root: the folder of runs; directories are shown relative to it.
     """
     listed = [metric for metric in METRICS.values() if metric.listed]
-    table = Table(box=None, padding=(0, 1), pad_edge=False)
-    for name in ("env", "modality"):
-        table.add_column(name, no_wrap=True)
-    for name in ("seed", "replicates"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    for metric in listed:
-        table.add_column(metric.words, justify="right", no_wrap=True)
-    for name in ("when", "directory"):
-        table.add_column(name, no_wrap=True)
-    for run in runs:
-        table.add_row(
-            run.choice("env") or "?",
-            run.choice("modality") or "?",
+    cells = [(run.choice("env") or "?", run.choice("modality") or "?") for run in runs]
+    varied = varying_settings([plain_settings(run.config) for run in runs], cells)
+    rows = [
+        [
+            *cell,
             *(str(run.config.get(key, "?")) for key in ("seed", "replicates")),
             run.state,
             *(_result(run, metric) for metric in listed),
             _local_time(run.status.get("ended") or run.status.get("started"))[:16],
+            settings_as_overrides(settings),
             relative_path(run.path, root),
-        )
-    print_wide(table)
+        ]
+        for run, cell, settings in zip(runs, cells, varied, strict=True)
+    ]
+    print_table(
+        [
+            *(Column("env"), Column("modality"), Column("seed", right=True), Column("replicates", right=True)),
+            Column("state"),
+            *(Column(metric.words, right=True) for metric in listed),
+            *(Column("when"), Column("varied"), Column("directory")),
+        ],
+        rows,
+    )
 
 
 def sort_runs(runs: Sequence[Run], by: str) -> list[Run]:

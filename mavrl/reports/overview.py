@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from mavrl.reports.plain_table import Column, print_table
 from mavrl.reports.progress import count_states, modality_order, runs_per_hour
+from mavrl.reports.words import counted
 from mavrl.storage.index import Run
 from mavrl.storage.sweeps import Sweep
 
@@ -36,10 +37,10 @@ def print_overview(
     if speed := _throughput(runs, counts):
         console.print(speed)
     begun = [(run.choice("env") or "?", run.choice("modality") or "?", run.state) for run in runs]
-    counted = count_states([*begun, *((env, modality, "pending") for env, modality in pending)])
-    if len(counted) > 1:
+    cells = count_states([*begun, *((env, modality, "pending") for env, modality in pending)])
+    if len(cells) > 1:
         console.print()
-        _print_cells(counted)
+        _print_cells(cells)
     for state, remark in (("failed", ""), ("interrupted", " (the same commands go on with them)")):
         found = [run for run in runs if run.state == state]
         if found:
@@ -49,17 +50,12 @@ def print_overview(
     if sweeps:
         console.print("\nsweeps (task.sweep=<id> shows one):")
     for sweep in sweeps[-_MOST_SWEEPS:]:
-        console.print(_cropped(f"  {sweep.id}  {number_of_runs(len(sweep.runs))}  {sweep.command}", console.width))
+        console.print(_cropped(f"  {sweep.id}  {counted(len(sweep.runs), 'run')}  {sweep.command}", console.width))
 
 
 def relative_path(path: Path, root: Path) -> str:
     """A run's directory as it is shown: relative to the folder of runs, where it is inside."""
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-
-
-def number_of_runs(number: int, kind: str = "") -> str:
-    """A number of runs in words, such as "1 run" or "3 completed runs"."""
-    return f"{number} {kind} run{'' if number == 1 else 's'}".replace("  ", " ")
 
 
 def duration(seconds: float) -> str:
@@ -90,30 +86,18 @@ def _throughput(runs: Sequence[Run], counts: Counter[str]) -> str:
     return f"{rate} runs an hour{hurry}"
 
 
-def _print_cells(counted: dict[tuple[str, str], Counter[str]]) -> None:
+def _print_cells(states: dict[tuple[str, str], Counter[str]]) -> None:
     print("completed of all (! where some failed):")
-    modalities = sorted({modality for _, modality in counted}, key=modality_order)
-    table = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
-    table.add_column("")
-    for modality in modalities:
-        table.add_column(modality, justify="right", no_wrap=True)
-    for env in dict.fromkeys(env for env, _ in counted):
-        table.add_row(env, *(_completed_of_all(counted.get((env, modality))) for modality in modalities))
-    print_wide(table)
+    modalities = sorted({modality for _, modality in states}, key=modality_order)
+    envs = dict.fromkeys(env for env, _ in states)
+    rows = [[env, *(_completed_of_all(states.get((env, modality))) for modality in modalities)] for env in envs]
+    print_table([Column(""), *(Column(modality, right=True) for modality in modalities)], rows)
 
 
 def _completed_of_all(states: Counter[str] | None) -> str:
     if states is None:
         return ""
     return f"{states['completed']}/{states.total()}{'!' if states['failed'] else ''}"
-
-
-def print_wide(table: Table) -> None:
-    """Print a table in its natural width, however narrow the terminal: a path or a number that is cut is of no use."""
-    table.header_style = "bold"
-    console = Console(highlight=False, markup=False)
-    console.width = max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum)
-    console.print(table)
 
 
 def _cropped(text: str, width: int) -> str:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 from tabulate import tabulate
 
+from mavrl.reports.escaping import csv_text, latex_text, markdown_text
 from mavrl.reports.table import Entry, Line, ResultTable, Section, marks
 from mavrl.reports.words import rounded, with_error
 
@@ -17,13 +18,12 @@ _DAGGER = "†"
 _STYLES = {"best": "bold", "second": "underline"}
 _SIGNS = {"best": "*", "second": "+"}  # where nothing can be bold
 _LEGEND = "Bold: best of a row; underlined: second best."
-_LATEX = {char: rf"\{char}" for char in "_%&#${}"} | {"±": r"$\pm$", _DAGGER: r"$^{\dagger}$", "≤": r"$\le$"}
 _INDENT = "  "
 _BELOW = ("published", "interval")  # rows that belong to the one before
 
 
 def terminal(table: ResultTable, width: int, styled: bool = True) -> str:
-    """Render for a terminal: columns in as many blocks as the width needs, without those that have no entry.
+    """Render for a terminal: columns in as many blocks as the width needs.
 
     Args:
         table: the table to render.
@@ -32,9 +32,8 @@ def terminal(table: ResultTable, width: int, styled: bool = True) -> str:
     """
     text = io.StringIO()
     console = Console(width=width, file=text, force_terminal=styled, highlight=False, markup=False)
-    present = [c for c in table.columns if any(c in line.entries for s in table.sections for line in s.lines)]
     label = max((len(line.label) + 4 for section in table.sections for line in section.lines), default=0)
-    for block in _blocks(present, table, width - label):
+    for block in _blocks(table.columns, table, width - label):
         grid = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
         grid.add_column("", no_wrap=True, min_width=label - 2)
         for column in block:
@@ -47,35 +46,38 @@ def terminal(table: ResultTable, width: int, styled: bool = True) -> str:
                 grid.add_row(indent + line.label, *entries)
         console.print(grid)
         console.print()
-    absent = [column for column in table.columns if column not in present]
-    left_out = [f"Subsets without a result are left out: {', '.join(absent)}."] if absent else []
-    for sentence in (*table.caption, *left_out, "* best of a row, + second best."):
+    for sentence in (*table.caption, "* best of a row, + second best."):
         console.print(sentence)
     return text.getvalue().rstrip("\n")
 
 
 def latex(table: ResultTable) -> str:
-    """Render as a table environment of LaTeX, which needs the packages booktabs and graphicx."""
+    """Render as a table environment of LaTeX, which needs the packages booktabs and graphicx.
+
+    The first sentence of the caption is its caption, and the others are notes below it.
+    """
     n = len(table.columns)
     rows = [r"\toprule", _latex_row(["", *table.columns]), r"\midrule"]
     for number, section in enumerate(table.sections):
-        title = _escaped(section.metric.words)
+        title = latex_text(section.metric.words)
         rows += [r"\addlinespace"] * (number > 0) + [rf"\multicolumn{{{n + 1}}}{{l}}{{\emph{{{title}}}}} \\"]
         for line in section.lines:
             cells = _row_cells(line, section, table.columns, _latex_entry, "--")
             indent = r"\quad " if line.kind in _BELOW else ""
-            rows.append(_latex_row([indent + _escaped(line.label), *cells]))
+            rows.append(_latex_row([indent + latex_text(line.label), *cells]))
     lines = [
         r"% \usepackage{booktabs,graphicx}",
         r"\begin{table*}",
         r"\centering",
-        rf"\caption{{{_escaped(' '.join((*table.caption, _LEGEND)))}}}",
+        rf"\caption{{{latex_text(' '.join(table.caption[:1]))}}}",
         r"\medskip",
         r"\resizebox{\textwidth}{!}{%",
         rf"\begin{{tabular}}{{l{'r' * n}}}",
         *rows,
         r"\bottomrule",
         r"\end{tabular}}",
+        r"\par\medskip",
+        rf"\parbox{{\textwidth}}{{\footnotesize {latex_text(' '.join((*table.caption[1:], _LEGEND)))}}}",
         r"\end{table*}",
     ]
     return "\n".join(lines) + "\n"
@@ -88,16 +90,16 @@ def markdown(table: ResultTable) -> str:
         rows = []
         for line in section.lines:
             cells = _row_cells(line, section, table.columns, _markdown_entry, "-")
-            rows.append([f"*{line.label}*" if line.kind in _BELOW else line.label, *cells])
+            label = markdown_text(line.label)
+            rows.append([f"*{label}*" if line.kind in _BELOW else label, *cells])
         head, align = [section.metric.words, *table.columns], ("left", *("right" for _ in table.columns))
         parts.append(tabulate(rows, head, tablefmt="github", colalign=align, disable_numparse=True))
-    return "\n\n".join([*parts, " ".join((*table.caption, _LEGEND))]) + "\n"
+    return "\n\n".join([*parts, markdown_text(" ".join((*table.caption, _LEGEND)))]) + "\n"
 
 
 def comma_separated(table: ResultTable) -> str:
-    """Render as CSV: a row for each entry, the caption in comment lines at the top."""
+    """Render as CSV: a row for each entry. The caption is no data, and left out."""
     text = io.StringIO()
-    text.writelines(f"# {sentence}\n" for sentence in table.caption)
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["metric", "row", "kind", "modality", "mean", "stderr", "low", "high", "searched", "mark"])
     for section in table.sections:
@@ -111,7 +113,7 @@ def comma_separated(table: ResultTable) -> str:
                     row = env if line.kind == "published" else line.label
                     error = "" if entry.stderr is None else entry.stderr
                     writer.writerow([
-                        section.metric.name, row, line.kind, column, entry.mean, error, low, high,
+                        section.metric.name, csv_text(row), line.kind, column, entry.mean, error, low, high,
                         str(entry.searched).lower(), marked.get(column, ""),
                     ])  # fmt: skip
     return text.getvalue()
@@ -138,7 +140,7 @@ def _row_cells(
     ]
 
 
-def _blocks(columns: list[str], table: ResultTable, room: int) -> list[list[str]]:
+def _blocks(columns: Sequence[str], table: ResultTable, room: int) -> list[list[str]]:
     """Divide the columns into blocks that fit side by side."""
     blocks: list[list[str]] = []
     taken = room
@@ -169,16 +171,12 @@ def _terminal_entry(text: str, mark: str) -> Text:
 
 
 def _latex_entry(text: str, mark: str) -> str:
-    text = _escaped(text).replace("-", "$-$")
+    text = latex_text(text).replace("-", "$-$")
     return {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(mark, text)
 
 
 def _markdown_entry(text: str, mark: str) -> str:
     return {"best": f"**{text}**", "second": f"<u>{text}</u>"}.get(mark, text)
-
-
-def _escaped(text: str) -> str:
-    return "".join(_LATEX.get(char, char) for char in text)
 
 
 def _latex_row(cells: list[str]) -> str:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mavrl.metrics import METRICS
-from mavrl.reports.words import counts_in_words, numbers_in_words, settings_in_words
+from mavrl.reports.words import counted, counts_in_words, numbers_in_words, settings_in_words
 
 
 def print_metrics(metrics: dict[str, Any], directory: Path, remark: str = "") -> None:
@@ -18,9 +18,8 @@ def print_metrics(metrics: dict[str, Any], directory: Path, remark: str = "") ->
         directory: the run directory.
         remark: what else is to be said; empty for nothing.
     """
-    table = Table(
-        title=f"{metrics['env']} {metrics['modality']}, {metrics['replicates']} replicates", title_justify="left"
-    )
+    title = f"{metrics['env']} {metrics['modality']}, {counted(metrics['replicates'], 'replicate')}"
+    table = Table(title=title, title_justify="left")
     table.add_column("metric")
     table.add_column("mean", justify="right")
     table.add_column("stderr", justify="right")
@@ -28,7 +27,7 @@ def print_metrics(metrics: dict[str, Any], directory: Path, remark: str = "") ->
         if name in metrics["mean"]:
             error = metrics["stderr"].get(name)
             table.add_row(metric.label, f"{metrics['mean'][name]:.3f}", "" if error is None else f"{error:.3f}")
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(table)
     console.print(f"feedback: {counts_in_words(metrics['n_samples'])}")
     if "comparison" in metrics:

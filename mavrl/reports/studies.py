@@ -1,16 +1,16 @@
 """What task=study prints."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from mavrl.configuration.plain import written
 from mavrl.metrics import METRICS, metric_text
 from mavrl.reports.caption import division_in_words, replicate_seeds
-from mavrl.reports.overview import print_wide
-from mavrl.reports.words import counts_in_words, seeds_in_words, with_error
+from mavrl.reports.plain_table import Column, print_table
+from mavrl.reports.words import counted, counts_in_words, seeds_in_words, ties_in_words, with_error
 from mavrl.search.reading import ConfirmedTrial, StudyCell
 from mavrl.search.record import StudyRecord, TrialRecord
 from mavrl.statistics import mean_and_stderr
@@ -40,8 +40,8 @@ def print_cell(cell: StudyCell, importances: Mapping[str, float] | str) -> None:
     for name, value in facts.items():
         console.print(f"{name:<{length}}  {value}")
     if best is not None:
-        print()
-        print_wide(_best_trials(cell))
+        console.print("\nbest trials")
+        _print_best_trials(cell)
     _print_importances(importances, console)
     _print_failed(record, console)
     if best is not None:
@@ -57,29 +57,26 @@ def print_cells(study: str, cells: Sequence[StudyCell]) -> None:
     """
     first = cells[0].record
     same = len({(cell.record.metric, cell.record.direction) for cell in cells}) == 1
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("env", "modality"):
-        table.add_column(name, no_wrap=True)
-    for name in ("completed", "running", "failed", first.metric if same else "value", _SCORE.words):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    table.add_column("allocation of the best", no_wrap=True)
+    numbers = ("completed", "running", "failed", first.metric if same else "value", _SCORE.words)
+    head = [Column("env"), Column("modality"), *(Column(name, right=True) for name in numbers), Column("")]
+    rows = []
     for cell in cells:
         record, best = cell.record, cell.record.best
         asked = f"/{record.asked}" if record.asked is not None else ""
         counts = [f"{record.count('completed')}{asked}", str(record.count("running")), str(record.count("failed"))]
         if best is None:
-            table.add_row(record.env, record.modality, *counts, "-", "-", "", "")
+            rows.append([record.env, record.modality, *counts, "-", "-", "", "", ""])
             continue
         confirmation = cell.confirmation if cell.is_confirmed else None
         values = confirmation.final if confirmation is not None else cell.values(best)
         value = confirmation.value if confirmation is not None else best.value
         state = "confirmed" if confirmation is not None else "searched"
-        allocation = counts_in_words(best.n_samples)
-        table.add_row(record.env, record.modality, *counts, metric_text(value), _score(values), state, allocation)
-    print(f"study {study}: {len(cells)} cells" + (f", {first.metric} to {first.direction}" if same else ""))
-    print_wide(table)
-    print("searched: on the seeds that the trial was chosen on; env=... modality=... shows one cell")
+        found = [counts_in_words(best.n_samples), _settings_in_words(best.params)]
+        rows.append([record.env, record.modality, *counts, metric_text(value), _score(values), state, *found])
+    metric = f", {first.metric} to {first.direction}" if same else ""
+    print(f"study {study}: {counted(len(cells), 'cell')}{metric}")
+    print_table([*head, Column("allocation of the best"), Column("its settings")], rows)
+    print("searched: on the seeds that the trial was chosen on; study=... env=... modality=... shows one cell")
 
 
 def trials_in_words(record: StudyRecord) -> str:
@@ -97,13 +94,14 @@ def _feedback_in_words(record: StudyRecord) -> str:
 
 def _best_facts(cell: StudyCell, best: TrialRecord) -> dict[str, str]:
     record, values = cell.record, cell.values(best)
-    seeds = replicate_seeds(record.fixed)
+    seeds, ties = replicate_seeds(record.fixed), ties_in_words(record.tied, record.count("completed"))
     facts = {
-        "best": f"{record.metric} {metric_text(best.value)}, trial {best.number}",
+        "best": f"{record.metric} {metric_text(best.value)}, trial {best.number}{ties}",
         "confirmed": _confirmation_in_words(cell.confirmation, cell.is_confirmed, record),
         "score": f"{_SCORE.words} {_score(values)} over {seeds_in_words(seeds)}",
         "allocation": counts_in_words(best.n_samples),
         "settings": _settings_in_words(best.params) or "none searched",
+        "overrides": shlex.join(record.overrides(best)),
         f"{record.metric} of each seed": " ".join(map(metric_text, values.get(record.metric, []))),
     }
     return {name: value for name, value in facts.items() if value}
@@ -134,25 +132,21 @@ def _value_in_words(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else written(value)
 
 
-def _best_trials(cell: StudyCell) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), title="best trials", title_justify="left")
-    table.add_column("trial", justify="right", no_wrap=True)
-    table.add_column(cell.record.metric, justify="right", no_wrap=True)
-    table.add_column(_SCORE.words, justify="right", no_wrap=True)
-    table.add_column("seconds", justify="right", no_wrap=True)
-    table.add_column("allocation", no_wrap=True)
+def _print_best_trials(cell: StudyCell) -> None:
+    numbers = ("trial", cell.record.metric, _SCORE.words, "seconds")
+    rows = []
     for trial in cell.record.ranked()[:_BEST]:
         seconds = "" if trial.seconds is None else f"{trial.seconds:.1f}"
-        score = _score(cell.values(trial))
-        table.add_row(str(trial.number), metric_text(trial.value), score, seconds, counts_in_words(trial.n_samples))
-    return table
+        found = [counts_in_words(trial.n_samples), _settings_in_words(trial.params)]
+        rows.append([str(trial.number), metric_text(trial.value), _score(cell.values(trial)), seconds, *found])
+    print_table([*(Column(name, right=True) for name in numbers), Column("allocation"), Column("settings")], rows)
 
 
 def _print_importances(importances: Mapping[str, float] | str, console: Console) -> None:
     if isinstance(importances, str):
         console.print(f"\nimportances: {importances}")
         return
-    console.print("\nimportances (PED-ANOVA: what sets the best tenth of the trials apart; share.* is the allocation)")
+    console.print("\nimportances (PED-ANOVA: what sets the best trials apart; share.* is the allocation)")
     length = max(map(len, importances))
     for name, share in importances.items():
         console.print(f"  {name:<{length}}  {100 * share:3.0f} %  {'━' * round(30 * share)}")
@@ -162,6 +156,6 @@ def _print_failed(record: StudyRecord, console: Console) -> None:
     failed = [trial for trial in record.trials if trial.state == "failed"]
     if failed:
         last = f", the last {_LAST_FAILED}" if len(failed) > _LAST_FAILED else ""
-        console.print(f"\n{len(failed)} trials failed{last}:" if len(failed) > 1 else "\n1 trial failed:")
+        console.print(f"\n{counted(len(failed), 'trial')} failed{last}:")
         for trial in failed[-_LAST_FAILED:]:
             console.print(f"  trial {trial.number}: {' '.join((trial.error or 'no error is known').split())}")

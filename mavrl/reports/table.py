@@ -83,7 +83,13 @@ class Section:
 
 @dataclass(frozen=True)
 class ResultTable:
-    """A table before it is rendered: columns, sections, and the sentences of the caption."""
+    """A table before it is rendered.
+
+    Args:
+        columns: subsets of feedback that have an entry.
+        sections: a block of rows for each metric.
+        caption: sentences, of which the first stands for itself.
+    """
 
     columns: tuple[str, ...]
     sections: tuple[Section, ...]
@@ -98,8 +104,6 @@ def result_table(cells: Sequence[CellResult], with_published: bool, caption: Ite
         with_published: put the published figures below ours, where environment and counts are the published ones.
         caption: sentences below the table.
     """
-    others = {cell.modality for cell in cells} - set(REFERENCE_SUBSETS)
-    columns = tuple(sorted({*REFERENCE_SUBSETS, *others}, key=modality_order))
     sections = []
     for metric in (metric for metric in METRICS.values() if metric.listed):
         having = [cell for cell in cells if metric.name in cell.values]
@@ -108,7 +112,8 @@ def result_table(cells: Sequence[CellResult], with_published: bool, caption: Ite
             lines += _aggregate_lines(having)
         if lines:
             sections.append(Section(metric, tuple(lines)))
-    return ResultTable(columns, tuple(sections), tuple(caption))
+    present = {column for section in sections for line in section.lines for column in line.entries}
+    return ResultTable(tuple(sorted(present, key=modality_order)), tuple(sections), tuple(caption))
 
 
 def cell_order(env: str, modality: str) -> tuple:

@@ -5,6 +5,17 @@ from collections.abc import Mapping, Sequence
 from mavrl.metrics import METRICS
 
 
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """A number of things, such as "1 run" or "3 runs".
+
+    Args:
+        number: how many there are.
+        noun: one of them.
+        plural: several of them, where that is not the noun with an s.
+    """
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
 def counts_in_words(n_samples: Mapping[str, int]) -> str:
     """Samples of each kind of feedback that there is, such as "7 preference, 1 rating"."""
     return ", ".join(f"{n} {kind}" for kind, n in n_samples.items() if n)
@@ -34,6 +45,19 @@ def seeds_in_words(seeds: Sequence[int]) -> str:
     if ordered == list(range(ordered[0], ordered[-1] + 1)):
         return f"{len(ordered)} seeds, {ordered[0]} to {ordered[-1]}"
     return f"{len(ordered)} seeds from {ordered[0]} to {ordered[-1]}"
+
+
+def ties_in_words(tied: int, completed: int) -> str:
+    """That other trials are as good as the best one, to be said after its number; empty where none is.
+
+    Args:
+        tied: trials with the best value.
+        completed: trials with any value.
+    """
+    if tied < 2:
+        return ""
+    hint = ": this metric hardly tells trials apart" if 2 * tied > completed else ""
+    return f", the first of {tied} that tie{hint}"
 
 
 def rounded(value: float, digits: int) -> str:

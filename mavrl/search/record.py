@@ -8,6 +8,7 @@ from optuna import Study, load_study
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from mavrl.configuration.identity import is_execution
 from mavrl.metrics import DIGITS
 from mavrl.search.allocation import spendable
 
@@ -22,7 +23,7 @@ class TrialRecord:
     Args:
         number: position in the study, from 0.
         state: running, completed or failed.
-        value: mean of the metric over the replicates; None unless completed.
+        value: mean of the metric over the replicates, without digits that are rounding errors; None unless completed.
         params: values drawn, by parameter.
         n_samples: counts by kind of feedback; empty unless completed.
         overrides: the trial's part of the command line, beside what all trials of the study have in common.
@@ -76,6 +77,11 @@ class StudyRecord:
     asked: int | None = None
 
     @property
+    def study(self) -> str:
+        """The name of the study that this is a cell of."""
+        return self.name.rsplit("/", 2)[0]
+
+    @property
     def budget(self) -> int | None:
         """The number of samples that are divided; None where counts are given."""
         return self.space.get("budget")
@@ -91,15 +97,29 @@ class StudyRecord:
         return self.space.get("caps", {})
 
     def ranked(self) -> list[TrialRecord]:
-        """Completed trials, the best first; of those that are equal but for rounding errors the earliest."""
-        completed = [trial for trial in self.trials if trial.value is not None and trial.state == "completed"]
+        """Completed trials, the best first; of equal ones the earliest."""
         sign = 1.0 if self.direction == "minimize" else -1.0
-        return sorted(completed, key=lambda trial: (round(sign * float(trial.value or 0.0), DIGITS), trial.number))
+        completed = [(sign * trial.value, trial) for trial in self.trials if trial.value is not None]
+        return [trial for _, trial in sorted(completed, key=lambda pair: (pair[0], pair[1].number))]
+
+    @property
+    def tied(self) -> int:
+        """How many completed trials have the best value; 0 while there is none."""
+        best = self.best
+        return 0 if best is None else sum(trial.value == best.value for trial in self.trials)
+
+    def overrides(self, trial: TrialRecord) -> list[str]:
+        """The words of a command line that make a single run of a trial."""
+        common = [word for word in self.command if not is_execution(word)]
+        alone = ["hydra/sweeper=basic"] if any(word.startswith("experiment=") for word in common) else []
+        return [f"env={self.env}", f"modality={self.modality}", *common, *trial.overrides, *alone]
 
     @property
     def best(self) -> TrialRecord | None:
-        """The best completed trial; None while there is none."""
-        return next(iter(self.ranked()), None)
+        """The best completed trial, of equal ones the earliest; None while there is none."""
+        sign = 1.0 if self.direction == "minimize" else -1.0
+        completed = [trial for trial in self.trials if trial.value is not None]
+        return min(completed, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
 
     def count(self, state: str) -> int:
         """How many trials are in a state."""
@@ -113,15 +133,31 @@ def read_studies(storage: BaseStorage, prefix: str = "") -> list[StudyRecord]:
     return [study_record(study) for study in studies if IDENTITY in study.user_attrs]
 
 
-def study_record(study: Study) -> StudyRecord:
-    """Read a study of Optuna as plain data."""
+def study_record(study: Study, known: dict[int, TrialRecord] | None = None) -> StudyRecord:
+    """Read a study of Optuna as plain data.
+
+    Args:
+        study: the study.
+        known: trials that had ended when it was read before, by their numbers; those that have since are added.
+    """
+    known = {} if known is None else known
+    trials = study.get_trials(deepcopy=False)
+    for trial in trials:
+        if trial.number not in known and trial.state.is_finished():
+            known[trial.number] = _trial_record(trial)
     about = study.user_attrs[IDENTITY]
     return StudyRecord(
         study.study_name,
         *(about[key] for key in ("env", "modality", "metric", "direction", "space", "fixed", "command")),
-        trials=tuple(_trial_record(trial) for trial in study.get_trials(deepcopy=False)),
+        trials=tuple(known.get(trial.number) or _trial_record(trial) for trial in trials),
         asked=study.user_attrs.get(ASKED),
     )
+
+
+def comparable_value(trial: FrozenTrial) -> float:
+    """The value of a completed trial of Optuna: values that differ by rounding errors are equal."""
+    assert trial.value is not None
+    return round(trial.value, DIGITS) + 0.0
 
 
 def _trial_record(trial: FrozenTrial) -> TrialRecord:
@@ -131,7 +167,7 @@ def _trial_record(trial: FrozenTrial) -> TrialRecord:
     return TrialRecord(
         trial.number,
         state,
-        trial.value if state == "completed" else None,
+        comparable_value(trial) if state == "completed" else None,
         dict(trial.params),
         attributes.get("n_samples", {}),
         attributes.get("overrides", []),

@@ -1,6 +1,6 @@
 """What a search varies: settings by their configuration keys, and how a budget is divided among kinds of feedback."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial
 
+from mavrl.configuration.conditions import satisfies
 from mavrl.configuration.plain import written
 from mavrl.search.allocation import allocate, spendable
 
@@ -27,12 +28,14 @@ class SearchSpace:
         kinds: kinds of feedback whose counts are searched; empty where the counts are given.
         budget: samples that these kinds get in all.
         caps: most samples of a kind; None or absent for no limit.
+        only: conditions on other settings under which a setting is varied; elsewhere it is not given.
     """
 
     settings: Mapping[str, BaseDistribution]
     kinds: Sequence[str] = ()
     budget: int = 0
     caps: Mapping[str, int | None] = field(default_factory=dict)
+    only: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -41,8 +44,19 @@ class SearchSpace:
         return {**self.settings, **{f"share.{kind}": _SHARE for kind in shared}}
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
-        """Values of all parameters of a trial; those that it has already stay."""
-        return {name: _suggest(trial, name, distribution) for name, distribution in self.distributions.items()}
+        """Values of the parameters of a trial; those that it has already stay."""
+        found: dict[str, Any] = {}
+        for name, distribution in self._in_order():
+            if all(satisfies(found.get(key), wanted) for key, wanted in self.only.get(name, {}).items()):
+                found[name] = _suggest(trial, name, distribution)
+        return found
+
+    def _in_order(self) -> Iterator[tuple[str, BaseDistribution]]:
+        """Parameters with their distributions, those first that others depend on."""
+        left = dict(self.distributions)
+        while left:
+            free = [name for name in left if not left.keys() & self.only.get(name, {}).keys()]
+            yield from ((name, left.pop(name)) for name in free or list(left))
 
     def counts(self, params: Mapping[str, Any]) -> dict[str, int]:
         """How many samples each kind gets whose counts are searched."""
@@ -56,7 +70,7 @@ class SearchSpace:
 
     def overrides(self, params: Mapping[str, Any]) -> list[str]:
         """The part of the command line that a trial's parameters make."""
-        settings = [f"{key}={written(params[key])}" for key in self.settings]
+        settings = [f"{key}={written(params[key])}" for key in self.settings if key in params]
         return settings + [f"feedback.{kind}.n_samples={n}" for kind, n in self.counts(params).items()]
 
     def description(self) -> dict[str, Any]:
@@ -65,6 +79,7 @@ class SearchSpace:
         caps = {kind: cap for kind, cap in sorted(self.caps.items()) if kind in self.kinds and cap is not None}
         return {
             "parameters": described,
+            **({"only": {key: dict(conditions) for key, conditions in self.only.items()}} if self.only else {}),
             **({"budget": self.budget, "kinds": list(self.kinds), "caps": caps} if self.kinds else {}),
         }
 

@@ -3,7 +3,7 @@
 import json
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,8 @@ from optuna.storages import BaseStorage, JournalStorage, get_storage
 from optuna.storages.journal import BaseJournalBackend, JournalFileOpenLock
 
 from mavrl.errors import StorageError
-from mavrl.storage.contents import fits
+from mavrl.search.folding import folded, is_entry, read_entries, uncollected
 from mavrl.storage.files import naming, storage_error
-
-_ENTRY = {"op_code": int, "worker_id": str}  # of a journal, as `fits` reads it
 
 
 class MendingJournal(BaseJournalBackend):
@@ -32,12 +30,19 @@ class MendingJournal(BaseJournalBackend):
         self._write_lock = JournalFileOpenLock(str(path))  # safe on network file systems
         self._reached = (0, 0)  # entries that have been read, and their bytes
 
-    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
-        """The entries from a number on. A torn last line is none: it is being written, or its writer was killed.
+    def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
+        """The entries from a number on; all of them at once are folded, which is what takes long in a long study.
+
+        A torn last line is no entry: it is being written, or its writer was killed.
 
         Raises:
             StorageError: a line is damaged.
         """
+        with naming(self._path):
+            entries = read_entries(self._path) if log_number_from == 0 else None
+        return self._entries_from(log_number_from) if entries is None else folded(entries)
+
+    def _entries_from(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         number, offset = self._reached if self._reached[0] == log_number_from else (0, 0)
         with naming(self._path), open(self._path, "rb") as file:
             file.seek(offset)
@@ -71,7 +76,7 @@ class MendingJournal(BaseJournalBackend):
             entry = json.loads(line)
         except (ValueError, RecursionError):
             entry = None
-        if not fits(entry, _ENTRY):
+        if not is_entry(entry):
             # Later entries count trials from those before, so a line that is left out alone would move them.
             cut = f"sed -i '{number},$d' {shlex.quote(str(self._path))}"
             cure = f"`{cut}` keeps the {number - 1} before it, and the same command goes on from there"
@@ -111,7 +116,8 @@ def open_storage(place: str, create: bool = False) -> BaseStorage:
             path.touch()
         elif not path.exists():
             raise StorageError(f"{path}: no such study; there is no journal file")
-        return JournalStorage(MendingJournal(path))
+        with uncollected():
+            return JournalStorage(MendingJournal(path))
     except StorageError:
         raise
     except OSError as error:

@@ -21,8 +21,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mavrl.configuration.plain import flatten
 from mavrl.errors import ConfigurationError
-from mavrl.metrics import Direction, what_it_needs
-from mavrl.search.record import ASKED, IDENTITY, StudyRecord, study_record
+from mavrl.metrics import DIGITS, Direction, what_it_needs
+from mavrl.search.record import ASKED, IDENTITY, StudyRecord, TrialRecord, study_record
 from mavrl.search.space import SearchSpace
 from mavrl.secrets import masked_text
 from mavrl.storage.contents import read_metrics, read_status
@@ -116,6 +116,7 @@ class Search:
         self._id = uuid.uuid4().hex[:12]
         self._running: set[int] = set()
         self._bare: set[str] = set()
+        self._known: dict[int, TrialRecord] = {}
         (folder / ".owners").mkdir(parents=True, exist_ok=True)
         self._alive = FileLock(self._owner_lock(self._id))
         self._alive.acquire()
@@ -133,7 +134,7 @@ class Search:
     @property
     def record(self) -> StudyRecord:
         """The study as it is now."""
-        return study_record(self.study)
+        return study_record(self.study, self._known)
 
     def take(self, count: int) -> list[Assignment]:
         """Own some trials to run now: first those whose owner is gone, then new ones. Empty when all are taken.
@@ -226,7 +227,7 @@ class Search:
         facts = {"final": metrics["final"], "failed_replicates": metrics.get("failed_replicates", [])}
         facts |= {"n_samples": metrics["n_samples"], "seconds": metrics["seconds"].get("total")}
         self._note(assignment.trial, **facts)
-        self.study.tell(assignment.trial, metrics["mean"][self.plan.metric])
+        self.study.tell(assignment.trial, round(metrics["mean"][self.plan.metric], DIGITS))  # no noise to model
         self._delete_weights()
         return True
 

@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ class Sweep:
 def record_sweep(root: Path, command: str, runs: list[PlannedRun]) -> Path:
     """Write what a sweep intends to run, and return the file.
 
-    The same runs, in any order, are the same sweep: issuing it again changes nothing.
+    The same runs, in any order, are the same sweep: issuing it again changes nothing, except that runs which were
+    purged are wanted again.
 
     Args:
         root: the folder of runs.
@@ -64,11 +66,28 @@ def record_sweep(root: Path, command: str, runs: list[PlannedRun]) -> Path:
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     name = f"s{digest[:7]}"  # with a letter first, it is never read as a number on a command line
     path = _folder(root) / f"{name}.json"
-    if _read(path) is None:
+    if _read(path) is None or _purged(path):
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         listed = [{"directory": run.directory, "overrides": list(run.overrides)} for run in runs]
         write_json(path, {"id": name, "command": command, "recorded": now, "runs": listed})
     return path
+
+
+def forget_runs(root: Path, directories: Collection[str]) -> None:
+    """Note that runs were deleted on purpose, so that no sweep waits for them, until it is issued again.
+
+    Args:
+        root: the folder of runs.
+        directories: of the runs, relative to that folder.
+
+    Raises:
+        StorageError: the record of a sweep cannot be written.
+    """
+    for path in _folder(root).glob("[!.]*.json"):
+        sweep = _read(path)
+        gone = {run.directory for run in sweep.runs} & set(directories) if sweep is not None else set()
+        if gone:
+            write_json(path, {**read_json(path), "purged": sorted({*_purged(path), *gone})})
 
 
 def recorded_sweeps(root: Path) -> list[Sweep]:
@@ -85,5 +104,14 @@ def _read(path: Path) -> Sweep | None:
     content: Any = read_json(path)
     if not fits(content, _RECORD):
         return None
-    runs = tuple(PlannedRun(run["directory"], run["overrides"]) for run in content["runs"])
+    purged = set(_purged(path))
+    wanted = (run for run in content["runs"] if run["directory"] not in purged)
+    runs = tuple(PlannedRun(run["directory"], run["overrides"]) for run in wanted)
     return Sweep(path.stem, content["command"], content["recorded"], runs)
+
+
+def _purged(path: Path) -> list[str]:
+    """The runs of a sweep that were deleted since it was issued."""
+    content: Any = read_json(path)
+    found = content.get("purged") if isinstance(content, dict) else None
+    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []

@@ -12,12 +12,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from mavrl.configuration.check import checked
+from mavrl.configuration.conditions import conditions_hold, idle_words, key_of
 from mavrl.configuration.identity import config_hash
-from mavrl.configuration.known import ABSENT, value_of
 from mavrl.configuration.rule import SUBDIRECTORY
 from mavrl.errors import ConfigurationError
 from mavrl.storage.run_directory import RunDirectory
 from mavrl.sweep.composer import Composed, Composer
+from mavrl.sweep.launchers.jobs import varying_words
 from mavrl.sweep.ranges import refuse_endless
 
 
@@ -86,26 +87,37 @@ def compose_all(compose: Composer, jobs: Iterable[list[str]]) -> tuple[list[Comp
         jobs: overrides of each job.
 
     Returns:
-        The jobs that no rule of `skip` leaves out, each run once, and how many jobs each rule leaves out.
+        The jobs that no rule of `skip` leaves out, each run once, and how many jobs each rule leaves out. Values that a
+        rule of `only` does not let a job have are taken from it.
 
     Raises:
         ConfigurationError: a job cannot work and no rule leaves it out, or two runs have the same directory.
     """
     kept: dict[Any, ComposedJob] = {}
     left_out: dict[str, int] = {}
-    for overrides in jobs:
-        composed = compose.compose(overrides)
-        job = ComposedJob(overrides, composed.config)
+    lines = list(jobs)
+    varied = {key_of(word) for words in varying_words(lines) for word in words}
+    for overrides in lines:
+        job, composed = _composed(compose, overrides, varied)
         rule = skipping_rule(composed.values)
         if rule is not None:
             left_out[rule] = left_out.get(rule, 0) + 1
             continue
         with _checked(job, composed):
             training = job.config.task.name == "train"
-            first = kept.setdefault(job.directory if training else tuple(overrides), job)
+            first = kept.setdefault(job.directory if training else tuple(job.overrides), job)
             if training and first is not job:
                 _refuse_two(first, job)
     return list(kept.values()), left_out
+
+
+def _composed(compose: Composer, overrides: list[str], varied: set[str]) -> tuple[ComposedJob, Composed]:
+    """A job without the values that may not vary in it."""
+    composed = compose.compose(overrides)
+    while idle := idle_words(composed.values, overrides, varied):
+        overrides = [word for word in overrides if word not in idle]
+        composed = compose.compose(overrides)
+    return ComposedJob(overrides, composed.config), composed
 
 
 def skipping_rule(values: Mapping[str, Any]) -> str | None:
@@ -115,15 +127,9 @@ def skipping_rule(values: Mapping[str, Any]) -> str | None:
         values: the configuration as plain values.
     """
     for name, conditions in values["skip"].items():
-        if conditions is not None and all(_holds(values, str(key), wanted) for key, wanted in conditions.items()):
+        if conditions is not None and conditions_hold(values, conditions):
             return str(name)
     return None
-
-
-def _holds(values: Mapping[str, Any], key: str, wanted: Any) -> bool:
-    """Whether a key has one of these values. A key that this configuration does not have has none."""
-    value = value_of(values, key)
-    return value not in (None, ABSENT) and value in (wanted if isinstance(wanted, list) else [wanted])
 
 
 def _refuse_two(one: ComposedJob, other: ComposedJob) -> None:

@@ -7,8 +7,14 @@ from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, read_write
 
+from mavrl.reports.words import counted
 from mavrl.sweep.combinations import ComposedJob
+from mavrl.sweep.launchers.jobs import varying_words
 from mavrl.sweep.launchers.local import LocalLauncher
+from mavrl.sweep.launchers.slurm import SlurmLauncher
+from mavrl.waiting import waiting
+
+_CELL = ("env=", "modality=", "hydra.")  # words that a job's line has anyway, and those that are shown nowhere
 
 
 @contextmanager
@@ -44,8 +50,28 @@ def launch(launcher: Launcher, jobs: Sequence[ComposedJob], first: int = 0) -> S
         return []
     lines = [job.overrides for job in jobs]
     if isinstance(launcher, LocalLauncher):
-        return launcher.launch(lines, first, [_with_directory(job) for job in jobs])
+        with waiting(jobs[0].config.progress, f"{counted(len(jobs), 'run')} at work"):
+            return launcher.launch(lines, first, [_with_directory(job) for job in jobs])
     return launcher.launch(lines, initial_job_idx=first)
+
+
+def show_jobs(launcher: Launcher, jobs: Sequence[ComposedJob]) -> None:
+    """Print what would be launched: cell, the words in which jobs differ, and directory of each.
+
+    Args:
+        launcher: that would launch them.
+        jobs: the jobs.
+    """
+    for job, words in zip(jobs, varying_words([job.overrides for job in jobs]), strict=True):
+        cell = [f"env={job.config.env.name}", f"modality={job.config.modality.name}"]
+        print(*cell, *(word for word in words if not word.startswith(_CELL)), job.directory)
+    show_submission(launcher, len(jobs))
+
+
+def show_submission(launcher: Launcher, jobs: int) -> None:
+    """Write the file that would be submitted to a scheduler, if there is one, and print its path."""
+    if isinstance(launcher, SlurmLauncher) and jobs:
+        print(f"the file that would be submitted: {launcher.write_submission(jobs)}")
 
 
 def _with_directory(job: ComposedJob) -> DictConfig:

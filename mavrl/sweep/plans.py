@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution
 
+from mavrl.configuration.conditions import conditions_hold, rules_of_keys
 from mavrl.configuration.identity import scientific
 from mavrl.configuration.plain import flatten, shown
 from mavrl.configuration.rules import rules_of
@@ -27,7 +29,7 @@ def make_plan(config: DictConfig, study: str, settings: Mapping[str, BaseDistrib
         fixed: overrides that all trials have in common.
 
     Raises:
-        ConfigurationError: the metric does not fit, nothing can be divided, or a setting may be drawn that is not allowed.
+        ConfigurationError: the metric does not fit, nothing can be divided, or a drawn value may not be allowed.
     """
     search = config.search
     space = _space(config, settings)
@@ -35,7 +37,7 @@ def make_plan(config: DictConfig, study: str, settings: Mapping[str, BaseDistrib
     if unknown:
         raise ConfigurationError("search.space", unknown[0], "is not a key of the configuration")
     _refuse_what_is_not_allowed(config, space)
-    searched = {*settings, *(f"feedback.{kind}.n_samples" for kind in space.kinds)}
+    searched = {*space.settings, *(f"feedback.{kind}.n_samples" for kind in space.kinds)}
     everything = flatten({**scientific(config), "feedback": OmegaConf.to_container(config.feedback, resolve=True)})
     kept = {f"feedback.{kind}." for kind in config.modality.active}
     return SearchPlan(
@@ -58,11 +60,31 @@ def make_plan(config: DictConfig, study: str, settings: Mapping[str, BaseDistrib
 
 
 def _space(config: DictConfig, settings: Mapping[str, BaseDistribution]) -> SearchSpace:
+    settings, only = _varied(config, settings)
     if not config.search.allocation:
-        return SearchSpace(settings)
+        return SearchSpace(settings, only=only)
     kinds, caps = list(config.modality.active), OmegaConf.to_container(config.search.caps, resolve=True)
     assert isinstance(caps, dict)
-    return SearchSpace(settings, kinds, config.search.budget, {str(kind): cap for kind, cap in caps.items()})
+    return SearchSpace(settings, kinds, config.search.budget, {str(kind): cap for kind, cap in caps.items()}, only)
+
+
+def _varied(
+    config: DictConfig, settings: Mapping[str, BaseDistribution]
+) -> tuple[dict[str, BaseDistribution], dict[str, dict[str, Any]]]:
+    """The settings that the rules of `only` let vary in this cell, and the conditions that depend on a trial."""
+    open_rules: dict[str, dict[str, Any]] = {}
+    kept = dict(settings)
+    for key, rule in rules_of_keys(config).items():
+        given = {name: wanted for name, wanted in rule.items() if name not in settings}
+        if not conditions_hold(config, given):
+            kept.pop(key, None)
+        elif key in settings and (drawn := {k: _plain(w) for k, w in rule.items() if k in settings}):
+            open_rules[key] = drawn
+    return kept, {key: rule for key, rule in open_rules.items() if key in kept}
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
 
 
 def _refuse_what_is_not_allowed(config: DictConfig, space: SearchSpace) -> None:

@@ -12,15 +12,17 @@ from mavrl.configuration.plain import typed_command
 from mavrl.configuration.rules import READING
 from mavrl.configuration.trust import check_trust
 from mavrl.errors import ConfigurationError, MavrlError
+from mavrl.reports.words import counted
 from mavrl.storage.contents import read_metrics, read_status
 from mavrl.storage.sweeps import PlannedRun, record_sweep
 from mavrl.sweep.cells import chosen_option, with_cells
 from mavrl.sweep.combinations import ComposedJob, combinations, compose_all
 from mavrl.sweep.composer import Composer
 from mavrl.sweep.launchers.jobs import failure_of
-from mavrl.sweep.launching import launch, prepared_workers
+from mavrl.sweep.launching import launch, prepared_workers, show_jobs
 from mavrl.sweep.notices import Notices
 from mavrl.sweep.repetition import directory_overrides, run_overrides, runs_to_retry
+from mavrl.waiting import waiting
 
 _MOST_NAMED = 10  # failed runs in a notice
 
@@ -76,15 +78,15 @@ class RunsSweeper(Sweeper):
 
     def _run(self, wanted: list[list[str]], record: bool = False) -> list[ComposedJob]:
         with prepared_workers(self._launcher, 0 if self._config.dry_run else len(wanted)):
-            jobs, left_out = compose_all(self._compose, wanted)
+            with waiting(self._config.progress, f"composing {counted(len(wanted), 'run')}"):
+                jobs, left_out = compose_all(self._compose, wanted)
             todo = [job for job in jobs if job.config.rerun or not job.finished]
             finished = len(jobs) - len(todo)
             parts = [f"{len(todo)} to do", *([f"{finished} finished before"] if finished else [])]
             parts += [f"{count} left out by skip.{rule}" for rule, count in left_out.items()]
-            print(f"{_number_of_runs(len(jobs))}: {', '.join(parts)}", flush=True)
+            print(f"{counted(len(jobs), 'run')}: {', '.join(parts)}", flush=True)
             if self._config.dry_run:
-                for job in todo:
-                    print(f"env={job.config.env.name} modality={job.config.modality.name} {job.directory}")
+                show_jobs(self._launcher, todo)
                 return jobs
             if record:
                 root = Path(self._config.hydra.sweep.dir)
@@ -102,13 +104,9 @@ class RunsSweeper(Sweeper):
                 text = " ".join(str(stored or f"{type(error).__name__}: {error}").split())
                 lines.append(f"{job.directory}: {text}")
         if not lines:
-            print(f"finished: {_number_of_runs(n_jobs)}")
+            print(f"finished: {counted(n_jobs, 'run')}")
             return
-        summary = f"{len(lines)} of {_number_of_runs(n_jobs)} failed"
+        summary = f"{len(lines)} of {counted(n_jobs, 'run')} failed"
         print(f"{summary}; the same command tries them again:", *lines, sep="\n  ")
         Notices.from_config(self._config).post("\n".join([summary, *lines[:_MOST_NAMED]]))
         raise MavrlError(summary)
-
-
-def _number_of_runs(number: int) -> str:
-    return f"{number} run{'' if number == 1 else 's'}"

@@ -19,14 +19,16 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from mavrl.configuration.check import check_sweep
 from mavrl.errors import ConfigurationError, MavrlError
 from mavrl.metrics import metric_text
+from mavrl.reports.words import counted, ties_in_words
 from mavrl.storage.files import naming, open_log
 from mavrl.sweep.cells import split_cells, with_cells
 from mavrl.sweep.combinations import ComposedJob, combinations, compose_all
 from mavrl.sweep.composer import Composer
 from mavrl.sweep.launchers.jobs import failure_of
-from mavrl.sweep.launching import launch
+from mavrl.sweep.launching import launch, show_submission
 from mavrl.sweep.notices import Notices
 from mavrl.sweep.search_workers import run_searches
+from mavrl.waiting import waiting
 
 if TYPE_CHECKING:  # Optuna takes a second to import, and run.py imports this module for every command
     from optuna.samplers import BaseSampler
@@ -97,15 +99,20 @@ class SearchSweeper(Sweeper):
             raise ConfigurationError("hydra/sweeper/sampler", "grid", allowed)
         _refuse_one_directory(self._config.hydra.overrides.hydra)
         self._check_sampler()
-        cells, left_out = self._plan_cells(arguments)
+        with waiting(self._config.progress, "composing the cells"):
+            cells, left_out = self._plan_cells(arguments)
         if self._config.dry_run:
             for _, plan in cells:
                 print(_plan_line(plan))
             omitted = ", ".join(f"{n} left out by skip.{rule}" for rule, n in left_out.items()) or "none left out"
-            print(f"{len(cells)} searches, {sum(plan.total for _, plan in cells)} trials; {omitted}")
+            trials = counted(sum(plan.total for _, plan in cells), "trial")
+            print(f"{counted(len(cells), 'search', 'searches')}, {trials}; {omitted}")
+            workers = self._config.search.workers
+            show_submission(self._launcher, workers if workers > 1 else self._batch_size)
             return []
         with contextlib.ExitStack() as opened:
-            searches = [opened.enter_context(self._open_search(job, plan)) for job, plan in cells]
+            with waiting(self._config.progress, "reading the studies"):
+                searches = [opened.enter_context(self._open_search(job, plan)) for job, plan in cells]
             if self._config.search.workers == 1:
                 return self._search(searches)
             run_searches(self._launcher, self._config, arguments)
@@ -169,15 +176,15 @@ class SearchSweeper(Sweeper):
     # Trials ----------------------------------------------------------------------------------------------------------
 
     def _search(self, cells: list[_CellSearch]) -> list[list[JobReturn]]:
-        batch_size = self._config.search.batch or getattr(self._launcher, "workers", None) or 1
         returns, number, notices = [], 0, Notices.from_config(self._config)
         for cell in cells:
             n_trials = len(cell.search.record.trials)
             there = f", {n_trials} of them there" if n_trials else ""
             plan = cell.search.plan
-            print(f"study {plan.name}: {plan.total} trials for {plan.metric} ({plan.direction}){there}", flush=True)
-        while batch := self._take_batch(cells, batch_size):
-            lines = [[*cell.overrides, *assignment.overrides] for cell, assignment in batch]
+            trials = counted(plan.total, "trial")
+            print(f"study {plan.name}: {trials} for {plan.metric} ({plan.direction}){there}", flush=True)
+        while batch := self._take_batch(cells, self._batch_size):
+            lines = [[*cell.overrides, *trial.overrides, f"search.trial={trial.trial}"] for cell, trial in batch]
             jobs = [ComposedJob(overrides, self._compose(overrides)) for overrides in lines]
             with _output_to_log(Path(self._config.hydra.sweep.dir)):
                 results = launch(self._launcher, jobs, first=number)
@@ -188,6 +195,11 @@ class SearchSweeper(Sweeper):
             returns.append(list(results))
         _conclude(cells)
         return returns
+
+    @property
+    def _batch_size(self) -> int:
+        """The number of trials that run together."""
+        return self._config.search.batch or getattr(self._launcher, "workers", None) or 1
 
     def _take_batch(self, cells: list[_CellSearch], size: int) -> "list[tuple[_CellSearch, Assignment]]":
         """Trials to run now, of the first cells that have some."""
@@ -213,7 +225,7 @@ def _plan_line(plan: "SearchPlan") -> str:
     allowed = f", of which the caps allow {space.spent}," if space.spent < space.budget else ""
     division = f"budget {space.budget}{allowed} over {', '.join(space.kinds)}" if space.kinds else "given counts"
     searched = ", ".join(space.settings) or "nothing else"
-    return f"{plan.name}: {plan.total} trials for {plan.metric} ({plan.direction}); {division}; {searched}"
+    return f"{plan.name}: {counted(plan.total, 'trial')} for {plan.metric} ({plan.direction}); {division}; {searched}"
 
 
 def _report_trial(cell: _CellSearch, number: int, notices: Notices) -> None:
@@ -246,7 +258,8 @@ def _summary(cell: _CellSearch) -> str:
     running = f", {record.count('running')} running elsewhere" if record.count("running") else ""
     best = record.best
     found = "no result" if best is None else f"best {record.metric} {metric_text(best.value)} of trial {best.number}"
-    return f"{record.name}: {record.count('completed')} trials{failed}{running}; {found}"
+    ties = ties_in_words(record.tied, record.count("completed"))
+    return f"{record.name}: {counted(record.count('completed'), 'trial')}{failed}{running}; {found}{ties}"
 
 
 def _conclude(cells: list[_CellSearch]) -> None:

@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
+from mavrl.waiting import waiting
 
 
 def expert(config: DictConfig) -> float:
@@ -14,10 +15,11 @@ def expert(config: DictConfig) -> float:
     if (directory / "card.json").exists() and not config.rerun:
         raise ConfigurationError("paths.experts", directory, "holds an expert already; rerun=true replaces it")
 
-    import torch
+    with waiting(config.progress, "importing torch"):
+        import torch
 
-    from mavrl.families.base import family_of
-    from mavrl.workers import Workers
+        from mavrl.families.base import family_of
+        from mavrl.workers import Workers
 
     torch.set_num_threads(1)  # its tensors are small
     card = family_of(RunSettings.from_config(config), Workers(1)).train_expert(directory)

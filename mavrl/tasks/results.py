@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from mavrl.errors import ConfigurationError
 from mavrl.storage.filters import Filter, matching, matching_planned_runs, planned_configuration, read_filters
 from mavrl.storage.index import Run, find_runs, read_run
-from mavrl.storage.sweeps import PlannedRun, recorded_sweeps
+from mavrl.storage.sweeps import PlannedRun, forget_runs, recorded_sweeps
+from mavrl.waiting import waiting
 
 
 def status(config: DictConfig) -> None:
@@ -19,7 +20,8 @@ def status(config: DictConfig) -> None:
     from mavrl.reports.overview import print_overview
 
     root, filters = _root(config), _filters()
-    runs, sweeps = find_runs(root), recorded_sweeps(root)
+    with waiting(config.progress, "reading runs"):
+        runs, sweeps = find_runs(root), recorded_sweeps(root)
     chosen = [sweep for sweep in sweeps if config.task.sweep in (None, sweep.id)]
     if config.task.sweep is not None:
         if not chosen:
@@ -28,8 +30,8 @@ def status(config: DictConfig) -> None:
         directories = {planned.directory for planned in chosen[0].runs}
         runs = [run for run in runs if run.path.relative_to(root).as_posix() in directories]
     begun = {run.path.relative_to(root).as_posix() for run in runs}
-    waiting = {run.directory: run for sweep in chosen for run in sweep.runs if run.directory not in begun}
-    pending = [_cell(planned) for planned in matching_planned_runs(waiting.values(), filters, _groups())]
+    wanted = {run.directory: run for sweep in chosen for run in sweep.runs if run.directory not in begun}
+    pending = [_cell(planned) for planned in matching_planned_runs(wanted.values(), filters, _groups())]
     runs = matching(runs, filters)
     if not runs and not pending:
         print(_nothing(root, filters))
@@ -43,11 +45,12 @@ def list_runs(config: DictConfig) -> None:
     from mavrl.reports.listing import print_runs, sort_runs
 
     root, filters = _root(config), _filters()
-    runs = _in_state(matching(find_runs(root), filters), config)
+    with waiting(config.progress, "reading runs"):
+        runs = sort_runs(_in_state(matching(find_runs(root), filters), config), config.task.sort)
     if not runs:
         print(_nothing(root, filters, config))
         return
-    print_runs(sort_runs(runs, config.task.sort), root)
+    print_runs(runs, root)
 
 
 def show(config: DictConfig) -> None:
@@ -63,34 +66,34 @@ def show(config: DictConfig) -> None:
 def export(config: DictConfig) -> None:
     """Write one row for each run to task.output."""
     from mavrl.reports.export import export_runs
-    from mavrl.reports.overview import number_of_runs
+    from mavrl.reports.words import counted
 
     root, filters = _root(config), _filters()
     runs = matching(find_runs(root), filters)
     if not runs:
         raise ConfigurationError("task.output", config.task.output, f"not written: {_nothing(root, filters)}")
     export_runs(runs, root, Path(config.task.output))
-    print(number_of_runs(len(runs)))
+    print(counted(len(runs), "run"))
     print(config.task.output)
 
 
 def select_best(config: DictConfig) -> float:
     """Print the completed run with the best mean of task.metric, its directory as the last line. Returns that mean."""
     from mavrl.metrics import directions, what_it_needs
-    from mavrl.reports.overview import number_of_runs
+    from mavrl.reports.words import counted
 
     root, filters, metric = _root(config), _filters(), config.task.metric
     runs = [run for run in matching(find_runs(root), filters) if run.state == "completed"]
     means = {run.path: run.metrics["mean"][metric] for run in runs if metric in run.metrics.get("mean", {})}
     if not means:
-        lacking = f"none of {len(runs)} completed runs in {root} has it{what_it_needs(metric)}"
+        lacking = f"none of {counted(len(runs), 'completed run')} in {root} has it{what_it_needs(metric)}"
         allowed = lacking if runs else _nothing(root, filters)
         raise ConfigurationError("task.metric", metric, allowed)
     direction = directions()[metric]
     best = (max if direction == "maximize" else min)(means, key=lambda path: means[path])
     word = "highest" if direction == "maximize" else "lowest"
     left_out = f" ({len(runs) - len(means)} without it left out)" if len(means) < len(runs) else ""
-    print(f"{word} {metric} of {number_of_runs(len(means), 'completed')}{left_out}: {means[best]:.6g}")
+    print(f"{word} {metric} of {counted(len(means), 'completed run')}{left_out}: {means[best]:.6g}")
     print(best)
     return means[best]
 
@@ -98,7 +101,7 @@ def select_best(config: DictConfig) -> float:
 def purge(config: DictConfig) -> None:
     """Say which runs match and how large they are; delete them when task.confirm is true."""
     from mavrl.reports.listing import size
-    from mavrl.reports.overview import number_of_runs
+    from mavrl.reports.words import counted
     from mavrl.storage.deletion import delete_run, size_of
 
     root, filters = _root(config), _filters()
@@ -106,18 +109,23 @@ def purge(config: DictConfig) -> None:
     if not runs:
         print(_nothing(root, filters, config))
         return
-    deleted, freed = 0, 0
-    for run in runs:
-        n_bytes = size_of(run.path)
-        if run.state == "running" or (config.task.confirm and not delete_run(run)):
-            print(f"keep    {run.state:<11} {size(n_bytes):>8}  {run.path}: a process works in it, or just did")
-            continue
-        print(f"{'deleted' if config.task.confirm else 'delete '} {run.state:<11} {size(n_bytes):>8}  {run.path}")
-        deleted, freed = deleted + 1, freed + n_bytes
+    chosen, freed = [], 0
+    try:
+        for run in runs:
+            n_bytes = size_of(run.path)
+            if run.state == "running" or (config.task.confirm and not delete_run(run)):
+                print(f"keep    {run.state:<11} {size(n_bytes):>8}  {run.path}: a process works in it, or just did")
+                continue
+            print(f"{'deleted' if config.task.confirm else 'delete '} {run.state:<11} {size(n_bytes):>8}  {run.path}")
+            chosen.append(run.path.relative_to(root).as_posix())
+            freed += n_bytes
+    finally:
+        if config.task.confirm:
+            forget_runs(root, chosen)
     if config.task.confirm:
-        print(f"deleted {number_of_runs(deleted)}, {size(freed)}")
+        print(f"deleted {counted(len(chosen), 'run')}, {size(freed)}")
     else:
-        print(f"{number_of_runs(deleted)}, {size(freed)}; nothing is deleted yet, add task.confirm=true")
+        print(f"{counted(len(chosen), 'run')}, {size(freed)}; nothing is deleted yet, add task.confirm=true")
 
 
 def _root(config: DictConfig) -> Path:
@@ -155,5 +163,8 @@ def _nothing(root: Path, filters: list[Filter], config: DictConfig | None = None
 
 
 def _cell(planned: PlannedRun) -> tuple[str, str]:
+    names = planned.directory.split("/")
+    if len(names) == 3:  # env, modality and hash: overrides need not be parsed
+        return names[0], names[1]
     choices = planned_configuration(planned, _groups())["choices"]
     return choices.get("env", "?"), choices.get("modality", "?")

@@ -1,55 +1,117 @@
-"""The task that says what a search has found. It writes nothing, except for figures on request."""
+"""The task that says what searches have found. It writes nothing, except for figures on request."""
 
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from mavrl.configuration.conditions import key_of
 from mavrl.errors import ConfigurationError
+from mavrl.waiting import waiting
 
 if TYPE_CHECKING:
     from mavrl.search.reading import StudyCell
 
+_NO_PLOTLY = 'no interactive pages: they need plotly, which is not installed; pip install "mavrl[plots]"'
+_LOCATIONS = {"search.storage"}  # keys of search that do not say which study is meant
+
 
 def study(config: DictConfig) -> None:
-    """Print one cell of a study, or a row for each of its cells.
+    """Print one cell of a study, or a row for each cell of one or of all studies.
 
     Raises:
-        ConfigurationError: there is no such study or cell, or figures are wanted of several cells.
+        ConfigurationError: there is no such study or cell.
     """
     from mavrl.reports.studies import print_cell, print_cells
-
-    cells = cells_of(config)
-    if len(cells) > 1:
-        if config.task.figures:
-            raise ConfigurationError("task.figures", "true", "are of one cell; choose it with env=... modality=...")
-        print_cells(config.study, cells)
-        return
     from mavrl.search.importance import importances
 
-    found = importances(cells[0].study)
-    print_cell(cells[0], found)
+    with waiting(config.progress, "reading the studies"):
+        cells = cells_of(config, None if _means_all() else config.study)
+        for cell in cells:
+            _ = cell.record  # all of them as they are now
+    if len(cells) == 1:
+        print_cell(cells[0], importances(cells[0].study))
+    else:
+        for name, of_study in groupby(cells, key=lambda cell: cell.record.study):
+            print_cells(name, list(of_study))
     if config.task.figures:
-        from mavrl.reports.figures.save import save_figure
-        from mavrl.reports.figures.study import study_figures
-
-        for name, figure in study_figures(cells[0].record, found).items():
-            path = cells[0].folder / "figures" / f"{name}.png"
-            save_figure(figure, path)
-            print(path)
+        with waiting(config.progress, "drawing"):
+            written = [path for cell in cells for path in _draw(cell)]
+        print(*written, sep="\n")
+        if not any(path.suffix == ".html" for path in written):
+            print(_NO_PLOTLY)
 
 
-def cells_of(config: DictConfig) -> "list[StudyCell]":
-    """The cells of `study` that the command line asks for; the defaults of env and modality are no choice."""
+def _draw(cell: "StudyCell") -> list[Path]:
+    """Write the figures of a cell into its folder."""
+    from mavrl.reports.figures.save import save_figure
+    from mavrl.reports.figures.study import study_figures
+    from mavrl.search.importance import importances
+    from mavrl.storage.files import write_text
+
+    shares, folder, written = importances(cell.study), cell.folder / "figures", []
+    for name, figure in study_figures(cell.record, shares).items():
+        save_figure(figure, folder / f"{name}.png")
+        written.append(folder / f"{name}.png")
+    if cell.record.best is not None and _has_plotly():
+        from mavrl.reports.figures.interactive import study_page
+
+        write_text(folder / "study.html", study_page(cell.record, cell.study, shares))
+        written.append(folder / "study.html")
+    return written
+
+
+def _has_plotly() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("plotly") is not None
+
+
+def cells_of(config: DictConfig, study: str | None) -> "list[StudyCell]":
+    """The cells that the command line asks for, study by study; the defaults of env and modality are no choice.
+
+    Args:
+        study: name of the study; None for all that there are.
+
+    Raises:
+        ConfigurationError: there is no such study or cell.
+    """
     from mavrl.reports.table import cell_order
-    from mavrl.search.reading import find_cells
+    from mavrl.search.reading import find_cells, study_names
 
+    root, storage = Path(config.paths.studies), config.search.storage
     chosen = {axis: config[axis].name if is_chosen(axis) else None for axis in ("env", "modality")}
-    cells = find_cells(Path(config.paths.studies), config.study, config.search.storage, **chosen)
-    return sorted(cells, key=lambda cell: cell_order(cell.record.env, cell.record.modality))
+    names = [study] if study is not None else study_names(root, storage)
+    if not names:
+        raise ConfigurationError("paths.studies", root, "there is no study yet; -m hydra/sweeper=optuna makes one")
+    cells = []
+    for name in names:
+        try:
+            found = find_cells(root, name, storage, **chosen)
+        except ConfigurationError:
+            if study is not None:
+                raise
+            continue  # it has no such cell, or has just begun
+        cells += sorted(found, key=lambda cell: cell_order(cell.record.env, cell.record.modality))
+    if not cells:
+        asked = {key: value for key, value in chosen.items() if value is not None} or {"paths.studies": root}
+        key, value = next(iter(asked.items()))
+        raise ConfigurationError(key, value, f"none of {', '.join(names)} has such a cell")
+    return cells
 
 
 def is_chosen(key: str) -> bool:
     """Whether the command line gives a key."""
-    return any(override.partition("=")[0].lstrip("+") == key for override in HydraConfig.get().overrides.task)
+    return key in _given()
+
+
+def _means_all() -> bool:
+    """Whether the command line names no study: neither by its name nor by the search that the name is made of."""
+    named = _given() - _LOCATIONS
+    return not any(key in ("study", "search", "experiment") or key.startswith("search.") for key in named)
+
+
+def _given() -> set[str]:
+    return {key_of(word) for word in HydraConfig.get().overrides.task}

@@ -43,7 +43,7 @@ def table(config: DictConfig) -> None:
 def _of_study(config: DictConfig) -> "ResultTable":
     from mavrl.reports.caption import study_caption
 
-    cells = cells_of(config)
+    cells = cells_of(config, config.study)
     confirmed = {c.record.name: c.confirmation.seeds for c in cells if c.is_confirmed and c.confirmation is not None}
     outdated = [c.record.name for c in cells if c.confirmation is not None and not c.is_confirmed]
     caption = study_caption(config.study, [cell.record for cell in cells], confirmed, outdated)

@@ -18,6 +18,7 @@ from mavrl.secrets import masked
 from mavrl.storage.contents import read_config, read_metrics, read_status
 from mavrl.storage.files import naming
 from mavrl.storage.run_directory import RunDirectory, acquire
+from mavrl.waiting import waiting
 
 
 def train(config: DictConfig) -> float | None:
@@ -42,7 +43,8 @@ def train(config: DictConfig) -> float | None:
         _refuse_foreign(directory.path, name, content)  # which may have come while the lock was waited for
         try:
             directory.begin(name, content)
-            from mavrl.training.run import run
+            with waiting(config.progress, "importing torch"):
+                from mavrl.training.run import run
 
             settings = RunSettings.from_config(config)
             with without_exits("the run"), naming(directory.path):

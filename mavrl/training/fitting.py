@@ -2,14 +2,14 @@
 
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.loggers import Logger
 
-from mavrl.agents.progress import wants_bar
 from mavrl.configuration.settings import Device, RunSettings
 from mavrl.errors import ConfigurationError
 from mavrl.families.base import Family
@@ -19,33 +19,38 @@ from mavrl.model.reward_model import save_reward_model
 from mavrl.secrets import masked
 from mavrl.storage.checkpoints import Checkpoints
 from mavrl.training.callbacks import KeptTermination, TimedCheckpoint, TrainingCurves, TrainingProgress
-from mavrl.training.loggers import open_loggers
+from mavrl.waiting import is_watched
 
 
 def fit(
-    settings: RunSettings, learner: RewardLearner, data: CombinedDataModule, checkpoints: Checkpoints, directory: Path
+    settings: RunSettings,
+    learner: RewardLearner,
+    data: CombinedDataModule,
+    checkpoints: Checkpoints,
+    directory: Path,
+    loggers: Sequence[Logger] = (),
 ) -> None:
     """Train to the end, from the newest checkpoint if there is one.
 
     Args:
-        directory: of the run, for curves and loggers.
+        directory: of the run, for curves.
+        loggers: that get the curves, too.
     """
     execution = settings.execution
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    rank_zero_only.rank = 0  # loggers are silent elsewhere; a run is one process, whatever a launcher's variables say
     callbacks: list[Callback] = [
         KeptTermination(),
         TrainingCurves(directory / "metrics.csv"),
         TimedCheckpoint(checkpoints, execution.checkpoint_seconds),
     ]
-    if wants_bar(execution.progress):
+    if is_watched(execution.progress):
         callbacks.append(TrainingProgress())
     newest = checkpoints.newest()
-    with open_loggers(settings, directory) as loggers, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         trainer = Trainer(
             max_epochs=settings.trainer.max_epochs,
-            logger=loggers,
+            logger=list(loggers),
             callbacks=callbacks,
             accelerator=accelerator(execution.device),
             devices=1,

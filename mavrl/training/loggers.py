@@ -1,10 +1,11 @@
-"""Where training curves go besides metrics.csv."""
+"""Where curves, results and the picture of a run go besides its directory."""
 
+import csv
 import logging
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from mavrl.configuration.settings import RunSettings
 from mavrl.secrets import masked
+from mavrl.storage.contents import read_status
 from mavrl.storage.files import write_text
 
 log = logging.getLogger(__name__)
@@ -22,6 +24,7 @@ log = logging.getLogger(__name__)
 @contextmanager
 def open_loggers(settings: RunSettings, directory: Path) -> Iterator[list[Logger]]:
     """The loggers of a run, closed when the block ends, however it ends."""
+    rank_zero_only.rank = 0  # they are silent elsewhere; a run is one process, whatever a launcher's variables say
     loggers: list[Logger] = []
     if settings.execution.logger["name"] == "tensorboard":
         loggers.append(TensorBoardLogger(directory, name="", version="tensorboard"))
@@ -37,6 +40,74 @@ def open_loggers(settings: RunSettings, directory: Path) -> Iterator[list[Logger
                 logger.close()
 
 
+def log_result(
+    loggers: Sequence[Logger], settings: RunSettings, directory: Path, result: Mapping[str, Any], picture: Path
+) -> None:
+    """Give the loggers what is known at the end of a run: where it is, its final metrics, its policies, its picture.
+
+    Args:
+        loggers: as `open_loggers` gives them.
+        settings: of the run.
+        directory: of the run.
+        result: the result part of metrics.json.
+        picture: the run's figure, a PNG file.
+    """
+    errors = {f"{name}_stderr": error for name, error in result["stderr"].items()}
+    final, curves = {**result["mean"], **errors}, policy_curves(directory)
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            _write_events(logger, run_facts(settings, directory), final, curves, picture)
+        if isinstance(logger, ForgivingWandbLogger):
+            logger.log_result(final, curves, picture)
+
+
+def run_facts(settings: RunSettings, directory: Path) -> dict[str, Any]:
+    """What tells a run from others: its directory, its hash, and the trial of a study that it is, if it is one."""
+    execution = settings.execution
+    facts = {
+        "run_directory": str(directory.absolute()),
+        "config_hash": read_status(directory).get("config_hash"),
+        "study": execution.study,
+        "trial": execution.trial,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def run_name(settings: RunSettings) -> str:
+    """The name of a run among others: its cell, and its trial or its first seed."""
+    execution, cell = settings.execution, f"{settings.env['name']}-{settings.modality}"
+    return f"{cell}-{settings.seed}" if execution.trial is None else f"{cell}-{execution.study}-trial{execution.trial}"
+
+
+def policy_curves(directory: Path) -> list[list[dict[str, float]]]:
+    """The rows of curve.csv of each replicate's policy, in the order of the replicates; none where none is trained."""
+    paths = sorted(directory.glob("policies/*/curve.csv"), key=lambda path: int(path.parent.name))
+    curves = []
+    for path in paths:
+        with path.open(newline="", encoding="utf-8") as table:
+            curves.append([{name: float(value) for name, value in row.items()} for row in csv.DictReader(table)])
+    return curves
+
+
+def _write_events(
+    logger: TensorBoardLogger,
+    facts: Mapping[str, Any],
+    final: Mapping[str, float],
+    curves: Sequence[Sequence[Mapping[str, float]]],
+    picture: Path,
+) -> None:
+    from matplotlib.image import imread
+
+    writer = logger.experiment
+    writer.add_text("run", "\n".join(f"- {name}: `{value}`" for name, value in facts.items()))
+    for name, value in final.items():
+        writer.add_scalar(f"final/{name}", value)
+    for replicate, rows in enumerate(curves):
+        for row in rows:
+            writer.add_scalar(f"policy/{replicate}/true_return", row["true_return"], int(row["step"]))
+    writer.add_image(picture.stem, imread(picture)[..., :3], dataformats="HWC")
+
+
 class ForgivingWandbLogger(WandbLogger):
     """A WandbLogger whose troubles are warned of once and end no run."""
 
@@ -49,6 +120,26 @@ class ForgivingWandbLogger(WandbLogger):
             super().log_metrics(metrics, step)
         except Exception as error:
             self._broken = True
+            log.warning("wandb failed (%s); the run goes on without it", error)
+
+    def log_result(
+        self, final: Mapping[str, float], curves: Sequence[Sequence[Mapping[str, float]]], picture: Path
+    ) -> None:
+        """Put final metrics into the run's summary, and its policies' curves and its picture beside them."""
+        if self._broken:
+            return
+        import wandb
+
+        try:
+            self.experiment.define_metric("policy/*", step_metric="policy/step")
+            steps = sorted({row["step"] for rows in curves for row in rows})
+            returns = [{row["step"]: row["true_return"] for row in rows} for rows in curves]
+            for step in steps:
+                there = {f"policy/{k}/true_return": of[step] for k, of in enumerate(returns) if step in of}
+                self.experiment.log({"policy/step": step, **there})
+            self.experiment.log({picture.stem: wandb.Image(str(picture))})
+            self.experiment.summary.update({f"final/{name}": value for name, value in final.items()})
+        except Exception as error:
             log.warning("wandb failed (%s); the run goes on without it", error)
 
     def close(self) -> None:
@@ -68,11 +159,16 @@ def _wandb(settings: RunSettings, directory: Path) -> list[Logger]:
         "entity": logger["entity"],
         "group": logger["group"],
         "tags": list(logger["tags"]),
-        "name": f"{settings.env['name']}-{settings.modality}-{settings.seed}",
+        "name": run_name(settings),
         "dir": str(directory),
         "id": _run_id(directory),
         "resume": "allow",
-        "config": masked({key: value for key, value in asdict(settings).items() if key != "execution"}),
+        "config": masked(
+            {
+                **{key: value for key, value in asdict(settings).items() if key != "execution"},
+                **run_facts(settings, directory),
+            }
+        ),
         "settings": wandb.Settings(console="off", silent=True, init_timeout=15),
     }
     wanted: Any = os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")

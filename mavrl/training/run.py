@@ -16,6 +16,8 @@ from mavrl.storage.checkpoints import Checkpoints
 from mavrl.training.building import build_data, build_learner
 from mavrl.training.evaluation import evaluate
 from mavrl.training.fitting import accelerator, fit, store
+from mavrl.training.loggers import log_result, open_loggers
+from mavrl.waiting import waiting
 from mavrl.workers import cores, workers
 
 
@@ -40,14 +42,16 @@ def run(
         ConfigurationError: the settings do not fit one another or the environment.
         TrainingError: no model has a finite loss.
     """
-    started = time.monotonic()
+    started, progress = time.monotonic(), settings.execution.progress
     accelerator(settings.execution.device)  # one that is not there is refused before any work
     torch.set_num_threads(settings.execution.threads or cores())
     with workers(settings.execution.processes) as pool:
-        family = family_of(settings, pool)
-        data = build_data(settings, family)
-        data.prepare_data()
-        data.setup()
+        with waiting(progress, "planning"):
+            family = family_of(settings, pool)
+            data = build_data(settings, family)
+        with waiting(progress, "simulating feedback"):
+            data.prepare_data()
+            data.setup()
         simulated = time.monotonic()
         begun()
         checkpoints = Checkpoints(directory / "checkpoints")
@@ -55,13 +59,17 @@ def run(
             checkpoints.clear()
             shutil.rmtree(directory / "policies", ignore_errors=True)
         learner = build_learner(settings, family, data)
-        fit(settings, learner, data, checkpoints, directory)
-        failed = store(settings, family, learner, data, directory)
-        trained = time.monotonic()
-        family.act(directory, data)
-        acting = time.monotonic()
-        result = evaluate(family, directory, failed)
-        save_figure(family.figure(directory, result), directory / "figures" / f"{family.picture}.png")
+        with open_loggers(settings, directory) as loggers:
+            fit(settings, learner, data, checkpoints, directory, loggers)
+            failed = store(settings, family, learner, data, directory)
+            trained = time.monotonic()
+            family.act(directory, data)
+            acting = time.monotonic()
+            with waiting(progress, "evaluating"):
+                result = evaluate(family, directory, failed)
+            picture = directory / "figures" / f"{family.picture}.png"
+            save_figure(family.figure(directory, result), picture)
+            log_result(loggers, settings, directory, result, picture)
     checkpoints.clear()
     evaluated = time.monotonic()
     return {

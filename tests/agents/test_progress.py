@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from mavrl.agents import progress
-from mavrl.agents.progress import policy_progress, wants_bar
+from mavrl.agents.progress import policy_progress
+from mavrl.waiting import is_watched
 
 
 def _row(directory: Path, *returns: float) -> None:
@@ -40,7 +41,7 @@ def test_it_begins_where_a_resumed_training_does(tmp_path: Path, capsys: Any) ->
 
 @pytest.mark.parametrize("wanted", [False, "auto"])
 def test_none_where_none_is_wanted(wanted: Any, tmp_path: Path, capsys: Any) -> None:
-    assert not wants_bar(wanted)  # the error stream of a test is no terminal
+    assert not is_watched(wanted)  # the error stream of a test is no terminal
     with policy_progress(wanted, [tmp_path], 3):
         pass
     assert capsys.readouterr().err == ""

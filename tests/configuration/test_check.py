@@ -112,7 +112,7 @@ UNSCIENTIFIC = {
     "rerun": True, "progress": False, "threads": 2, "processes": 7, "checkpoint_seconds": 99, "run_dir": "x",
     "paths.runs": "x", "paths.cache": None, "paths.experts": "x", "logger.name": "tensorboard",
     "feedback.rating.gen_samples": 500, "dry_run": True, "study": "x", "search.budget": 7, "search.n_trials": 7,
-    "search.seed": 7, "notify.url": "http://x", "paths.studies": "x",
+    "search.seed": 7, "search.trial": 7, "notify.url": "http://x", "paths.studies": "x",
 }  # fmt: skip
 SCIENTIFIC = {
     "seed": 5, "replicates": 3, "members": 2, "selection": "best", "env.size": 5, "env.p_rand": 0.1, "env.gamma": 0.9,

@@ -11,6 +11,7 @@ CASES = {
     "env=grid_trapp": ("env=grid_trapp", "grid_trap", "grid_cliff"),
     "modality=pdsr": ("modality=pdsr", "pdrs"),
     "modality=x": ("modality=x", "allowed are"),
+    "modality=sp": ("modality=sp", "did you mean ps?"),
     "env.sise=4": ("env.sise=4", "env.size"),
     "feedback.prefernce.n_samples=3": ("feedback.prefernce.n_samples=3", "feedback.preference.n_samples"),
     "modality=p feedback.preference.n_samples=0": ("modality=p", "no feedback is active", "n_samples"),

@@ -1,5 +1,6 @@
 """TensorBoard and Weights & Biases, read back."""
 
+import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +86,30 @@ def test_each_job_has_a_wandb_run_of_its_own_with_its_curves(multirun: Any, app:
         assert path.name == f"run-{run_id}.wandb"
 
 
+def test_wandb_gets_the_final_metrics_and_the_picture(multirun: Any, app: Any) -> None:
+    from wandb.proto import wandb_internal_pb2
+
+    path = next(path for path in sorted(app.directory.rglob("*.wandb")) if "latest-run" not in path.parts)
+    directory = path.parents[2]
+    metrics = json.loads((directory / "metrics.json").read_text())
+    summary, config, name = {}, {}, ""
+    for content in _records(path):
+        record = wandb_internal_pb2.Record()
+        record.ParseFromString(content)
+        for item in record.summary.update:
+            summary["/".join(item.nested_key) or item.key] = json.loads(item.value_json)
+        for item in record.run.config.update:
+            config[item.key] = json.loads(item.value_json)
+        name = record.run.display_name or name
+    assert summary["final/epic_distance"] == pytest.approx(metrics["mean"]["epic_distance"])
+    assert summary["final/epic_distance_stderr"] == pytest.approx(metrics["stderr"]["epic_distance"])
+    assert summary["rewards"]["_type"] == "image-file"
+    assert config["config_hash"] == metrics["config_hash"]
+    assert Path(config["run_directory"]) == directory
+    assert "trial" not in config
+    assert name == "grid_trap-p-0"
+
+
 def test_wandb_that_cannot_start_fails_no_run(fresh_app: Any) -> None:
     outcome = fresh_app("modality=p", "logger=wandb", "logger.project=a/b", process=True, WANDB_MODE="nonsense")
     assert outcome.status == 0, outcome.err
@@ -104,3 +129,8 @@ def test_tensorboard_writes_the_curves(fresh_app: Any) -> None:
     column = curves[0].split(",").index("train/loss")
     assert losses == pytest.approx([float(line.split(",")[column]) for line in curves[1:]], rel=1e-5)
     assert "train/preference/log_likelihood" in events.Tags()["scalars"]
+    (final,) = events.Scalars("final/epic_distance")
+    assert final.value == pytest.approx(outcome.metrics["mean"]["epic_distance"])
+    assert events.Tags()["images"] == ["rewards"]
+    (run,) = events.Tensors("run/text_summary")
+    assert outcome.metrics["config_hash"] in run.tensor_proto.string_val[0].decode()

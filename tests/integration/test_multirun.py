@@ -54,6 +54,8 @@ def test_what_would_be_run_is_only_shown(app: Any, sweep: Any) -> None:
     assert shown.status == 0
     assert "4 runs: 3 to do, 1 finished before" in shown.out
     assert len(shown.out.splitlines()) == 4
+    cells = [line.split()[:-1] for line in shown.out.splitlines()[1:]]
+    assert cells == [["env=grid_trap", f"modality={m}", f"seed={s}"] for m, s in (("p", 7), ("r", 0), ("r", 7))]
     assert not (app.directory / "runs" / "grid_trap" / "r").exists()
 
 

@@ -248,7 +248,7 @@ def test_ctrl_c_is_an_interruption(fresh_app: Any) -> None:
 def test_purge_deletes_what_failed_and_nothing_else(fresh_app: Any, snapshot: Any) -> None:
     finished = _finished(fresh_app("modality=p"))
     (fresh_app.directory / "file").touch()
-    assert fresh_app("modality=s", "paths.cache=file/below").status == 1
+    assert fresh_app("-m", "modality=s", "paths.cache=file/below").status == 1
     before = snapshot(fresh_app.directory)
     kept = snapshot(finished.run)
     lines = _ask(fresh_app, "task=purge")
@@ -259,3 +259,4 @@ def test_purge_deletes_what_failed_and_nothing_else(fresh_app: Any, snapshot: An
     assert _ask(fresh_app, "task=purge", "task.confirm=true")[-1].startswith("deleted 1 run, ")
     assert snapshot(finished.run) == kept
     assert [path.parent for path in (fresh_app.directory / "runs").rglob("status.json")] == [finished.run]
+    assert _ask(fresh_app, "task=status")[1].startswith("pending 0 ")  # no sweep waits for what was purged

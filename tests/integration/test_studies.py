@@ -1,6 +1,8 @@
 """task=study and task=table on a real study: what they say, and that they leave no trace."""
 
 import csv
+import shlex
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +67,7 @@ def test_the_table_has_the_best_trial_until_another_value_is_confirmed(study: An
     def entry(name: str) -> dict[str, str]:
         _ask(study, "task=table", "study=tiny", "task.format=csv", f"task.output={name}")
         lines = (study.directory / f"{name}.csv").read_text().splitlines()
-        rows = csv.DictReader(line for line in lines if not line.startswith("#"))
+        rows = csv.DictReader(lines)
         return next(r for r in rows if (r["metric"], r["modality"], r["kind"]) == ("normalized_return", "pr", "ours"))
 
     searched = entry("out/searched")
@@ -90,7 +92,7 @@ def test_all_formats_are_written(study: Any) -> None:
     out = _ask(study, "task=table", "study=tiny", "task.format=all", "task.output=paper/table", COLUMNS="80")
     written = [f"paper/table{suffix}" for suffix in (".tex", ".md", ".csv", ".txt")]
     assert out.splitlines()[-4:] == written
-    assert all("Study tiny" in (study.directory / path).read_text() for path in written)
+    assert all("Study tiny" in (study.directory / path).read_text() for path in written if path != "paper/table.csv")
     assert max(len(line) for line in out.splitlines()) <= 80
     assert _ask(study, "task=table", "study=tiny", "task.format=latex") == (study.directory / written[0]).read_text()
 
@@ -99,7 +101,23 @@ def test_figures_only_on_request(study: Any) -> None:
     folder = study.directory / "studies/tiny/grid_trap/pr/figures"
     assert not folder.exists()
     _ask(study, "task=study", "study=tiny", "modality=pr", "task.figures=true")
-    assert {path.name for path in folder.iterdir()} == {"history.png", "allocation.png"}
+    pages = {"study.html"} if find_spec("plotly") else set()
+    assert {path.name for path in folder.iterdir()} == {"history.png", "allocation.png", *pages}
+    out = _ask(study, "task=study", "task.figures=true")  # of all studies
+    written = {f"studies/tiny/grid_trap/{modality}/figures/history.png" for modality in ("p", "pr")}
+    assert written <= set(out.splitlines())
+
+
+def test_the_best_trial_can_be_pasted(study: Any) -> None:
+    lines = _ask(study, "task=study", "study=tiny", "modality=pr").splitlines()
+    (words,) = [line.split(maxsplit=1)[1] for line in lines if line.startswith("overrides ")]
+    alone = study(*shlex.split(words), tiny=False)  # the words have the small settings, as the search had
+    assert alone.status == 0, alone.err
+    assert read_json(alone.run / "status.json")["config_hash"] == Path(lines[-1]).name
+
+
+def test_all_studies_are_listed_where_none_is_named(study: Any) -> None:
+    assert "study tiny: 2 cells, regret to minimize" in _ask(study, "task=study")
 
 
 def test_plain_runs_have_a_table_too(app: Any) -> None:
@@ -122,7 +140,7 @@ def test_plain_runs_have_a_table_too(app: Any) -> None:
         ("task=study study=tinny", ("study=tinny", "there are: tiny")),
         ("task=table study=tinny", ("study=tinny", "there are: tiny")),
         ("task=study study=tiny env=grid_cliff", ("env=grid_cliff", "grid_trap p, grid_trap pr")),
-        ("task=study study=tiny task.figures=true", ("task.figures=true", "env=... modality=...")),
+        ("task=study paths.studies=nowhere", ("paths.studies=nowhere", "there is no study yet")),
         ("task=study study=tiny task.figures=some", ("task.figures=some", "true, false")),
         ("task=table study=tiny task.format=html", ("task.format=html", "latex, markdown, csv, all")),
         ("task=table study=tiny task.format=all", ("task.output=null", "path without suffix")),

@@ -51,6 +51,7 @@ def test_a_search_says_metric_budget_caps_settings_and_seeds() -> None:
     assert "Searched on 20 seeds, 0 to 19 (5 seeds, 0 to 4 in lunar_lander_v3)" in said
     assert "policy.checkpoint=true_reward; true_reward: chosen on the true reward" in said
     assert "published figures are not shown" in said
+    assert "at most 1 demonstration." in text([record(space={**SPACE, "caps": {"demonstration": 1}})])
     assert division_in_words(space) == "budget 64 (at most 16 demonstration)"
 
 
@@ -112,5 +113,6 @@ def test_only_what_stands_in_a_table_is_explained() -> None:
     said = " ".join(legend(result_table([cell], True)))
     assert "Normalized return: 100 is optimal. A normalized return of 0 is that of the uniform policy." in said
     assert not any(word in said for word in ("EPIC", "IQM", "Published"))
+    assert "Subsets without a result are left out: d, r, s, pd, pr, ps, dr, ds, rs, pdrs." in said
     both = [CellResult(env, "grid", "p", {"epic_distance": [0.1]}, False, {}, True) for env in ("a", "b")]
     assert "EPIC distance: 0 is best." in legend(result_table(both, True))

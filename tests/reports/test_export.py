@@ -103,3 +103,13 @@ def test_a_file_that_cannot_be_written_is_named_and_the_old_one_stays(
         export_runs(find_runs(root), root, path)
     assert path.read_bytes() == before
     assert sorted(p.name for p in root.parent.iterdir()) == ["runs", "table.csv"]
+
+
+def test_formulas_are_text_in_csv_only(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    make_run(config={"overrides": ["+x=1"], "seed": -1, "note": "=1+1"})
+    root = tmp_path / "runs"
+    (row,) = polars.read_csv(_export(root, ".csv")).to_dicts()
+    assert (row["overrides"], row["note"], row["seed"]) == ("'+x=1", "'=1+1", -1)
+    (tmp_path / "table.csv").unlink()
+    (row,) = polars.read_parquet(_export(root, ".parquet")).to_dicts()
+    assert (row["overrides"], row["note"]) == ("+x=1", "=1+1")

@@ -59,6 +59,17 @@ def test_a_row_has_everything_on_one_line(root: Path, capsys: pytest.CaptureFixt
     assert new.rstrip().endswith("grid_cliff/d/new")
 
 
+def test_runs_of_one_cell_are_told_apart_by_what_varies(
+    make_run: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, seed, rate in (("one", 0, 0.01), ("two", 2, 0.01), ("three", 0, 0.03)):
+        make_run(f"grid_trap/pd/{name}", config={"seed": seed, "optim": {"lr": rate}, "model": {"q": "planned"}})
+    print_runs(find_runs(tmp_path / "runs"), tmp_path / "runs")
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split()[-2:] == ["varied", "directory"]
+    assert [line.split()[-2] for line in rows] == ["optim.lr=0.01", "optim.lr=0.03", "optim.lr=0.01"]
+
+
 def test_runs_of_which_nothing_is_known_have_a_row(
     make_run: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mavrl.reports.overview import duration, number_of_runs, print_overview
+from mavrl.reports.overview import duration, print_overview
 from mavrl.storage.index import find_runs
 from mavrl.storage.run_directory import RunDirectory
 from mavrl.storage.sweeps import PlannedRun, Sweep
@@ -94,8 +94,3 @@ def test_errors_are_one_line_each_within_80_columns(
 )  # fmt: skip
 def test_durations(seconds: float, words: str) -> None:
     assert duration(seconds) == words
-
-
-def test_numbers_of_runs() -> None:
-    assert number_of_runs(1) == "1 run"
-    assert number_of_runs(0, "completed") == "0 completed runs"

@@ -33,6 +33,11 @@ def test_the_table_has_what_there_is_and_the_directory_comes_last(
     assert "nan" not in out.lower()
 
 
+def test_one_replicate_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    print_metrics({**METRICS, "env": "[red]own", "replicates": 1}, tmp_path)
+    assert "[red]own pr, 1 replicate\n" in capsys.readouterr().out
+
+
 def test_what_the_returns_stand_beside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mean = {"normalized_return": 60.0, "mean_return": 312.0, "regret": 188.0}
     comparison = {"expert": 100.0, "uniform": 0.0, "constant reward +1": 97.26}

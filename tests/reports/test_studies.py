@@ -64,8 +64,10 @@ def test_one_cell(cell: Callable[..., StudyCell], capsys: pytest.CaptureFixture[
     assert found["settings"] == "settings optim.lr=0.25"
     assert found["regret of each seed"] == "regret of each seed 0.5 1.5"
     assert [found[k] for k in ("1", "3", "0")] == [
-        "1 1 98.0 ± 1.0 7 preference, 1 rating", "3 2 97.0 ± 1.0 5 preference, 3 rating", "0 3 96.0 ± 1.0 8 preference"
+        "1 1 98.0 ± 1.0 7 preference, 1 rating optim.lr=0.25", "3 2 97.0 ± 1.0 5 preference, 3 rating optim.lr=0.25",
+        "0 3 96.0 ± 1.0 8 preference optim.lr=0.25",
     ]  # fmt: skip
+    assert found["overrides"] == "overrides env=grid_trap modality=pr"
     assert [key for key in found if key in ("0", "1", "3")] == ["1", "3", "0"]
     assert found["optim.lr"].startswith("optim.lr 80 % ━")
     assert found["4 trials failed, the last 3:"]
@@ -101,6 +103,6 @@ def test_several_cells(cell: Callable[..., StudyCell], capsys: pytest.CaptureFix
     write_json(cells[1].folder / "confirmed.json", confirmed)
     found = _printed(capsys, print_cells, "mine", cells)
     assert "study mine: 3 cells, regret to minimize" in found
-    assert found["grid_trap"] == "grid_trap pr 1/10 1 1 2 97.0 ± 1.0 searched 8 preference"
-    assert found["grid_cliff"] == "grid_cliff pr 1/10 0 0 6.5 51.0 ± 1.0 confirmed 8 preference"
+    assert found["grid_trap"] == "grid_trap pr 1/10 1 1 2 97.0 ± 1.0 searched 8 preference optim.lr=0.25"
+    assert found["grid_cliff"] == "grid_cliff pr 1/10 0 0 6.5 51.0 ± 1.0 confirmed 8 preference optim.lr=0.25"
     assert found["grid_path"] == "grid_path pr 0/10 0 1 - -"

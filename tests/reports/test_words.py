@@ -3,13 +3,26 @@
 import pytest
 
 from mavrl.reports.words import (
+    counted,
     counts_in_words,
     numbers_in_words,
     rounded,
     seeds_in_words,
     settings_in_words,
+    ties_in_words,
     with_error,
 )
+
+
+def test_numbers_of_things() -> None:
+    assert [counted(n, "run") for n in (0, 1, 2)] == ["0 runs", "1 run", "2 runs"]
+    assert [counted(n, "search", "searches") for n in (1, 2)] == ["1 search", "2 searches"]
+
+
+def test_ties() -> None:
+    assert ties_in_words(0, 0) == ties_in_words(1, 9) == ""
+    assert ties_in_words(2, 9) == ", the first of 2 that tie"
+    assert ties_in_words(98, 100) == ", the first of 98 that tie: this metric hardly tells trials apart"
 
 
 def test_counts_of_what_there_is() -> None:

@@ -75,6 +75,20 @@ def test_different_spaces_have_different_descriptions(other: SearchSpace) -> Non
     assert other.description() != SearchSpace(SETTINGS, KINDS, 64).description()
 
 
+def test_a_setting_varies_only_where_its_conditions_hold() -> None:
+    options = CategoricalDistribution(("planned", "learned"))
+    settings = {"b": FloatDistribution(0, 1), "q": options, "n": IntDistribution(1, 5)}
+    space = SearchSpace(settings, only={"b": {"q": "learned"}, "n": {"b": ">0"}})
+    study, seen = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)), set()
+    for _ in range(20):
+        params = space.suggest(study.ask())
+        assert ({"b", "n"} <= params.keys()) == (params["q"] == "learned")
+        assert len(space.overrides(params)) == len(params)
+        seen.add(params["q"])
+    assert seen == {"planned", "learned"}
+    assert space.description() != SearchSpace(settings).description()
+
+
 def test_a_limit_that_concerns_no_kind_makes_no_difference() -> None:
     plain, limited = SearchSpace(SETTINGS, KINDS, 64), SearchSpace(SETTINGS, KINDS, 64, {"stop": 3, "rating": None})
     assert plain.description() == limited.description()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from mavrl.storage.sweeps import PlannedRun, record_sweep, recorded_sweeps
+from mavrl.storage.sweeps import PlannedRun, forget_runs, record_sweep, recorded_sweeps
 
 RUNS = [
     PlannedRun("grid_trap/p/aaa", ["env=grid_trap", "modality=p"]),
@@ -52,6 +52,18 @@ def test_damaged_records_are_left_out_and_written_again(tmp_path: Path) -> None:
         assert recorded_sweeps(tmp_path) == []
     record_sweep(tmp_path, "again", RUNS)
     assert [sweep.command for sweep in recorded_sweeps(tmp_path)] == ["again"]
+
+
+def test_what_was_deleted_on_purpose_is_not_waited_for_until_it_is_wanted_again(tmp_path: Path) -> None:
+    path = record_sweep(tmp_path, "one", RUNS)
+    forget_runs(tmp_path, ["grid_trap/p/aaa", "of/no/sweep"])
+    (sweep,) = recorded_sweeps(tmp_path)
+    assert sweep.runs == (RUNS[1],)
+    forget_runs(tmp_path, [])
+    assert recorded_sweeps(tmp_path) == [sweep]
+    assert record_sweep(tmp_path, "again", RUNS) == path
+    (sweep,) = recorded_sweeps(tmp_path)
+    assert sweep.runs == tuple(RUNS)
 
 
 def test_no_folder_has_no_sweeps(tmp_path: Path) -> None:

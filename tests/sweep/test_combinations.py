@@ -1,5 +1,7 @@
 """Combinations of a command line, the rules that leave some out, and what is finished."""
 
+import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,10 @@ from omegaconf import OmegaConf
 
 from mavrl.errors import ConfigurationError
 from mavrl.storage.files import write_json
+from mavrl.sweep import combinations as combinations_module
 from mavrl.sweep.cells import chosen_option, split_cells, with_cells
-from mavrl.sweep.combinations import ComposedJob, combinations, skipping_rule
+from mavrl.sweep.combinations import ComposedJob, combinations, compose_all, skipping_rule
+from mavrl.sweep.composer import Composed, Composer
 from tests.fixtures.runs import metrics_of
 
 
@@ -63,6 +67,34 @@ def test_a_rule_holds_when_all_its_conditions_do(rule: Any, holds: bool) -> None
 
 def test_the_first_rule_that_holds_is_named() -> None:
     assert skipping_rule(config(a={"seed": 4}, b={"seed": 3}, c={"seed": 3})) == "b"
+
+
+def test_a_key_that_may_not_vary_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a planned Q there is no backup: all its values are one run."""
+    monkeypatch.setattr(combinations_module, "_checked", lambda job, composed: contextlib.nullcontext())
+
+    class Compose(Composer):
+        def __init__(self) -> None: ...
+
+        def compose(self, overrides: Sequence[str]) -> Composed:
+            values = {"model.q": "planned", "model.backup": "optimal", **dict(word.split("=") for word in overrides)}
+            rules = {"skip": {}, "only": {"model.backup": {"model.q": "learned"}}}
+            content = OmegaConf.create({**rules, "task": {"name": "x"}})
+            for key, value in values.items():
+                OmegaConf.update(content, key, value)
+            return Composed(content, content, OmegaConf.to_container(content))
+
+    compose = Compose()
+    lines = combinations(["model.q=planned,learned", "model.backup=optimal,soft"])
+    jobs, left_out = compose_all(compose, lines)
+    assert [job.overrides for job in jobs] == [
+        ["model.q=planned"],
+        ["model.q=learned", "model.backup=optimal"],
+        ["model.q=learned", "model.backup=soft"],
+    ]
+    assert left_out == {}
+    alone, _ = compose_all(compose, [["model.q=planned", "model.backup=soft"]])
+    assert [job.overrides for job in alone] == [["model.q=planned", "model.backup=soft"]]  # it does not vary
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from mavrl import __version__
 from mavrl.agents.expert_training import REQUIRED, Algorithm, train_expert, true_returns
-from mavrl.agents.progress import wants_bar
 from mavrl.configuration.identity import environment_code
 from mavrl.configuration.plain import typed_command, written
 from mavrl.configuration.settings import RunSettings
@@ -25,6 +24,7 @@ from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError
 from mavrl.families.control.settings import described
 from mavrl.policies.network import NetworkPolicy
+from mavrl.waiting import is_watched
 from mavrl.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class ExpertLibrary:
             )
             raise ConfigurationError("env.experts", "{}" if not self.trainings else list(self.trainings), allowed)
         settings = self._training(algorithm)
-        print(
+        tqdm.write(
             f"{self.env} has no {algorithm} expert yet; training one for {settings['total_steps']} steps, which takes "
             f"about {_expected_minutes(algorithm, settings):.0f} minutes and happens once: {own}",
             file=sys.stderr,
@@ -128,7 +128,7 @@ class ExpertLibrary:
             total=settings["total_steps"],
             desc=f"{algorithm} expert",
             unit="step",
-            disable=not wants_bar(self.progress),
+            disable=not is_watched(self.progress),
             dynamic_ncols=True,
         ) as bar:
 

@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import sys
 from collections.abc import Sequence
 
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from tqdm import tqdm
 
 from mavrl.errors import MavrlError
 
@@ -34,19 +36,29 @@ class JobLines:
         if job.status == JobStatus.COMPLETED:
             value = job.return_value
             result = f": {round(value, 3)}" if isinstance(value, (int, float)) else ""
-            print(f"{head} completed {self._names[index]}{result} ({where})", flush=True)
+            _print(f"{head} completed {self._names[index]}{result} ({where})")
         else:
             why = one_line(error_of(job))
             more = ", ".join(text for text in (where, f"log {log}") if text not in why)
-            print(f"{head} failed {self._names[index]}: {why}" + (f" ({more})" if more else ""), flush=True)
+            _print(f"{head} failed {self._names[index]}: {why}" + (f" ({more})" if more else ""))
+
+
+def _print(line: str) -> None:
+    tqdm.write(line)  # above the sign of life, where there is one
+    sys.stdout.flush()
 
 
 def job_names(job_overrides: Sequence[Sequence[str]]) -> list[str]:
     """Names that tell jobs apart: the overrides that not all of them have, or all overrides of a single job."""
     own = [list(filter_overrides(overrides)) for overrides in job_overrides]  # without those of Hydra
-    common = set.intersection(*map(set, own)) if len(own) > 1 else set()
-    distinct = [" ".join(word for word in words if word not in common) for words in own]
+    distinct = [" ".join(words) for words in varying_words(own)] if len(own) > 1 else [""] * len(own)
     return [name or " ".join(words) or "job" for name, words in zip(distinct, own, strict=True)]
+
+
+def varying_words(lines: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The words of each line that not all lines have."""
+    common = set.intersection(*map(set, lines)) if lines else set()
+    return [[word for word in words if word not in common] for words in lines]
 
 
 def failed_job(overrides: Sequence[str], error: BaseException) -> JobReturn:

@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from omegaconf import OmegaConf
 import mavrl
 from mavrl.configuration.check import register_with_hydra
 from mavrl.errors import ConfigurationError, JobError
-from mavrl.storage.files import naming
+from mavrl.storage.files import naming, write_text
 from mavrl.sweep.launchers.jobs import JobLines, error_of, failed_job
 from mavrl.sweep.launchers.queue import Queue
 from mavrl.terminal import show_on_any_terminal
@@ -77,7 +78,6 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
             raise
 
     def _submit(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[Any]:
-        import submitit
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         assert self.config is not None
@@ -85,9 +85,7 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
             allowed = "needs SLURM's sbatch and srun, which are not on PATH; hydra/launcher=local runs jobs here"
             raise ConfigurationError("hydra.launcher._target_", "mavrl.sweep.launchers.slurm.SlurmLauncher", allowed)
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
-        limits = {f"slurm_{name}": self.params[name] for name in _EXECUTOR_PARAMS[1:] if name in self.params}
-        executor = submitit.AutoExecutor(self.params["submitit_folder"], cluster="slurm", **limits)
-        executor.update_parameters(**self._resources())
+        executor = self._executor(self.params["submitit_folder"])
         state = Singleton.get_state()
         calls = [
             (list(overrides), "hydra.sweep.dir", initial_job_idx + k, str(initial_job_idx + k), state)
@@ -100,6 +98,37 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
             option = self.config.hydra.runtime.choices["hydra/launcher"]
             why = "; ".join(line.removeprefix("sbatch: error: ") for line in str(error).splitlines() if line.strip())
             raise ConfigurationError("hydra/launcher", option, f"SLURM refuses the jobs: {why}") from error
+
+    def write_submission(self, jobs: int) -> Path:
+        """Write the file that a launch of so many jobs would hand to sbatch, and return its path. Nothing is submitted.
+
+        submitit writes such a file only when it submits it: here to a command that keeps it.
+        """
+        assert self.config is not None
+        target = Path(str(self.config.hydra.sweep.dir)) / ".submitit" / "dry_run.sh"
+        with tempfile.TemporaryDirectory() as place:
+            kept, commands = Path(place, "kept.sh"), Path(place, "bin")
+            commands.mkdir()
+            for name, line in (("sbatch", f'cp "$1" {kept}; echo Submitted batch job 0'), ("srun", "true")):
+                (commands / name).write_text(f"#!/bin/sh\n{line}\n")
+                (commands / name).chmod(0o755)
+            path = os.environ["PATH"]
+            os.environ["PATH"] = f"{commands}{os.pathsep}{path}"
+            try:
+                folder = Path(self.params["submitit_folder"]).absolute()
+                self._executor(f"{place}{folder}").map_array(abs, range(jobs))
+            finally:
+                os.environ["PATH"] = path
+            write_text(target, kept.read_text(encoding="utf-8").replace(place, ""))
+        return target
+
+    def _executor(self, folder: str) -> Any:
+        import submitit
+
+        limits = {f"slurm_{name}": self.params[name] for name in _EXECUTOR_PARAMS[1:] if name in self.params}
+        executor = submitit.AutoExecutor(folder, cluster="slurm", **limits)
+        executor.update_parameters(**self._resources())
+        return executor
 
     def _resources(self) -> dict[str, Any]:
         """The resources of a job, under the names that submitit uses."""

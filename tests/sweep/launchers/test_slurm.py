@@ -84,6 +84,22 @@ def test_modules_come_before_python_and_the_code_is_that_of_the_launcher(submitt
     assert "module load" not in submitted("hydra.launcher.setup=[]")
 
 
+def test_a_dry_run_writes_the_file_that_would_be_submitted(
+    submitted: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partition = "hydra.launcher.partition=local"
+    expected = submitted(partition)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")  # no SLURM is needed
+    params = _params(f"hydra.launcher.submitit_folder={tmp_path}/jobs/%j", partition)
+    launcher = SlurmLauncher(**params)
+    launcher.config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path / "sweep")}}})
+    path = launcher.write_submission(3)
+    assert path == tmp_path / "sweep" / ".submitit" / "dry_run.sh"
+    assert path.read_text() == expected
+    assert os.environ["PATH"] == "/usr/bin:/bin"
+    assert [p.name for p in (tmp_path / "sweep").iterdir()] == [".submitit"]
+
+
 @pytest.mark.parametrize("minutes", ["null", "0", "soon"])
 def test_a_job_needs_a_time_limit(minutes: str) -> None:
     with pytest.raises(ConfigurationError, match=r"hydra\.launcher\.timeout_min="):
