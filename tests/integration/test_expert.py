@@ -68,7 +68,12 @@ def test_progress_is_shown(fresh_app: Any) -> None:
 
 def test_one_that_is_missing_is_trained_by_the_main_job(fresh_control_app: Any) -> None:
     outcome = fresh_control_app(
-        "env.name=cartpole_short", "paths.experts=here", "modality=r", "replicates=1", *QUICK["dqn"]
+        "env.name=cartpole_short",
+        "paths.experts=here",
+        "modality=r",
+        "replicates=1",
+        *QUICK["dqn"],
+        "env.normalization={optimal:60,uniform:20}",
     )
     assert outcome.status == 0, outcome.err
     (line,) = outcome.err.splitlines()
