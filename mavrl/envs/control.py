@@ -136,7 +136,8 @@ class ControlEnvironment:
             raise ConfigurationError("env.kwargs.max_episode_steps", value, "the time limit is env.max_steps")
         limit = -1 if self.time_limit is None else self.time_limit
         try:
-            return gym.make(self.id, max_episode_steps=limit, **self.kwargs)
+            # Gymnasium's checker warns of what is refused here, and of oddities that do no harm
+            return gym.make(self.id, max_episode_steps=limit, **{"disable_env_checker": True, **self.kwargs})
         except (gym.error.Error, ImportError) as error:
             raise ConfigurationError("env.id", self.id, f"cannot be made: {_one_line(error)}") from error
         except (TypeError, ValueError, AssertionError) as error:
@@ -149,9 +150,10 @@ class ControlEnvironment:
 
 
 def _check_spaces(env_id: str, env: gym.Env) -> None:
-    observations, actions = env.observation_space, env.action_space
+    observations, actions = (getattr(env, f"{name}_space", None) for name in ("observation", "action"))
     if not isinstance(observations, spaces.Box) or len(observations.shape) != 1:
-        flat = "; env.wrappers=[FlattenObservation] makes one of it" if observations.is_np_flattenable else ""
+        flattens = isinstance(observations, spaces.Space) and observations.is_np_flattenable
+        flat = "; env.wrappers=[FlattenObservation] makes one of it" if flattens else ""
         allowed = f"observations must be a one-dimensional Box, not {observations}{flat}"
         raise ConfigurationError("env.id", env_id, allowed)
     if not isinstance(actions, spaces.Discrete):

@@ -58,7 +58,7 @@ class TestMake:
         assert env.spec.max_episode_steps == time_limit
 
     def test_is_gymnasium_s_own_environment_by_default(self):
-        envs = ControlEnvironment("CartPole-v1").make(), gym.make("CartPole-v1")
+        envs = ControlEnvironment("CartPole-v1").make(), gym.make("CartPole-v1", disable_env_checker=True)
         assert str(envs[0]) == f"<Intake{envs[1]}>"
         observations = [[env.reset(seed=1)[0], *(env.step(1)[0] for _ in range(5))] for env in envs]
         np.testing.assert_array_equal(*observations)
@@ -224,6 +224,7 @@ class TestErrors:
         ("kwargs", "message"),
         [
             ({"observations": spaces.Box(0, 255, (8, 8), np.uint8)}, r"env\.id=Picture-v0: .*one-dimensional Box"),
+            ({"observations": "a picture"}, r"env\.id=Picture-v0: observations must be .* not a picture$"),
             ({"actions": spaces.MultiBinary(3)}, r"env\.id=Picture-v0: .*be Discrete, not MultiBinary\(3\)$"),
             ({"size": 0}, r"env\.kwargs=\{'size': 0\}: .*size=0: at least 1"),
             ({"colour": 1}, r"env\.kwargs=\{'colour': 1\}: .*unexpected keyword argument 'colour'"),

@@ -201,16 +201,15 @@ def test_what_is_legal_works(strange: Any) -> None:
     """Dict observations, actions from -1, infos of changing shape and type, rewards as arrays, no limit."""
     outcome = strange("env=strange", "modality=pr")
     assert outcome.status == 0, outcome.err
+    assert outcome.err == ""
     description = read_json(outcome.run / "reward_model/description.json")
     assert (description["n_features"], description["n_actions"]) == (4, 3)
     assert read_json(outcome.run / "config.json")["env"]["wrappers"] == ["FlattenObservation"]
 
 
 def _error(outcome: Any) -> str:
-    """The only line but Gymnasium's own warnings."""
     assert outcome.status == 2, outcome.err
-    assert "Traceback" not in outcome.err
-    (line,) = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
+    (line,) = outcome.err.splitlines()
     return line
 
 
