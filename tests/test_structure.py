@@ -8,9 +8,9 @@ import pytest
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 ORDER = [  # from the ground up; a room imports those before it
-    "errors", "types", "streams", "statistics", "workers", "planning", "metrics", "configuration", "storage", "envs",
-    "policies", "simulation", "feedback", "model", "search", "reports", "agents", "evaluation", "families", "training",
-    "tasks", "sweep", "cli", "__main__",
+    "errors", "types", "streams", "statistics", "terminal", "interruption", "workers", "planning", "metrics",
+    "configuration", "storage", "envs", "policies", "simulation", "feedback", "model", "search", "reports", "agents",
+    "evaluation", "families", "training", "tasks", "sweep", "cli", "__main__",
 ]  # fmt: skip
 LARGEST = 0.18  # of all lines
 
