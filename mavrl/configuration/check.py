@@ -109,6 +109,12 @@ def check_sweep(config: DictConfig) -> None:
         _check_value(config, values, key, rule)
 
 
+def refuse_settings(unknown: Mapping[str, Any]) -> None:
+    """Refuse settings of a sweeper, hydra.sweeper.<name>, that nothing reads."""
+    for name, value in unknown.items():
+        raise ConfigurationError(f"hydra.sweeper.{name}", shown(value), "no such key; `search` says how is searched")
+
+
 def _refuse_unknown_of(values: Mapping[str, Any], rules: Mapping[str, Rule], part: str, targets: set[str]) -> None:
     for name, value in values["hydra"][part].items():
         key = f"hydra.{part}.{name}"
@@ -161,7 +167,7 @@ def _check_value(config: DictConfig, values: dict[str, Any], key: str, rule: Rul
 
 
 def _check_conditions(skip: Mapping[str, Any], values: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
-    """Refuse a rule of `skip` that has no conditions, or one about a key that there is nowhere: it leaves nothing out."""
+    """Refuse a rule of `skip` that has no conditions, or one about a key that there is nowhere."""
     known = None
     for name, conditions in skip.items():
         if conditions is not None and not (isinstance(conditions, Mapping) and conditions):

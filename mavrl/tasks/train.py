@@ -30,7 +30,7 @@ def train(config: DictConfig) -> float:
         if not config.rerun and (finished := directory.metrics) is not None:
             return _report(finished, directory.path, "another process has finished this run")
         hydra = HydraConfig.get()
-        directory.begin(name, masked(recorded(config, hydra.runtime.choices, hydra.overrides.task)))
+        directory.begin(name, masked(recorded(config, hydra.runtime.choices, _words(hydra))))
         try:
             from mavrl.training.run import run
 
@@ -62,6 +62,13 @@ def _refuse_foreign(path: Path, expected: str) -> None:
     ours = status is not None or (path / "status.json").exists()  # a damaged status is still that of a run
     if not ours and path.is_dir() and any(not p.name.startswith(own) for p in path.iterdir()):
         raise ConfigurationError("hydra.run.dir", path, "is not empty and holds no run; choose another directory")
+
+
+def _words(hydra: Any) -> list[str]:
+    """The overrides of the command line as they are, with references to variables and not what these hold."""
+    words = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    assert isinstance(words, list)
+    return words
 
 
 def _save_configuration(config: DictConfig, directory: RunDirectory) -> None:

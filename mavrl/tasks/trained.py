@@ -67,7 +67,7 @@ def trained_settings(config: DictConfig, changed: Mapping[str, Any] | None = Non
 def _loaded(path: Path) -> DictConfig:
     try:
         loaded = OmegaConf.load(path)
-    except (YAMLError, OmegaConfBaseException, ValueError) as error:
+    except (YAMLError, OmegaConfBaseException, OSError, ValueError) as error:
         why = f"{path.name} is damaged: {str(error).splitlines()[0]}"
         raise ConfigurationError("run_dir", path.parents[1], why) from error
     if not isinstance(loaded, DictConfig) or not OmegaConf.is_dict(loaded.get("env")):
