@@ -136,6 +136,9 @@ def _one_line(error: Exception) -> str:
         said = next((line for line in str(error).splitlines()[1:] if not line.startswith("See ")), "")
         return str(ConfigurationError(key, value, f"cannot be read: {said.strip()}; quotes make it text"))
     text = " ".join(_said(error).split())
+    if text.startswith("Config group override must be"):
+        key = next((_key(word) for word in reversed(sys.argv) if word.endswith("=null") and _is_group(_key(word))), "")
+        return str(ConfigurationError(key or "group", "null", "must be an option of this group"))
     for pattern, words in _SAID:
         if found := re.search(pattern, text):
             key = found[1].split("@")[0].lstrip("+~")
@@ -158,13 +161,17 @@ def _said(error: BaseException) -> str:
     return "; ".join(line.strip() for line in kept)
 
 
+def _is_group(key: str) -> bool:
+    return "/" in key or (configuration_directory() / key).is_dir() or key == "modality"
+
+
 def _key(word: str) -> str:
     return word.partition("=")[0].lstrip("+~").partition("@")[0]
 
 
 def _given(key: str) -> str:
     """The value that the command line gives to a key."""
-    return next((word.partition("=")[2] for word in sys.argv[1:] if _key(word) == key), "")
+    return next((word.partition("=")[2] for word in reversed(sys.argv) if _key(word) == key), "")
 
 
 def _known_keys() -> list[str]:

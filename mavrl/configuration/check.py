@@ -109,6 +109,12 @@ def check_sweep(config: DictConfig) -> None:
         _check_value(config, values, key, rule)
 
 
+def refuse_settings(unknown: Mapping[str, Any]) -> None:
+    """Refuse settings of a sweeper, hydra.sweeper.<name>, that nothing reads."""
+    for name, value in unknown.items():
+        raise ConfigurationError(f"hydra.sweeper.{name}", shown(value), "no such key; `search` says how is searched")
+
+
 def _refuse_unknown_of(values: Mapping[str, Any], rules: Mapping[str, Rule], part: str, targets: set[str]) -> None:
     for name, value in values["hydra"][part].items():
         key = f"hydra.{part}.{name}"

@@ -87,9 +87,8 @@ def _parts_of_others(values: Mapping[str, Any], choices: Mapping[str, Any]) -> d
     parts = []
     if value_of(values, "env.family") in [name for name in FAMILIES if name not in OWN_FAMILIES]:
         parts += ["env", "policy"]
-    parts += [
-        part for part in ("query", "teacher") if not str(value_of(values, f"{part}._target_")).startswith("mavrl.")
-    ]
+    made = {part: str(value_of(values, f"{part}._target_")) for part in ("query", "teacher")}
+    parts += [part for part, target in made.items() if not target.startswith("mavrl.")]
     parts += ["task"] if value_of(values, "task.name") not in OWN_TASKS else []
     words: dict[str, str | None] = {p: f"{p}={choices[p]}" if choices.get(p) else None for p in parts}
     for kind in (kind for kind in KINDS if kind not in OWN_KINDS):

@@ -44,6 +44,8 @@ def number(low: float, high: float = float("inf"), *, open_low: bool = False, op
             return False
         return (value > low if open_low else value >= low) and (value < high if open_high else value <= high)
 
+    if low == -float("inf"):
+        return Rule(holds, "must be a finite number")
     end = "infinity" if high == float("inf") else f"{high:g}"
     return Rule(holds, f"must be a number in {left}{low:g}, {end}{right}")
 

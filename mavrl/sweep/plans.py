@@ -29,7 +29,7 @@ def make_plan(config: DictConfig, study: str, settings: Mapping[str, BaseDistrib
         fixed: overrides that all trials have in common.
 
     Raises:
-        ConfigurationError: the metric does not fit, nothing can be divided, or a drawn value may not be allowed.
+        ConfigurationError: the metric does not fit, nothing can be divided, or what may be drawn is not allowed.
     """
     search = config.search
     space = _space(config, settings)

@@ -1,13 +1,14 @@
 """A multirun: all combinations that a command asks for, of which only what is missing is run."""
 
 from pathlib import Path
+from typing import Any
 
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from mavrl.configuration.check import check_sweep
+from mavrl.configuration.check import check_sweep, refuse_settings
 from mavrl.configuration.plain import typed_command
 from mavrl.configuration.rules import READING
 from mavrl.configuration.trust import check_trust
@@ -32,6 +33,9 @@ class RunsSweeper(Sweeper):
 
     With task=retry and task=confirm the jobs are not combinations, but runs and studies that are there.
     """
+
+    def __init__(self, **unknown: Any) -> None:
+        refuse_settings(unknown)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take the configuration of the command, and make the launcher that it names."""

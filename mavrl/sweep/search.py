@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
@@ -16,7 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from mavrl.configuration.check import check_sweep
+from mavrl.configuration.check import check_sweep, refuse_settings
 from mavrl.errors import ConfigurationError, MavrlError
 from mavrl.metrics import metric_text
 from mavrl.reports.words import counted, ties_in_words
@@ -68,7 +68,10 @@ class SearchSweeper(Sweeper):
         sampler: configuration of a sampler of Optuna, with its `_target_`.
     """
 
-    def __init__(self, sampler: DictConfig) -> None:
+    def __init__(self, sampler: DictConfig | None = None, **unknown: Any) -> None:
+        refuse_settings(unknown)
+        if sampler is None:
+            raise ConfigurationError("hydra/sweeper/sampler", None, "must be an option of this group, such as tpe")
         self._sampler = sampler
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -122,8 +125,8 @@ class SearchSweeper(Sweeper):
     def _check_sampler(self) -> None:
         try:
             self._make_sampler(self._config.search.seed)
-        except (HydraException, ImportError) as error:
-            lines = str(error).splitlines()
+        except (HydraException, ImportError, TypeError, ValueError) as error:
+            lines = str(error).splitlines() or [type(error).__name__]
             why = next((line for line in lines if line.startswith(("TypeError", "ValueError"))), lines[0])
             target = self._sampler.get("_target_")
             raise ConfigurationError("hydra.sweeper.sampler", target, f"cannot be made: {why}") from error

@@ -29,7 +29,7 @@ def train(config: DictConfig) -> float | None:
     """
     hydra = HydraConfig.get()
     directory, name = RunDirectory(hydra.runtime.output_dir), config_hash(config)
-    content = masked(recorded(config, hydra.runtime.choices, hydra.overrides.task))
+    content = masked(recorded(config, hydra.runtime.choices, _words(hydra)))
     _refuse_foreign(directory.path, name, content)
     if not config.rerun and (finished := directory.metrics) is not None:
         return _report(finished, directory.path, "this run was finished before; rerun=true repeats it")
@@ -85,6 +85,13 @@ def _refuse_foreign(path: Path, expected: str, content: dict[str, Any]) -> None:
     if not held and path.is_dir() and any(not p.name.startswith(without_content) for p in path.iterdir()):
         allowed = "is not empty, and nothing says which run it holds; choose another directory, or delete this one"
         raise ConfigurationError("hydra.run.dir", path, allowed)
+
+
+def _words(hydra: Any) -> list[str]:
+    """The overrides of the command line as they are, with references to variables and not what these hold."""
+    words = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    assert isinstance(words, list)
+    return words
 
 
 def _save_configuration(config: DictConfig, directory: RunDirectory) -> None:

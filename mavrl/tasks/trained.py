@@ -106,7 +106,7 @@ def _value(trained: DictConfig, key: str) -> Any:
 def _loaded(path: Path) -> DictConfig:
     try:
         loaded = OmegaConf.load(path)
-    except (YAMLError, OmegaConfBaseException, ValueError) as error:
+    except (YAMLError, OmegaConfBaseException, OSError, ValueError) as error:
         why = f"{path.name} is damaged: {str(error).splitlines()[0]}"
         raise ConfigurationError("run_dir", path.parents[1], why) from error
     if not isinstance(loaded, DictConfig) or not OmegaConf.is_dict(loaded.get("env")):

@@ -4,7 +4,7 @@ The keys are those of the composed configurations and the values are few, so wha
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -121,14 +121,6 @@ def keys_of(values: Any, prefix: str = "") -> Iterator[str]:
                 yield from keys_of(value, f"{key}.")
 
 
-def _refusal(check: Callable[[], None]) -> str | None:
-    try:
-        check()
-    except ConfigurationError as error:
-        return str(error)
-    return None
-
-
 def refused(config: DictConfig, values: dict[str, Any], key: str, value: Any) -> ConfigurationError | None:
     """The error with which a value of a key is refused; everything is the same afterwards."""
     parent, _, name = key.rpartition(".")
@@ -150,6 +142,7 @@ def accepted(config: DictConfig, begin: str) -> tuple[set[tuple[str, str]], int]
     """The pairs of key and kind of value that are accepted, and how many were tried."""
     values = resolved(config)
     without_references = OmegaConf.create(values)
+    check(without_references, {}, values)
     keys = [key for key in keys_of(values) if key.startswith(begin) and not key.startswith(_ELSEWHERE)]
     found = set()
     for key in keys:
@@ -202,6 +195,15 @@ SWEEPING = {  # of a launcher or a sweeper, by the words that choose it
 }  # fmt: skip
 
 
+def refusal(config: DictConfig) -> str | None:
+    """Why a sweep is refused; None if it is not."""
+    try:
+        check_sweep(config)
+    except ConfigurationError as error:
+        return str(error)
+    return None
+
+
 @pytest.mark.parametrize("words", SWEEPING)
 def test_settings_of_launchers_and_samplers(words: str) -> None:
     register_with_hydra()
@@ -218,11 +220,10 @@ def test_settings_of_launchers_and_samplers(words: str) -> None:
             before = OmegaConf.to_container(node, resolve=False)[name]
             for kind, value in VALUES.items():
                 node[name] = value
-                refused = _refusal(lambda: check_sweep(config))
-                if refused is None:
+                if (error := refusal(config)) is None:
                     found.setdefault(f"{part}.{name}", set()).add(kind)
                 else:
-                    assert refused.startswith(f"{part}.{name}="), refused
+                    assert error.startswith(f"{part}.{name}="), error
             node[name] = before
     assert found == SWEEPING[words]
 

@@ -45,8 +45,8 @@ CASES = {
     "seed=[1": ("seed=[1", "cannot be read"),
     "paths=null": ("paths=null", "must be a mapping"),
     "model=null": ("model=null", "must be an option of this group"),
-    "env=null": ("env=null",),
-    "modality=null": ("modality=null",),
+    "env=null": ("env=null", "must be an option of this group"),
+    "modality=null": ("modality=null", "must be an option of this group"),
     "task=null": ("task=null", "must be an option of this group"),
     "logger=null": ("logger=null", "must be an option of this group"),
     "env.layout=maze": ("env.layout=maze", "trap, cliff"),
@@ -57,7 +57,6 @@ CASES = {
     "+task._target_=os.system": ("task._target_=os.system", "no such key"),
     "teacher._target_=os.system": ("teacher._target_=os.system", "must be a class of mavrl"),
     "notify.url=mail.example.com/t0p-s3cret": ("notify.url=***", "must be an address"),
-    "task=confirm hydra.mode=RUN": ("task=confirm", "-m"),
 }  # fmt: skip
 SWEEPS = {
     "seed=range(0)": ("seed=range(0)", "has no value"),
@@ -66,8 +65,8 @@ SWEEPS = {
     "task=list": ("task=list", "leave -m out"),
     "seed=1,2 hydra.sweep.subdir=../../x": ("hydra.sweep.subdir=../../x", "below hydra.sweep.dir"),
     "seed=1,2 hydra.output_subdir=.hydra": ("hydra.output_subdir=.hydra", "must be null"),
-    "seed=1,2 +hydra.sweeper.n_jobs=-3": ("hydra.sweeper",),
-    "seed=1,2 hydra/sweeper=null": ("hydra/sweeper",),
+    "seed=1,2 +hydra.sweeper.n_jobs=-3": ("hydra.sweeper.n_jobs=-3", "no such key"),
+    "seed=1,2 hydra/sweeper=null": ("hydra/sweeper=null", "must be an option of this group"),
     "seed=1,2 hydra/launcher=null": ("hydra/launcher=null", "must be an option of this group"),
     "hydra/launcher=local hydra.launcher.workers=-3": ("hydra.launcher.workers=-3", "from 1"),
     "hydra/launcher=euler hydra.launcher.nodes=x": ("hydra.launcher.nodes=x", "whole number"),
@@ -87,8 +86,8 @@ SEARCHES = {
     "feedback.preference.n_samples=range(1,5)": ("feedback.preference.n_samples=", "search.allocation=false"),
     "hydra.sweeper.sampler.n_startup_trials=x": ("hydra.sweeper.sampler.n_startup_trials=x", "whole number"),
     "+hydra.sweeper.sampler.nonsense=3": ("hydra.sweeper.sampler",),
-    "+hydra.sweeper.n_jobs=-3": ("hydra.sweeper",),
-    "hydra/sweeper/sampler=null": ("hydra.sweeper.sampler",),
+    "+hydra.sweeper.n_jobs=-3": ("hydra.sweeper.n_jobs=-3", "no such key"),
+    "hydra/sweeper/sampler=null": ("hydra/sweeper/sampler=null", "option of this group"),
 }
 
 

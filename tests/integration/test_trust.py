@@ -61,7 +61,7 @@ def test_its_configuration_is_checked_like_one_of_a_command(foreign: Path, fresh
         ("teacher: {_target_: os.system, command: touch imported}\n", "teacher._target_=os.system"),
         ("optim: {momentum: 3}\n", "optim."),
         ("env: [\n", "damaged"),
-        ("3\n", "no configuration"),
+        ("3\n", "damaged"),
     ):
         node = OmegaConf.load(path) if text.startswith(("teacher", "optim")) else None
         kept = path.read_text()

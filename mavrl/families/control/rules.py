@@ -147,7 +147,9 @@ SHARED = {**_PPO_RULES, **{key: _CONTROL_RULES[key] for key in ("model.standardi
 
 def rules(config: DictConfig) -> dict[str, Rule]:
     """The rules of keys that only control environments have, or that are narrower for them."""
-    return {**_CONTROL_RULES, **(_PPO_RULES if OmegaConf.select(config, "policy.name") == "ppo" else {})}
+    policy = OmegaConf.select(config, "policy.name")
+    own = {"ppo": _PPO_RULES, "imitation": {"policy.checkpoint": one_of("last")}}
+    return {**_CONTROL_RULES, **(own.get(policy, {}) if isinstance(policy, str) else {})}
 
 
 def code(env: Mapping[str, Any]) -> dict[str, str]:
