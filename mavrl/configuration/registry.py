@@ -12,7 +12,7 @@ from importlib import metadata
 from itertools import combinations
 from typing import Any
 
-from mavrl.configuration.rule import Rule, number, whole
+from mavrl.configuration.rule import Rule, number, optional, whole
 from mavrl.errors import ConfigurationError
 
 _PLUGINS = "mavrl"  # group of entry points
@@ -141,7 +141,8 @@ def _installed() -> tuple[str, ...]:
 _RATIONALITIES = {"teacher_rationality": number(0), "model_rationality": number(0)}
 
 register(Kind("preference", "p", _RATIONALITIES, segments=2))
-register(Kind("demonstration", "d", _RATIONALITIES, segments=0))
+_MINIMUM_RETURN = {"minimum_return": optional(number(-float("inf")))}
+register(Kind("demonstration", "d", {**_RATIONALITIES, **_MINIMUM_RETURN}, segments=0))
 register(Kind("rating", "r", {"n_categories": whole(2, 100)}))
 register(
     Kind(
