@@ -75,7 +75,7 @@ def test_the_table_has_the_best_trial_until_another_value_is_confirmed(study: An
     assert float(searched["stderr"]) == pytest.approx(metrics["stderr"]["normalized_return"])
     assert searched["searched"] == "true"
     number = next(
-        line.split()[-1]
+        line.partition(", trial ")[2].partition(",")[0]
         for line in _ask(study, "task=study", "study=tiny", "modality=pr").splitlines()
         if line.startswith("best ")
     )
