@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 # What the numbers in a journal mean; tests compare what is read with what Optuna reads.
 _DELETE_STUDY, _CREATE, _PARAMETER, _STATE, _USER_ATTRIBUTE, _SYSTEM_ATTRIBUTE = 1, 4, 5, 6, 8, 9
@@ -51,7 +51,7 @@ def read_entries(path: Path) -> list[dict[str, Any]] | None:
     return entries
 
 
-def is_entry(found: Any) -> bool:
+def is_entry(found: Any) -> TypeGuard[dict[str, Any]]:
     """Whether a value has the form that every entry of a journal has."""
     return isinstance(found, dict) and type(found.get("op_code")) is int and isinstance(found.get("worker_id"), str)
 
@@ -76,8 +76,8 @@ def folded(logs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
                 known.setdefault(name, distribution)
             count += 1
             continue
-        number = entry.get("trial_id")
-        trial = open_trials.get(number) if number is not None else None
+        number = entry.get("trial_id", -1)
+        trial = open_trials.get(number)
         if trial is None:
             continue
         if not trial.add(entry, position, known):

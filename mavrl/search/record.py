@@ -69,7 +69,7 @@ class StudyRecord:
     env: str
     modality: str
     metric: str
-    direction: str
+    direction: Direction
     space: dict[str, Any]
     fixed: dict[str, Any]
     command: list[str]

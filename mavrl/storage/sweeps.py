@@ -87,7 +87,7 @@ def forget_runs(root: Path, directories: Collection[str]) -> None:
         sweep = _read(path)
         gone = {run.directory for run in sweep.runs} & set(directories) if sweep is not None else set()
         if gone:
-            write_json(path, {**read_json(path), "purged": sorted({*_purged(path), *gone})})
+            write_json(path, {**(read_json(path) or {}), "purged": sorted({*_purged(path), *gone})})
 
 
 def recorded_sweeps(root: Path) -> list[Sweep]:

@@ -120,7 +120,7 @@ class Composer:
         for override in values:
             value = override.value()
             if override.key_or_group == "modality":
-                found = {"modality.name": value, "modality.active": self._subsets[value], **found}
+                found = {"modality.name": value, "modality.active": self._subsets[str(value)], **found}
             else:
                 found[override.key_or_group] = value
         return found

@@ -1,6 +1,7 @@
 """Ranges of the command line, such as range(0,20), that hold something and end."""
 
 import math
+from typing import TypeGuard
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
@@ -18,11 +19,16 @@ def refuse_endless(override: Override) -> None:
     value = override.value()
     if not isinstance(value, (RangeSweep, IntervalSweep)):
         return
-    start, end = value.start, value.stop if isinstance(value, RangeSweep) else value.end
-    step = value.step if isinstance(value, RangeSweep) else 1
-    ends = [start, end, step]
-    if any(isinstance(one, bool) or not isinstance(one, (int, float)) or not math.isfinite(one) for one in ends):
+    is_range = isinstance(value, RangeSweep)
+    ends = (value.start, value.stop, value.step) if is_range else (value.start, value.end, 1)
+    finite = [float(one) for one in ends if _is_number(one) and math.isfinite(one)]
+    if len(finite) < len(ends):
         raise ConfigurationError(override.get_key_element(), override.get_value_string(), "must have finite ends")
-    if step == 0 or (isinstance(value, RangeSweep) and abs(end - start) / abs(step) > _MOST_VALUES):
+    start, end, step = finite
+    if step == 0 or (is_range and abs(end - start) / abs(step) > _MOST_VALUES):
         allowed = f"must end, after at most {_MOST_VALUES} values"
         raise ConfigurationError(override.get_key_element(), override.get_value_string(), allowed)
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optuna import Study
 from optuna.importance import BaseImportanceEvaluator
@@ -58,7 +58,7 @@ def _figures(record: StudyRecord, study: Study, importances: Mapping[str, float]
     from optuna import visualization
 
     few, fewer = (snapshot(record, study, thinned(record, most)) for most in (_MOST_TRIALS, _MOST_IN_CONTOUR))
-    metric = {"target_name": words_of(record.metric)}
+    metric: dict[str, Any] = {"target_name": words_of(record.metric)}
     found: dict[str, Figure] = {"history": visualization.plot_optimization_history(few, **metric)}
     names = varied_parameters(few, importances)
     if not isinstance(importances, str):
