@@ -79,7 +79,11 @@ class Intake(gym.Wrapper, gym.utils.RecordConstructorArgs):
         return f"step {self._steps} of an episode" if self._steps else "its reset"
 
     def _observation(self, given: Any) -> np.ndarray:
-        seen = _array(given)  # a copy: some environments change theirs in place
+        if isinstance(given, np.ndarray) and given.dtype == self._dtype and given.shape == self._shape:
+            seen = given.copy()  # some environments change theirs in place
+            if seen.dot(seen) <= _LARGEST:  # the quickest way to see that nothing is infinite or NaN
+                return seen
+        seen = _array(given)
         kind = seen.dtype == self._dtype or np.can_cast(seen.dtype, self._dtype, "same_kind")
         if not kind or seen.shape != self._shape or not (np.abs(seen) <= _LARGEST).all():
             must = f"must be {self._shape[0]} finite numbers ({self._dtype}), as observation_space says"

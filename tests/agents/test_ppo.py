@@ -17,6 +17,7 @@ from mavrl.agents.ppo import PPOSettings, PPOTraining, schedule
 from mavrl.agents.rewards import ConstantReward, LearnedStepReward, StepReward, TrueReward
 from mavrl.agents.vector_env import RewardedVecEnv
 from mavrl.envs.control import ControlEnvironment
+from mavrl.errors import TrainingError
 from mavrl.policies.network import NetworkPolicy
 from mavrl.storage.checkpoints import Checkpoints
 
@@ -101,6 +102,10 @@ class TestChunks:
         stopped = train()
         assert stopped.run(lambda steps, policy: steps < 64) == 64
         assert weights(stopped.policy()).equal(passed[1])
+
+    def test_weights_that_are_not_finite_end_it(self, train: Any):
+        with pytest.raises(TrainingError, match=r"PPO after \d+ steps: the policy's weights are not finite"):
+            train(learning_rate=1e30).run()
 
     def test_policies_given_to_the_caller_do_not_change_later(self, train: Any):
         kept: list[tuple[NetworkPolicy, torch.Tensor]] = []
