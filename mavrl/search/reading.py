@@ -156,7 +156,8 @@ def _without_failed(
         if not metrics:
             return {}
         failed = metrics.get("failed_replicates", [])
-    kept = {name: [x for k, x in enumerate(values) if k not in failed] for name, values in final.items()}
+    left_out = set(failed or ())
+    kept = {name: [x for k, x in enumerate(values) if k not in left_out] for name, values in final.items()}
     return {name: values for name, values in kept.items() if values}
 
 

@@ -31,7 +31,7 @@ _METRICS = {
 
 def read_status(directory: Path) -> dict[str, Any]:
     """The content of status.json in a run's directory. Who finds it empty says so: a run without is a failed one."""
-    content = read_json(directory / "status.json")
+    content: Any = read_json(directory / "status.json")
     return content if fits(content, _STATUS) else {}
 
 
@@ -71,7 +71,7 @@ def fits(value: Any, form: Any) -> bool:
 
 
 def _read(path: Path, form: dict) -> dict[str, Any]:
-    content = read_json(path)
+    content: Any = read_json(path)
     if fits(content, form):
         return content
     if path.exists():

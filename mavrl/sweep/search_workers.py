@@ -5,6 +5,7 @@ import runpy
 import signal
 import sys
 import uuid
+from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def _run_as_processes(count: int, command: list[str]) -> list[str | None]:
     return [_failure(search.exitcode) for search in searches]
 
 
-def _end(searches: list[BaseProcess]) -> None:
+def _end(searches: Sequence[BaseProcess]) -> None:
     """End the processes that still search."""
     alive = [search for search in searches if search.is_alive()]
     for search in alive:

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from mavrl.agents.progress import wants_bar
 from mavrl.configuration.settings import Device, RunSettings
@@ -31,7 +30,8 @@ def fit(
     """
     execution = settings.execution
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    rank_zero_only.rank = 0  # loggers are silent elsewhere; a run is one process, whatever a launcher's variables say
+    one_process = LightningEnvironment()  # whatever a launcher's variables say; schedulers requeue, not we
+    one_process.set_global_rank(0)  # loggers are silent in all others
     callbacks: list[Callback] = [
         KeptTermination(),
         TrainingCurves(directory / "metrics.csv"),
@@ -48,7 +48,7 @@ def fit(
             callbacks=callbacks,
             accelerator=accelerator(execution.device),
             devices=1,
-            plugins=[LightningEnvironment()],  # one process here too; schedulers requeue, not we
+            plugins=[one_process],
             enable_model_summary=False,
             enable_progress_bar=False,
             num_sanity_val_steps=0,
