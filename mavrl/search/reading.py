@@ -151,11 +151,13 @@ def _without_failed(
     final: dict[str, list[float]], failed: list[int] | None, directory: Path | None
 ) -> dict[str, list[float]]:
     """Numbers per replicate without those that failed: by what was noted, else by what the run itself says."""
-    metrics = read_metrics(directory) if failed is None and directory is not None else {}
-    if failed is None and not metrics:
-        return {}
-    gone: list[int] = metrics.get("failed_replicates", []) if failed is None else failed
-    kept = {name: [x for k, x in enumerate(values) if k not in gone] for name, values in final.items()}
+    if failed is None:
+        metrics = read_metrics(directory) if directory is not None else {}
+        if not metrics:
+            return {}
+        failed = metrics.get("failed_replicates", [])
+    left_out = set(failed or ())
+    kept = {name: [x for k, x in enumerate(values) if k not in left_out] for name, values in final.items()}
     return {name: values for name, values in kept.items() if values}
 
 

@@ -9,7 +9,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from mavrl.configuration.identity import is_execution
-from mavrl.metrics import DIGITS
+from mavrl.metrics import DIGITS, Direction
 from mavrl.search.allocation import spendable
 
 IDENTITY = "mavrl"  # the attribute of a study that says what is searched

@@ -72,6 +72,7 @@ class MendingJournal(BaseJournalBackend):
                 self._write_lock.release()
 
     def _entry(self, line: bytes, number: int) -> dict[str, Any]:
+        entry: Any
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError):

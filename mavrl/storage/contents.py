@@ -31,8 +31,8 @@ _METRICS = {
 
 def read_status(directory: Path) -> dict[str, Any]:
     """The content of status.json in a run's directory. Who finds it empty says so: a run without is a failed one."""
-    content = read_json(directory / "status.json")
-    return content if content is not None and fits(content, _STATUS) else {}
+    content: Any = read_json(directory / "status.json")
+    return content if fits(content, _STATUS) else {}
 
 
 def read_config(directory: Path) -> dict[str, Any]:
@@ -71,8 +71,8 @@ def fits(value: Any, form: Any) -> bool:
 
 
 def _read(path: Path, form: dict) -> dict[str, Any]:
-    content = read_json(path)
-    if content is not None and fits(content, form):
+    content: Any = read_json(path)
+    if fits(content, form):
         return content
     if path.exists():
         log.warning("%s is damaged, and counts as missing", path)

@@ -11,8 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
-from lightning_utilities.core.rank_zero import rank_zero_only
 
 from mavrl.configuration.settings import RunSettings
 from mavrl.secrets import masked
@@ -25,8 +25,9 @@ log = logging.getLogger(__name__)
 @contextmanager
 def open_loggers(settings: RunSettings, directory: Path) -> Iterator[list[Logger]]:
     """The loggers of a run, closed when the block ends, however it ends."""
-    # They are silent elsewhere; a run is one process, whatever a launcher's variables say.
-    rank_zero_only.rank = 0  # type: ignore[attr-defined]
+    LightningEnvironment().set_global_rank(
+        0
+    )  # they are silent elsewhere; a run is one process, whatever a launcher says
     loggers: list[Logger] = []
     if settings.execution.logger["name"] == "tensorboard":
         loggers.append(TensorBoardLogger(directory, name="", version="tensorboard"))
