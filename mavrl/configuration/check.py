@@ -131,7 +131,7 @@ def _check_keys(
     """Check keys and values one by one; returns whether the task reads runs, so that there is no more to check."""
     for part in (*_GROUPS, *_PARTS):
         if not isinstance(value_of(values, part), Mapping):
-            what = "an option of this group" if part in _GROUPS else "a mapping; leave it out for the defaults"
+            what = "an option of this group" if part in _GROUPS else "a mapping of names to values, such as {a: 1}"
             raise ConfigurationError(part, _shown(value_of(values, part)), f"must be {what}")
     reading = values["task"].get("name") in READING
     rules = rules_for(config)

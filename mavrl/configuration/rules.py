@@ -148,7 +148,6 @@ def _feedback_rules(config: DictConfig) -> dict[str, Rule]:
 
 SWEEP_RULES: dict[str, Rule] = {  # of what -m runs; none of this changes a run
     "dry_run": one_of(True, False),
-    "study": NAME,
     "notify.url": optional(URL),
     "paths.studies": PATH,
     "skip": MAPPING,
@@ -170,6 +169,7 @@ SWEEP_RULES: dict[str, Rule] = {  # of what -m runs; none of this changes a run
     "search.batch": optional(whole(1, 10_000)),
     "search.workers": whole(1, 10_000),
     "search.trial": optional(whole(0, 1_000_000)),
+    "study": NAME,  # made of the name of the search where it is not given
 }
 _STATES = ("running", "interrupted", "completed", "failed", "any")
 _RUN_STATES = Rule(
