@@ -81,6 +81,7 @@ def test_the_table_has_the_best_trial_until_another_value_is_confirmed(study: An
     )
     final = {"regret": [3.0, 5.0], "normalized_return": [60.0, 64.0], "epic_distance": [0.5, 0.5]}
     content = {"trial": int(number), "value": 4.0, "stderr": 1.0, "seeds": [90, 91], "final": final}
+    content["failed_replicates"] = []
     content["run_directory"] = str(best)
     write_json(folder / "confirmed.json", content)
     confirmed = entry("out/confirmed")

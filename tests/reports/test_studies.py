@@ -38,7 +38,8 @@ def cell(tmp_path: Path) -> Callable[..., StudyCell]:
             elif value == value:
                 final = {"regret": [value - 0.5, value + 0.5], "normalized_return": [100 - value, 98 - value]}
                 counts = {"preference": 8 - trial.number, "rating": trial.number, "stop": 0}
-                for key, x in {"final": final, "n_samples": counts, "run_directory": f"r/{trial.number}"}.items():
+                noted = {"final": final, "failed_replicates": [], "n_samples": counts}
+                for key, x in {**noted, "run_directory": f"r/{trial.number}"}.items():
                     trial.set_user_attr(key, x)
                 study.tell(trial, value)
         return StudyCell(study, tmp_path / "mine" / env / "pr")
@@ -88,7 +89,9 @@ def test_the_confirmed_value_is_told_beside_the_searched_one(
 ) -> None:
     content = {"trial": 1, "value": 4.0, "stderr": 1.0, "seeds": [50, 51], "run_directory": "x"}
     searched = cell([3.0, 1.0])
-    write_json(searched.folder / "confirmed.json", {**content, "final": {"regret": [3.0, 5.0]}})
+    write_json(
+        searched.folder / "confirmed.json", {**content, "final": {"regret": [3.0, 5.0]}, "failed_replicates": []}
+    )
     told = "regret 4 ± 1 over 2 seeds, 50 to 51"
     assert _printed(capsys, print_cell, searched, {"a": 1.0})["confirmed"] == f"confirmed {told}"
     later = _printed(capsys, print_cell, cell([3.0, 1.0, 0.5]), {"a": 1.0})["confirmed"]
@@ -100,6 +103,7 @@ def test_several_cells(cell: Callable[..., StudyCell], capsys: pytest.CaptureFix
     cells = [cell([2.0, None], running=1), cell([3.0], "grid_cliff"), cell([None], "grid_path")]
     final = {"regret": [6.0, 7.0], "normalized_return": [50.0, 52.0]}
     confirmed = {"trial": 0, "value": 6.5, "stderr": None, "seeds": [50, 51], "final": final, "run_directory": "x"}
+    confirmed["failed_replicates"] = []
     write_json(cells[1].folder / "confirmed.json", confirmed)
     found = _printed(capsys, print_cells, "mine", cells)
     assert "study mine: 3 cells, regret to minimize" in found
