@@ -75,8 +75,8 @@ def folded(logs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
                 known.setdefault(name, distribution)
             count += 1
             continue
-        number = entry.get("trial_id")
-        trial = open_trials.get(number) if number is not None else None
+        number = entry.get("trial_id", -1)
+        trial = open_trials.get(number)
         if trial is None:
             continue
         if not trial.add(entry, position, known):

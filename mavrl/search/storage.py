@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,10 @@ class MendingJournal(JournalFileBackend):
         self._write_lock = JournalFileOpenLock(str(path))  # safe on network file systems
         super().__init__(str(path), self._write_lock)
 
-    def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         """The entries from a number on; all of them at once are folded, which is what takes long in a long study."""
         entries = read_entries(self._path) if log_number_from == 0 else None
-        return super().read_logs(log_number_from) if entries is None else folded(entries)
+        yield from super().read_logs(log_number_from) if entries is None else folded(entries)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append one line for each entry, after a whole line and while no other process appends."""
