@@ -31,7 +31,7 @@ def interquartile_mean(cells: Sequence[Sequence[float]], coverage: float = 0.95)
 
 
 def _middle_mean(values: Float[np.ndarray, "B N"]) -> Float[np.ndarray, "B"]:
-    """Mean of the middle half of each row; values are reordered. scipy.stats has it, but is slow to import."""
+    """Mean of the middle half of each row, which is reordered. scipy.stats has it, but takes a second to import."""
     number = values.shape[1]
     cut = number // 4
     values.partition((cut, number - cut - 1), axis=1)

@@ -22,7 +22,7 @@ def snapshot(record: StudyRecord, study: Study, shown: Collection[int]) -> Study
         shown: numbers of the completed trials that are wanted; all others are in the copy as failed ones, so that those
             that are wanted keep their numbers.
     """
-    copy = optuna.create_study(study_name=record.name, direction=record.direction)
+    copy = optuna.create_study(study_name=record.name, direction=study.direction)
     trials = study.get_trials(deepcopy=False)[: len(record.trials)]
     for known, trial in zip(record.trials, trials, strict=True):
         if known.number in shown:

@@ -54,9 +54,7 @@ def fit(
             callbacks=callbacks,
             accelerator=accelerator(execution.device),
             devices=1,
-            plugins=[
-                LightningEnvironment()
-            ],  # one process, whatever a launcher's variables say; schedulers requeue, not we
+            plugins=[LightningEnvironment()],  # one process, whatever variables say; schedulers requeue, not we
             enable_model_summary=False,
             enable_progress_bar=False,
             num_sanity_val_steps=0,

@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from optuna import Study
 from optuna.importance import BaseImportanceEvaluator
@@ -58,17 +58,17 @@ def _figures(record: StudyRecord, study: Study, importances: Mapping[str, float]
     from optuna import visualization
 
     few, fewer = (snapshot(record, study, thinned(record, most)) for most in (_MOST_TRIALS, _MOST_IN_CONTOUR))
-    metric: dict[str, Any] = {"target_name": words_of(record.metric)}
-    found: dict[str, Figure] = {"history": visualization.plot_optimization_history(few, **metric)}
+    metric = words_of(record.metric)
+    found: dict[str, Figure] = {"history": visualization.plot_optimization_history(few, target_name=metric)}
     names = varied_parameters(few, importances)
     if not isinstance(importances, str):
         known = {drawn_name(name): share for name, share in importances.items()}
         found["importances"] = visualization.plot_param_importances(few, evaluator=_Known(known), params=list(known))
     if names:
-        found["slice"] = visualization.plot_slice(few, params=names, **metric)
-        found["parallel_coordinate"] = visualization.plot_parallel_coordinate(few, params=names, **metric)
+        found["slice"] = visualization.plot_slice(few, params=names, target_name=metric)
+        found["parallel_coordinate"] = visualization.plot_parallel_coordinate(few, params=names, target_name=metric)
     if len(names) > 1:
-        found["contour"] = visualization.plot_contour(fewer, params=names[:_MOST_PARAMETERS], **metric)
+        found["contour"] = visualization.plot_contour(fewer, params=names[:_MOST_PARAMETERS], target_name=metric)
     return found
 
 
