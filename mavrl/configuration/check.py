@@ -10,7 +10,7 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mavrl.configuration.extras import check_extras
@@ -291,7 +291,7 @@ def register_with_hydra() -> None:
     OmegaConf.register_resolver("cap_beside_others", _cap_beside_others, replace=True)
 
 
-def _minibatch(n_envs: int, n_steps: int, minibatches: int) -> int:
+def _minibatch(n_envs: Any, n_steps: Any, minibatches: Any) -> int:
     """Steps of one, at least 2, which is the least that PPO takes; 0 where something is no number, which is refused."""
     if not all(type(number) is int for number in (n_envs, n_steps, minibatches)):
         return 0
@@ -303,9 +303,9 @@ def _constant(name: str, *, _root_: DictConfig) -> int | float | None:
     return known_return(_root_, name)
 
 
-def _cap_beside_others(cap: int | None, kinds: ListConfig) -> int | None:
+def _cap_beside_others(cap: Any, kinds: Any) -> Any:
     """Most samples of a kind that shares a budget with others; one that is alone gets all of it."""
-    return cap if len(kinds) > 1 else None
+    return None if OmegaConf.is_list(kinds) and len(kinds) == 1 else cap
 
 
 def _resolver(function: Callable[[DictConfig], str]) -> Callable[..., str]:

@@ -101,7 +101,7 @@ def scientific(config: DictConfig) -> dict[str, Any]:
         for key in NOT_OF_RESULT:
             del settings[key]
     values, env = {key: config[key] for key in _VALUES}, environment(config)
-    targets = [node["_target_"] for node in (groups["query"], groups["teacher"], *feedback.values())]
+    targets = [str(node["_target_"]) for node in (groups["query"], groups["teacher"], *feedback.values())]
     code = {**environment_code(env), **source_digests(targets)}
     return {**groups, **values, "env": env, "feedback": feedback, **({CODE: code} if code else {})}
 

@@ -99,7 +99,7 @@ _DEFAULTS: dict[str, Rule] = {  # values of an environment that other keys refer
     "env.constants": optional(MAPPING),
     "env.feedback.segment_len": whole(1, 100_000),
     "env.feedback.n_episodes": whole(1, 100_000),
-    "env.feedback.behaviour_rationality": mapping(number(0), example="{preference: 0.0}"),
+    "env.feedback.behaviour_rationality": mapping(number(0), KINDS, example="{preference: 0.0}"),
     "env.feedback.demonstration_rationality": mapping(number(0), ("teacher", "model"), "{teacher: 5.0, model: 5.0}"),
     "env.feedback.minimum_return": optional(number(-float("inf"))),
     "env.feedback.stop_scale": POSITIVE,
@@ -222,12 +222,12 @@ def rules_of(config: DictConfig) -> dict[str, Rule]:
     own = importlib.import_module(FAMILIES[family].rules).rules(config) if known else {}
     made = {f"{group}._target_": _target() for group in ("query", "teacher")}
     defaults = {key: if_there(rule) for key, rule in _DEFAULTS.items()}
-    others = {key: if_there(rule) for key, rule in _shared_by_others(family).items()}
+    shared = {key: if_there(rule) for key, rule in _shared().items()}
     registered = {
         "env.family": one_of(*FAMILIES),
         "modality.active": list_of(one_of(*KINDS), "[preference, stop]", least=1),
     }
-    result = {**RULES, **registered, **made, **defaults, **others, **_feedback_rules(config)}
+    result = {**RULES, **registered, **made, **defaults, **shared, **_feedback_rules(config)}
     return {**result, **execution_rules(config), **own}
 
 
@@ -265,7 +265,7 @@ def hydra_rules(hydra: dict[str, Any]) -> dict[str, Rule]:
     }
 
 
-def _shared_by_others(family: object) -> dict[str, Rule]:
-    """Rules of keys that an experiment may give for the environments of another family."""
-    modules = [importlib.import_module(entry.rules) for name, entry in FAMILIES.items() if name != family]
+def _shared() -> dict[str, Rule]:
+    """Rules of keys that an experiment may give for the environments of another family, or for another policy."""
+    modules = [importlib.import_module(entry.rules) for entry in FAMILIES.values()]
     return {key: rule for module in modules for key, rule in getattr(module, "SHARED", {}).items()}

@@ -58,9 +58,10 @@ ALLOWED: dict[tuple[str, ...], str] = {
         policy.vf_coef
     """,
     ("null",): """
-        cells.env cells.modality env.demonstration_cap env.max_steps env.threads notify.url optim.batch_size
+        cells.env cells.modality env.constants env.demonstration_cap env.max_steps env.normalization.optimal
+        env.threads env.wrappers notify.url optim.batch_size
         optim.demonstration_batch_size processes search.batch search.caps.demonstration search.caps.preference
-        search.caps.rating search.caps.stop skip.backup_of_planned skip.imitate_nobody skip.plan_in_control
+        search.caps.rating search.caps.stop search.trial skip.backup_of_planned skip.imitate_nobody skip.plan_in_control
         skip.planned_in_control skip.train_in_grid skip.weights_of_bound task.seed threads trainer.patience
     """,
     ("true",): """
@@ -69,16 +70,18 @@ ALLOWED: dict[tuple[str, ...], str] = {
         task.figures trainer.validation trust
     """,
     ("empty mapping",): """
-        env.experts env.feedback env.feedback.demonstration_rationality env.samples search.caps search.space
-        search.spaces search.spaces.control search.spaces.grid skip
+        env.experts env.feedback env.feedback.behaviour_rationality env.feedback.demonstration_rationality env.samples
+        search.caps search.space
+        search.spaces search.spaces.control search.spaces.grid skip only
     """,
     ("fraction", "negative", "null"): """
-        env.baselines.negative env.baselines.positive env.feedback.minimum_return env.normalization.optimal
-        env.normalization.uniform env.perturbation.gravity env.perturbation.pole_length
+        env.baselines.negative env.baselines.positive env.constants.negative env.constants.optimal
+        env.constants.positive env.constants.uniform env.feedback.minimum_return env.normalization.uniform
+        env.perturbation.gravity env.perturbation.pole_length
         feedback.demonstration.minimum_return policy.stop_below
     """,
     ("empty mapping", "mapping"): """
-        env.feedback.behaviour_rationality env.kwargs env.perturbation env.samples.paper env.samples.small
+        env.kwargs env.perturbation env.samples.paper env.samples.small
         search.budgets
     """,
     ("huge", "negative", "number as text", "text", "upwards"): """
@@ -97,13 +100,13 @@ ALLOWED: dict[tuple[str, ...], str] = {
         model.prior.scale
     """,
     ("number as text", "text", "upwards"): """
-        env.id
+        env.constants.id env.id
     """,
     ("negative", "number as text", "text"): """
         logger.project
     """,
     ("empty list",): """
-        logger.tags
+        env.wrappers logger.tags
     """,
     ("null", "number as text", "text"): """
         task.sweep
@@ -238,6 +241,7 @@ def test_no_section_takes_another_key(base: str, composed: Any) -> None:
         "env.samples",
         "search.budgets",
         "skip",
+        "only",
         "search.space",
     )
     for section in ["", *(key for key in keys_of(values) if isinstance(value_of(values, key), dict))]:

@@ -242,7 +242,7 @@ class TestErrors:
             ControlEnvironment("CartPole-v1", max_steps=max_steps).check()
 
     def test_a_fixed_horizon_needs_a_time_limit(self, picture):
-        with pytest.raises(ConfigurationError, match=r"env\.max_steps=None: .*Picture-v0"):
+        with pytest.raises(ConfigurationError, match=r"env\.max_steps=null: .*Picture-v0"):
             ControlEnvironment(picture, fixed_horizon=True).check()
         ControlEnvironment(picture, max_steps=10, fixed_horizon=True).check()
 

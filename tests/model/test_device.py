@@ -107,12 +107,17 @@ def test_a_step_on_states(
     inference = make_inference(feedback, q=q, scale=None)
     objective = _objectives(feedback.train_sets)[number]
 
-    def improve_once(transitions: Any, reward: Any, gamma: Any, actions: Any, most: Any) -> Tensor:
+    def improve_once(
+        transitions: Any, reward: Any, gamma: Any, actions: Any, evaluate: Any, *limits: Any
+    ) -> tuple[Tensor, Tensor]:
         """As many improvements as the rewards' values demand cannot be known here; one shows the devices."""
-        value = planning.evaluate_actions(transitions, reward, actions, gamma)
-        return planning.action_values(transitions, reward, value, gamma).argmax(-1)
+        before = actions
+        for _ in range(2):
+            q = planning.action_values(transitions, reward, evaluate(transitions, reward, actions, gamma), gamma)
+            actions, before = q.argmax(-1), actions
+        return q, before
 
-    monkeypatch.setattr(planning, "_improve", improve_once)
+    monkeypatch.setattr(planning, "_improved", improve_once)
     request.getfixturevalue("fake")
     _step_elsewhere(inference, objective, feedback.train_sets)
 

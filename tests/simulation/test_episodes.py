@@ -236,7 +236,7 @@ def test_an_environment_that_never_ends_is_refused(monkeypatch: pytest.MonkeyPat
     gym.register("Endless-v0", entry_point=Endless)
     try:
         policy = policy_of(ENVIRONMENTS["CartPole-v1"])
-        with pytest.raises(ConfigurationError, match=r"env\.max_steps=None: .* 30 steps"):
+        with pytest.raises(ConfigurationError, match=r"env\.max_steps=null: .* 30 steps"):
             simulate(ControlEnvironment("Endless-v0"), policy, Behaviour(0.0), addresses(3), HERE)
         limited = ControlEnvironment("Endless-v0", max_steps=50)
         assert simulate(limited, policy, Behaviour(0.0), addresses(1), HERE)[0].length == 50

@@ -80,7 +80,7 @@ def test_loggers_write_whatever_a_launcher_calls_this_process(tmp_path: Path, mo
     settings = by_hand()
     logged = replace(settings, execution=replace(settings.execution, logger={"name": "tensorboard"}))
     run(logged, tmp_path)
-    assert len(list((tmp_path / "tensorboard").glob("events*"))) == 1
+    assert list((tmp_path / "tensorboard").glob("events*"))
 
 
 @pytest.mark.filterwarnings("ignore")

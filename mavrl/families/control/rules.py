@@ -50,6 +50,7 @@ _CONSTANTS = Rule(
     lambda value: (
         isinstance(value, dict)
         and isinstance(value.get("id"), str)
+        and value["id"] != ""
         and all(value.get(name) is None or number(-math.inf).holds(value[name]) for name in RETURNS)
     ),
     "must say of which environment which returns are, such as {id: CartPole-v1, optimal: 500, uniform: 22}",
@@ -147,9 +148,7 @@ SHARED = {**_PPO_RULES, **{key: _CONTROL_RULES[key] for key in ("model.standardi
 
 def rules(config: DictConfig) -> dict[str, Rule]:
     """The rules of keys that only control environments have, or that are narrower for them."""
-    policy = OmegaConf.select(config, "policy.name")
-    own = {"ppo": _PPO_RULES, "imitation": {"policy.checkpoint": one_of("last")}}
-    return {**_CONTROL_RULES, **(own.get(policy, {}) if isinstance(policy, str) else {})}
+    return {**_CONTROL_RULES, **(_PPO_RULES if OmegaConf.select(config, "policy.name") == "ppo" else {})}
 
 
 def code(env: Mapping[str, Any]) -> dict[str, str]:
