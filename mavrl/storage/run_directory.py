@@ -61,11 +61,15 @@ class RunDirectory:
         write_json(self.path / "metrics.json", metrics)
         self._status(state="completed", ended=_now(), seconds=metrics["seconds"]["total"])
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException, alone: bool = False) -> None:
         """Note why the run failed, or that it was interrupted. Never raises: the error that it reports matters more.
 
-        A configuration that is refused before it is saved leaves no run. The traceback of an environment's own error is
-        kept.
+        The traceback of an environment's own error is kept.
+
+        Args:
+            error: that ended the run.
+            alone: whether nobody asks later what became of it, as in a sweep. Then a configuration that is refused
+                before it is saved leaves no run.
         """
         try:
             if isinstance(error, EnvironmentFault):
@@ -73,7 +77,7 @@ class RunDirectory:
             refused = isinstance(error, ConfigurationError) and not isinstance(error, EnvironmentFault)
             if is_interruption(error):
                 self._status(state="interrupted", ended=_now())
-            elif refused and not (self.path / _CONFIGURATION).exists():
+            elif alone and refused and not (self.path / _CONFIGURATION).exists():
                 for name in ("config.json", "status.json"):
                     (self.path / name).unlink(missing_ok=True)
             else:

@@ -106,8 +106,8 @@ def compose_all(compose: Composer, jobs: Iterable[list[str]]) -> tuple[list[Comp
         with _checked(job, composed):
             training = job.config.task.name == "train"
             first = kept.setdefault(job.directory if training else tuple(job.overrides), job)
-            if training and first is not job:
-                _refuse_two(first, job)
+        if training and first is not job:
+            _refuse_two(first, job)
     return list(kept.values()), left_out
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl import __version__
@@ -52,7 +53,7 @@ def train(config: DictConfig) -> float | None:
             metrics = {**result, "config_hash": name, "version": __version__}
             directory.complete(metrics)
         except BaseException as error:
-            directory.fail(error)
+            directory.fail(error, alone=hydra.mode == RunMode.RUN)
             raise
     finally:
         lock.release()

@@ -18,6 +18,8 @@ from mavrl.errors import ConfigurationError
 from mavrl.storage.contents import read_config
 from mavrl.storage.filters import read_conditions, same_value
 
+_OF_COMMAND = ("task", "run_dir", "paths", "processes", "progress", "threads", "device", "trust")  # never of the run
+
 
 def run_directory(config: DictConfig) -> Path:
     """The directory in `run_dir`.
@@ -80,11 +82,11 @@ def given(config: DictConfig, used: Collection[str] = ()) -> list[str]:
     Raises:
         ConfigurationError: for the first override that would be ignored.
     """
-    hydra, trained = HydraConfig.get(), trained_config(config)
-    choices = read_config(run_directory(config)).get("choices", {})
+    hydra, directory = HydraConfig.get(), run_directory(config)
+    trained, choices = _loaded(directory / ".hydra" / "config.yaml"), read_config(directory).get("choices", {})
     found = []
     for condition in read_conditions(hydra.overrides.task, set(hydra.runtime.choices)):
-        if is_execution(condition.key):
+        if condition.key.partition(".")[0] in _OF_COMMAND:
             continue
         if any(condition.key == key or condition.key.startswith(f"{key}.") for key in used):
             found.append(condition.key)

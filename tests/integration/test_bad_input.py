@@ -101,7 +101,7 @@ CONTROL_CASES = {
     "policy.kapa=1": ("policy.kapa=1", "did you mean policy.kappa?"),
     "model.q=planned": ("model.q=planned", "must be one of learned"),
     "model.reward_domain=x": ("model.reward_domain=x", "s, sa, sas"),
-    "env.normalization.optimal=much": ("env.normalization.optimal=much", "must be a number"),
+    "env.normalization.optimal=much": ("env.normalization.optimal=much", "must be a finite number"),
     "env.kwargs=3": ("env.kwargs=3", "mapping"),
     "env.id=CartPole-v7": ("env.id=CartPole-v7", "CartPole-v1"),
     "env.id=Acrobot-v1": ("env.id=Acrobot-v1", "the environment 6 and 3"),
@@ -148,7 +148,7 @@ def test_names_that_are_whole_numbers(fresh_app: Any) -> None:
     assert run.run.parts[-4] == "2024"
     search = fresh_app("-m", "hydra/sweeper=optuna", "modality=pd", "search.n_trials=1", "dry_run=true", "study=2024")
     assert search.status == 0, search.err
-    assert search.out.startswith("2024/grid_trap/pd: 1 trials")
+    assert search.out.startswith("2024/grid_trap/pd: 1 trial ")
 
 
 def test_secrets_are_written_and_printed_nowhere(fresh_app: Any) -> None:

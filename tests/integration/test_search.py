@@ -40,7 +40,7 @@ def test_the_budget_is_divided_and_the_settings_are_searched(searched: Any, app:
         assert trial.n_samples["demonstration"] <= 16
         metrics = json.loads((app.directory / str(trial.run_directory) / "metrics.json").read_text())
         assert metrics["n_samples"] == trial.n_samples
-        assert trial.value == metrics["mean"]["regret"]
+        assert trial.value == pytest.approx(metrics["mean"]["regret"], abs=1e-8)
         assert trial.final == metrics["final"]
         config = json.loads((app.directory / str(trial.run_directory) / "config.json").read_text())
         assert config["optim"]["lr"] == pytest.approx(trial.params["optim.lr"])
@@ -141,7 +141,7 @@ def test_a_search_over_what_the_command_line_says_in_a_database(app: Any, search
     assert record.name == "named/grid_trap/d"
     assert set(record.trials[0].params) == {"optim.lr"}
     assert all(0.01 <= trial.params["optim.lr"] <= 0.02 for trial in record.trials)
-    assert {trial.n_samples["demonstration"] for trial in record.trials} == {16}
+    assert {trial.n_samples["demonstration"] for trial in record.trials} == {64}  # alone it gets the whole budget
 
 
 def test_cells_are_searched_each_in_its_own_study(app: Any, searched: Any) -> None:

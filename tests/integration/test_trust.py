@@ -8,6 +8,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl.configuration.identity import config_hash, recorded
+from tests.fixtures.runs import metrics_of
 
 pytestmark = pytest.mark.integration
 
@@ -29,7 +30,7 @@ def foreign(fresh_app: Any, control: DictConfig, changed: Any, monkeypatch: pyte
     choices = {**options, "env": "cartpole_v1", "modality": "pdrs", "query": "uniform", "teacher": "simulated"}
     content = {**recorded(config, {**choices, "policy": "ppo"}, []), "hydra": {"output_subdir": "theirs"}}
     (run / "config.json").write_text(json.dumps(content))
-    (run / "metrics.json").write_text("{}")
+    (run / "metrics.json").write_text(json.dumps(metrics_of({"regret": [1.0]})))
     (run / "status.json").write_text(json.dumps({"state": "failed", "config_hash": config_hash(config)}))
     (run / ".lock").touch()
     return run

@@ -52,15 +52,22 @@ def test_a_failed_run_says_why_and_a_new_start_forgets_it(tmp_path: Path) -> Non
 def test_a_configuration_that_is_refused_leaves_no_run(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     run.begin("abc", {"seed": 3})
-    run.fail(ConfigurationError("env.id", "Maze-v0", "not registered"))
+    run.fail(ConfigurationError("env.id", "Maze-v0", "not registered"), alone=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_but_a_sweep_knows_what_became_of_it(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.begin("abc", {"seed": 3})
+    run.fail(ConfigurationError("env.id", "Maze-v0", "not registered"))
+    assert read_json(tmp_path / "status.json")["state"] == "failed"
 
 
 def test_unless_the_run_had_begun(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     run.begin("abc", {"seed": 3})
     run.save_configuration({"config.yaml": "seed: 3\n"})
-    run.fail(ConfigurationError("env.id", "Maze-v0", "step 3 of an episode gives the reward nan"))
+    run.fail(ConfigurationError("env.id", "Maze-v0", "step 3 of an episode gives the reward nan"), alone=True)
     status = read_json(tmp_path / "status.json")
     assert status["state"] == "failed"
     assert "reward nan" in status["error"]

@@ -46,11 +46,13 @@ _EXPERTS = Rule(
     "must hold the settings of dqn, of ppo, of both or of none, such as {dqn: {total_steps: 50000}}",
 )
 
+_TOLD_OF_CONSTANTS = {*RETURNS, "id", "kwargs", "wrappers", "max_steps", "perturbation", "fixed_horizon"}
 _CONSTANTS = Rule(
     lambda value: (
         isinstance(value, dict)
         and isinstance(value.get("id"), str)
         and value["id"] != ""
+        and value.keys() <= _TOLD_OF_CONSTANTS
         and all(value.get(name) is None or number(-math.inf).holds(value[name]) for name in RETURNS)
     ),
     "must say of which environment which returns are, such as {id: CartPole-v1, optimal: 500, uniform: 22}",
