@@ -66,6 +66,8 @@ RULES: dict[str, Rule] = {
     "env.max_steps": optional(whole(1, 10_000_000)),
     "env.termination": one_of("success", "neutral", "failure"),
     "model.objective": one_of("elbo", "weighted"),
+    "model.q": one_of("planned", "learned"),
+    "model.reward_domain": one_of("s", "sa", "sas"),
     "model.backup": one_of("optimal", "soft", "behaviour"),
     "model.soft_temperature": POSITIVE,
     "model.hidden_sizes": SIZES,

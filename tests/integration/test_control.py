@@ -125,9 +125,11 @@ def test_a_finished_run_is_returned_at_once_without_torch(first: Any, control_ap
     assert snapshot(first.run) == before
 
 
-def test_evaluation_reproduces_what_is_stored_and_writes_nothing(first: Any, control_app: Any, snapshot: Any) -> None:
+def test_evaluation_reproduces_what_is_stored_and_writes_nothing(
+    first: Any, control_app: Any, experts: Path, snapshot: Any
+) -> None:
     before = snapshot(control_app.directory)
-    outcome = control_app("task=evaluate", f"run_dir={first.run}", tiny=False)
+    outcome = control_app("task=evaluate", f"run_dir={first.run}", f"paths.experts={experts}", tiny=False)
     assert outcome.status == 0, outcome.err
     assert "as stored" in outcome.out
     assert "differs" not in outcome.out

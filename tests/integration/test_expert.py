@@ -92,8 +92,11 @@ def test_one_that_is_missing_is_trained_by_the_main_job(fresh_control_app: Any) 
             ("env.experts.dqn.nonsense=3", "no such key"),
         ),
         (("env=cartpole_v1", "policy=dqn", "+env.experts.dqn.nonsense=3"), ("env.experts.dqn=", "nonsense")),
-        (("env=cartpole_v1", "policy=dqn", "env.experts.dqn.learning_rate=fast"), ("env.experts.dqn=", "fast")),
-        (("env=cartpole_v1", "policy=dqn", "env.fixed_horizon=true"), ("env.fixed_horizon=True", "leave it out")),
+        (
+            ("env=cartpole_v1", "policy=dqn", "env.experts.dqn.learning_rate=fast"),
+            ("env.experts.dqn.learning_rate=fast", "must be"),
+        ),
+        (("env=cartpole_v1", "policy=dqn", "env.fixed_horizon=true"), ("env.fixed_horizon=true", "leave it out")),
         (("env=cartpole_v1", "policy=dqn", "env.perturbation.gravity=3"), ("env.perturbation={'gravity': 3}",)),
         (("env=cartpole_v1", "policy=dqn", "env.experts=3"), ("env.experts=3", "must hold the settings")),
     ],

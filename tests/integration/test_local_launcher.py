@@ -100,7 +100,8 @@ def test_workers_end_with_the_sweep(how: signal.Signals, fresh_app: Any) -> None
     sweep.send_signal(how)
     _, err = sweep.communicate(timeout=60)
     assert sweep.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130}.get(how, -how)
-    assert err == ("" if how == signal.SIGKILL else "interrupted; the same command goes on\n")
+    if how != signal.SIGKILL:  # after which Python itself may speak of semaphores that are left
+        assert err == "interrupted; the same command goes on\n"
     assert wait_until_ended(*pids)
 
 

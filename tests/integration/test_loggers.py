@@ -111,7 +111,7 @@ def test_wandb_gets_the_final_metrics_and_the_picture(multirun: Any, app: Any) -
 
 
 def test_wandb_that_cannot_start_fails_no_run(fresh_app: Any) -> None:
-    outcome = fresh_app("modality=p", "logger=wandb", "logger.project=a/b", process=True, WANDB_MODE="nonsense")
+    outcome = fresh_app("modality=p", "logger=wandb", process=True, WANDB_MODE="nonsense")
     assert outcome.status == 0, outcome.err
     assert "wandb" in outcome.err
     assert "Traceback" not in outcome.err

@@ -334,7 +334,7 @@ def test_a_demonstrator_no_better_than_chance(own: Any) -> None:
     assert not {"comparison", "objective"} & metrics.keys()
     best = own("task=select_best", tiny=False)
     assert best.status == 2
-    assert "none of 1 completed runs in runs has it; it needs" in best.err
+    assert "none of 1 completed run in runs has it; it needs" in best.err
     listed = own("task=list", tiny=False)
     assert listed.status == 0, listed.err
 
@@ -365,7 +365,7 @@ def test_results_know_the_code_of_the_environment(own: Any, monkeypatch: pytest.
     regrets, returns = ([m.metrics["final"][key][0] for m in (before, after)] for key in ("regret", "mean_return"))
     assert returns[0] > 0 > returns[1]
     assert returns[1] + regrets[1] == pytest.approx(-(returns[0] + regrets[0]))  # that of the expert, measured again
-    again = own("task=evaluate", f"run_dir={before.run}", tiny=False)
+    again = own("task=evaluate", f"run_dir={before.run}", "trust=true", tiny=False)
     assert "since the run the code of my_line has changed" in again.out
     refused = own(*command, f"hydra.run.dir={before.run}")
     assert refused.status == 2

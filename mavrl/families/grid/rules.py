@@ -8,7 +8,6 @@ _RULES = {
     "env.layout": TEXT,
     "env.size": whole(3, 1000),
     "env.p_rand": number(0, 1),
-    "model.q": one_of("planned", "learned"),
     "model.reward_domain": one_of("s"),
     "policy.name": one_of("exact"),
     "feedback.demonstration.minimum_return": Rule(
