@@ -1,6 +1,7 @@
 """Shape checks, seeds and a guard against leaked global state, for every test."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from omegaconf import DictConfig
 jaxtyping.install_import_hook("mavrl", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 torch.set_num_threads(1)
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, and with them every process that they start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CONF = Path(__file__).parents[1] / "conf"
 
