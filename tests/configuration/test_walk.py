@@ -19,6 +19,8 @@ from mavrl.errors import ConfigurationError
 from mavrl.sweep import register_plugins
 from tests.conftest import CONF
 
+pytestmark = pytest.mark.slow  # thousands of configurations
+
 VALUES: dict[str, Any] = {
     "text": "nonsense", "upwards": "../../x", "empty text": "", "number as text": "1", "null": None, "true": True,
     "list": [1, "a"], "empty list": [], "mapping": {"nonsense": 1}, "empty mapping": {}, "negative": -1,
