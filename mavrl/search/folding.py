@@ -4,10 +4,8 @@ Optuna applies the entries of a journal one by one, and copies a trial for each.
 say all about it, as that of an added trial does; and an entry about a study that is not there changes nothing.
 """
 
-import gc
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -16,19 +14,6 @@ _DELETE_STUDY, _CREATE, _PARAMETER, _STATE, _USER_ATTRIBUTE, _SYSTEM_ATTRIBUTE =
 _NOTHING = {"op_code": 2, "study_id": -1, "user_attr": {"": None}, "worker_id": ""}  # about a study that is not there
 _FINISHED = (1, 2, 3)  # states: completed, pruned, failed
 _CHUNK = 2**23  # bytes of lines that are read at a time
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Make many objects that stay without looking through all of them for garbage again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()  # what is there now is looked through no more
-        if enabled:
-            gc.enable()
 
 
 def read_entries(path: Path) -> list[dict[str, Any]] | None:

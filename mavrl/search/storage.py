@@ -11,7 +11,8 @@ from optuna.storages import BaseStorage, JournalStorage, get_storage
 from optuna.storages.journal import BaseJournalBackend, JournalFileOpenLock
 
 from mavrl.errors import StorageError
-from mavrl.search.folding import folded, is_entry, read_entries, uncollected
+from mavrl.garbage import uncollected
+from mavrl.search.folding import folded, is_entry, read_entries
 from mavrl.storage.files import naming, storage_error
 
 

@@ -1,7 +1,6 @@
 """The runs that one command asks for: every combination of its values, composed, checked, and compared with rules."""
 
 import contextlib
-import gc
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from mavrl.configuration.conditions import conditions_hold, idle_words, key_of
 from mavrl.configuration.identity import config_hash
 from mavrl.configuration.rule import SUBDIRECTORY
 from mavrl.errors import ConfigurationError
+from mavrl.garbage import uncollected
 from mavrl.storage.run_directory import RunDirectory
 from mavrl.sweep.composer import Composed, Composer
 from mavrl.sweep.launchers.jobs import varying_words
@@ -80,6 +80,7 @@ def combinations(arguments: Sequence[str]) -> list[list[str]]:
     return [[*combination, *deletions] for combination in itertools.product(*axes.values())]
 
 
+@uncollected()
 def compose_all(compose: Composer, jobs: Iterable[list[str]]) -> tuple[list[ComposedJob], dict[str, int]]:
     """Compose the jobs of a sweep.
 
@@ -94,17 +95,10 @@ def compose_all(compose: Composer, jobs: Iterable[list[str]]) -> tuple[list[Comp
     Raises:
         ConfigurationError: a job cannot work and no rule leaves it out, or two runs have the same directory.
     """
-    lines = list(jobs)
-    varied = {key_of(word) for words in varying_words(lines) for word in words}
-    with _without_collection():
-        return _compose_all(compose, lines, varied)
-
-
-def _compose_all(
-    compose: Composer, lines: list[list[str]], varied: set[str]
-) -> tuple[list[ComposedJob], dict[str, int]]:
     kept: dict[Any, ComposedJob] = {}
     left_out: dict[str, int] = {}
+    lines = list(jobs)
+    varied = {key_of(word) for words in varying_words(lines) for word in words}
     for overrides in lines:
         job, composed = _composed(compose, overrides, varied)
         rule = skipping_rule(composed.values)
@@ -117,18 +111,6 @@ def _compose_all(
         if training and first is not job:
             _refuse_two(first, job)
     return list(kept.values()), left_out
-
-
-@contextlib.contextmanager
-def _without_collection() -> Iterator[None]:
-    """Every configuration stays, and each pass of Python's collector would read all of their objects again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _composed(compose: Composer, overrides: list[str], varied: set[str]) -> tuple[ComposedJob, Composed]:

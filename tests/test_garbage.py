@@ -1,0 +1,25 @@
+"""Pauses of Python's collector end as they began."""
+
+import gc
+
+import pytest
+
+from mavrl.garbage import uncollected
+
+
+def test_the_collector_is_off_inside_and_on_again_after_an_error():
+    assert gc.isenabled()
+    with pytest.raises(ValueError, match="inside"), uncollected():
+        assert not gc.isenabled()
+        raise ValueError("inside")
+    assert gc.isenabled()
+
+
+def test_one_that_was_off_stays_off():
+    gc.disable()
+    try:
+        with uncollected():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
