@@ -126,7 +126,7 @@ class LearnedStepReward(StepReward):
 
     def __call__(self, state, action, next_state, terminated, true_reward):
         seen = self._model.standardized(state)
-        reward = self._posterior_reward(*self._model.moments(seen, action, next_state))
+        reward = self._posterior_reward(*self._model.moments(seen, action, next_state, terminated))
         reward = np.clip(reward, -self._settings.clip, self._settings.clip)
         if self._worth_of_end:
             reward = reward + self._worth_of_end * terminated

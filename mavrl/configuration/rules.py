@@ -66,7 +66,7 @@ RULES: dict[str, Rule] = {
     "env.max_steps": optional(whole(1, 10_000_000)),
     "env.termination": one_of("success", "neutral", "failure"),
     "model.objective": one_of("elbo", "weighted"),
-    "model.q": one_of("planned", "learned"),
+    "model.q": one_of("planned", "learned", "inverse"),
     "model.reward_domain": one_of("s", "sa", "sas"),
     "model.backup": one_of("optimal", "soft", "behaviour"),
     "model.soft_temperature": POSITIVE,

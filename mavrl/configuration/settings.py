@@ -31,7 +31,7 @@ class ModelSettings:
     """What is learned, and by which objective; conf/model/ says what each setting means."""
 
     objective: Literal["elbo", "weighted"]
-    q: Literal["planned", "learned"]
+    q: Literal["planned", "learned", "inverse"]
     reward_domain: Literal["s", "sa", "sas"]
     backup: Literal["optimal", "soft", "behaviour"]
     soft_temperature: float

@@ -1,11 +1,13 @@
 """A trained reward model in NumPy: for the few transitions of one step of an agent, several times faster than torch."""
 
 import numpy as np
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Bool, Float, Int
 
 from mavrl.model.layers import BatchedMLP
-from mavrl.model.posterior import LOGVAR_RANGE
+from mavrl.model.posterior import LOGVAR_RANGE, InverseStepPosterior
 from mavrl.model.step_reward import StepRewardModel
+from mavrl.model.terms import state_value
 
 Layers = list[tuple[np.ndarray, np.ndarray]]
 _SLOPE = 0.01  # of torch's LeakyReLU
@@ -32,7 +34,9 @@ class FrozenRewardModel:
                 model.posterior.standardization.LARGEST,
             )
         self._encoder = _layers(model.posterior.encoder)
-        self._q = _layers(model.q) if model.demonstrated and model.q is not None else None
+        self._q = None if model.q is None else _layers(model.q)
+        self._inverse = model.posterior if isinstance(model.posterior, InverseStepPosterior) else None
+        self._demonstrated = model.demonstrated
         self._rationality = model.description["demonstration_rationality"]
 
     def standardized(self, state: Float[np.ndarray, "N O"]) -> Float[np.ndarray, "M N O"]:
@@ -48,16 +52,28 @@ class FrozenRewardModel:
         standardized: Float[np.ndarray, "M N O"],
         action: Int[np.ndarray, "N"],
         next_state: Float[np.ndarray, "N O"],
+        terminal: Bool[np.ndarray, "N"],
     ) -> tuple[Float[np.ndarray, "M N"], Float[np.ndarray, "M N"]]:
-        """Mean and standard deviation of the reward under each member, without what is known at terminations."""
+        """Mean and standard deviation of the reward under each member, without the prior mean at terminations."""
         parts = [standardized]
         if self._domain != "s":
             one_hot = self._actions[action]
             parts.append(np.broadcast_to(one_hot, (self.n_members, *one_hot.shape)))
-        if self._domain == "sas":
-            parts.append(self.standardized(next_state))
+        following = self.standardized(next_state) if self._domain == "sas" or self._inverse is not None else None
+        if following is not None and self._domain == "sas":
+            parts.append(following)
+        parts.append(np.broadcast_to(terminal.astype(np.float32)[:, None], (self.n_members, len(terminal), 1)))
         output = _forward(self._encoder, np.concatenate(parts, axis=-1))
-        return output[..., 0], np.exp(0.5 * np.clip(output[..., 1], *LOGVAR_RANGE))
+        std = np.exp(0.5 * np.clip(output[..., -1], *LOGVAR_RANGE))
+        if following is None or self._inverse is None:
+            return output[..., 0], std
+        assert self._q is not None
+        taken = _forward(self._q, standardized)[:, np.arange(len(action)), action]
+        return taken - self._inverse.gamma * self._value(_forward(self._q, following)) * ~terminal, std
+
+    def _value(self, q: Float[np.ndarray, "M N A"]) -> Float[np.ndarray, "M N"]:
+        assert self._inverse is not None
+        return state_value(torch.from_numpy(q), self._inverse.backup, self._inverse.soft_temperature).numpy()
 
     def demonstrator(self, standardized: Float[np.ndarray, "M N O"]) -> Float[np.ndarray, "N A"]:
         """Log-probability of each action for the demonstrator, averaged over members as probabilities.
@@ -65,7 +81,7 @@ class FrozenRewardModel:
         Raises:
             ValueError: there were no demonstrations.
         """
-        if self._q is None:
+        if not self._demonstrated or self._q is None:
             raise ValueError("this model has seen no demonstrations")
         score = self._rationality * _forward(self._q, standardized)
         score -= score.max(-1, keepdims=True)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Generic, Literal
+from typing import Any, ClassVar, Generic, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.support import Points, StepSupport, Support
-from mavrl.model.terms import gaussian_kl
+from mavrl.model.terms import Backup, gaussian_kl, state_value
 
 RewardDomain = Literal["s", "sa", "sas"]
 LOGVAR_RANGE = (-20.0, 2.0)
@@ -50,7 +50,8 @@ class StatePosterior(RewardPosterior[Support]):
 class StepPosterior(RewardPosterior[StepSupport]):
     """The posterior of the reward of each transition of an environment with observations.
 
-    Where a transition terminates its episode, the encoder learns what is to be added to the prior mean there.
+    Whether a transition terminates its episode is an input of the encoder, so feedback that shows ends can tell what
+    they are worth; the encoder learns what is to be added to the prior mean there.
 
     Args:
         n_features: O.
@@ -61,6 +62,8 @@ class StepPosterior(RewardPosterior[StepSupport]):
         standardization: of the observations.
         at_termination: prior mean of the reward where an episode terminates.
     """
+
+    n_outputs: ClassVar[int] = 2  # of the encoder
 
     def __init__(
         self,
@@ -73,16 +76,21 @@ class StepPosterior(RewardPosterior[StepSupport]):
         at_termination: float = 0.0,
     ) -> None:
         super().__init__()
-        size = n_features * (2 if domain == "sas" else 1) + (0 if domain == "s" else n_actions)
-        self.encoder = BatchedMLP(size, hidden_sizes, 2, generators)
+        size = n_features * (2 if domain == "sas" else 1) + (0 if domain == "s" else n_actions) + 1
+        self.encoder = BatchedMLP(size, hidden_sizes, self.n_outputs, generators)
         self.standardization = standardization
         self.at_termination = at_termination
         self.n_actions = n_actions
         self.domain = domain
 
     def forward(self, support: StepSupport) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
-        following = support.next_state if self.domain == "sas" else support.state
+        following = support.next_state if self.reads_next_state else support.state
         return self.transition_moments(support.state, support.action, following, support.terminal)
+
+    @property
+    def reads_next_state(self) -> bool:
+        """Whether the next state tells anything of the reward."""
+        return self.domain == "sas"
 
     def transition_moments(
         self,
@@ -92,6 +100,10 @@ class StepPosterior(RewardPosterior[StepSupport]):
         terminal: Bool[Tensor, "#R N"],
     ) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
         """Mean and log-variance of the reward of transitions; those with a leading axis of 1 are for all models."""
+        mean, logvar = self._moments(self._encoded(state, action, next_state, terminal))
+        return mean + self.at_termination * terminal, logvar
+
+    def _encoded(self, state: Tensor, action: Tensor, next_state: Tensor, terminal: Tensor) -> Float[Tensor, "R N H"]:
         parts = [self.standardization(state)]
         n_models = len(parts[0])
         if self.domain != "s":
@@ -99,8 +111,51 @@ class StepPosterior(RewardPosterior[StepSupport]):
             parts.append(one_hot.expand(n_models, -1, -1))
         if self.domain == "sas":
             parts.append(self.standardization(next_state))
-        mean, logvar = self._moments(self.encoder(torch.cat(parts, dim=-1)))
-        return mean + self.at_termination * terminal, logvar
+        parts.append(terminal[..., None].to(state.dtype).expand(n_models, -1, -1))
+        return self.encoder(torch.cat(parts, dim=-1))
+
+
+class InverseStepPosterior(StepPosterior):
+    """The reward that one Q implies: its mean is Q(s, a) - gamma B(s') (1 - terminal), with B as in `state_value`.
+
+    Along any path that reward telescopes to Q at the start plus advantages that are at most 0, so nothing is gained
+    where nobody judged. The encoder tells the variance only. The inverse Bellman operator of Garg et al. (2021),
+    "IQ-Learn", and Hejna and Sadigh (2023), "Inverse preference learning".
+
+    Args:
+        q: network from states to Q of every action.
+        gamma: discount factor.
+        backup: "optimal" or "soft".
+        soft_temperature: of the soft backup, in units of Q.
+        others: those of `StepPosterior`; the mean at termination is the prior's alone.
+    """
+
+    n_outputs = 1
+
+    def __init__(
+        self, *others: Any, q: BatchedMLP, gamma: float, backup: Backup, soft_temperature: float, **more: Any
+    ) -> None:
+        super().__init__(*others, **more)
+        self.q = q
+        self.gamma, self.backup, self.soft_temperature = gamma, backup, soft_temperature
+
+    @property
+    def reads_next_state(self) -> bool:
+        return True
+
+    def transition_moments(
+        self,
+        state: Float[Tensor, "#R N O"],
+        action: Int[Tensor, "#R N"],
+        next_state: Float[Tensor, "#R N O"],
+        terminal: Bool[Tensor, "#R N"],
+    ) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
+        """Mean and log-variance of the reward of transitions; those with a leading axis of 1 are for all models."""
+        q = self.q(self.standardization(state))
+        taken = q.gather(-1, action.expand(len(q), -1)[..., None]).squeeze(-1)
+        following = state_value(self.q(self.standardization(next_state)), self.backup, self.soft_temperature)
+        logvar = self._encoded(state, action, next_state, terminal).squeeze(-1)
+        return taken - self.gamma * following * ~terminal, logvar.clamp(*LOGVAR_RANGE)
 
 
 class RewardPrior(nn.Module):

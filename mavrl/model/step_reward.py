@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mavrl.model.layers import BatchedMLP, Standardization
-from mavrl.model.posterior import StepPosterior
+from mavrl.model.posterior import InverseStepPosterior, StepPosterior
 from mavrl.model.reward_model import RewardModel, Values
 from mavrl.streams import torch_stream
 
@@ -50,20 +50,18 @@ class StepRewardModel(RewardModel):
         unused = [torch.Generator()] * len(tensors["standardization.mean"])
         standardization = Standardization.identity(len(unused), n_features)
         standardization.load_state_dict(part("standardization"))
-        posterior = StepPosterior(
-            n_features,
-            n_actions,
-            description["reward_domain"],
-            sizes,
-            unused,
-            standardization,
-            description["reward_at_termination"],
-        )
-        posterior.encoder.load_state_dict(part("encoder"))
         q = None
         if part("q"):
             q = BatchedMLP(n_features, sizes, n_actions, unused)
             q.load_state_dict(part("q"))
+        of_features = (n_features, n_actions, description["reward_domain"], sizes, unused, standardization)
+        inverse = description.get("inverse")
+        if inverse is None:
+            posterior = StepPosterior(*of_features, description["reward_at_termination"])
+        else:
+            assert q is not None
+            posterior = InverseStepPosterior(*of_features, description["reward_at_termination"], q=q, **inverse)
+        posterior.encoder.load_state_dict(part("encoder"))
         return cls(posterior, q, (tensors["feedback.mean"], tensors["feedback.std"]), description)
 
     def tensors(self) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from typing import Generic, Literal
+from typing import Generic
 
 import torch
 from jaxtyping import Float
@@ -10,10 +10,8 @@ from torch import Tensor, nn
 
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.support import Points, StepSupport, Support
-from mavrl.model.terms import bellman_nll, soft_value
+from mavrl.model.terms import Backup, bellman_nll, state_value
 from mavrl.planning import TransitionModel, plan
-
-Backup = Literal["optimal", "soft", "behaviour"]
 
 
 class ValueSource(nn.Module, ABC, Generic[Points]):
@@ -87,10 +85,8 @@ class LearnedValues(ValueSource[Points]):
         following = self._following(q, support, name)
         if self._backup == "behaviour":
             value = following.gather(-1, steps.next_action[..., None]).squeeze(-1)
-        elif self._backup == "soft":
-            value = soft_value(following, self._temperature)
         else:
-            value = following.amax(-1)
+            value = state_value(following, self._backup, self._temperature)
         residual = support.look_up(q, name) - self._gamma * value * ~steps.terminal
         return bellman_nll(residual, support.look_up(mean[..., None], name), support.look_up(logvar[..., None], name))
 
@@ -111,11 +107,32 @@ class LearnedStateValues(LearnedValues[Support]):
         return q[rows, state]
 
 
-class LearnedStepValues(LearnedValues[StepSupport]):
-    """Q of the states that the transitions of a step start from, and those that they lead to.
+class StepValues(ValueSource[StepSupport]):
+    """Q of the states that the transitions of a step start from, from a network.
 
     Args:
+        network: from states to Q of every action.
         standardization: of the observations.
+    """
+
+    def __init__(self, network: BatchedMLP, standardization: Standardization) -> None:
+        super().__init__()
+        self.network = network
+        self.standardization = standardization
+
+    def action_values(self, state: Float[Tensor, "#R N O"]) -> Float[Tensor, "R N A"]:
+        return self.network(self.standardization(state))
+
+    def forward(self, reward: Float[Tensor, "R N"], support: StepSupport) -> Float[Tensor, "R V A"]:
+        return self.action_values(support.state[:, : support.n_valued])
+
+
+class LearnedStepValues(StepValues, LearnedValues[StepSupport]):
+    """Such a Q that the Bellman term ties to the reward.
+
+    Args:
+        network, standardization: those of `StepValues`.
+        gamma, backup, soft_temperature: those of `LearnedValues`.
     """
 
     def __init__(
@@ -126,14 +143,8 @@ class LearnedStepValues(LearnedValues[StepSupport]):
         soft_temperature: float,
         standardization: Standardization,
     ) -> None:
-        super().__init__(network, gamma, backup, soft_temperature)
+        LearnedValues.__init__(self, network, gamma, backup, soft_temperature)
         self.standardization = standardization
-
-    def action_values(self, state: Float[Tensor, "#R N O"]) -> Float[Tensor, "R N A"]:
-        return self.network(self.standardization(state))
-
-    def forward(self, reward: Float[Tensor, "R N"], support: StepSupport) -> Float[Tensor, "R V A"]:
-        return self.action_values(support.state[:, : support.n_valued])
 
     def _following(self, q: Float[Tensor, "R V A"], support: StepSupport, name: str) -> Float[Tensor, "R B *steps A"]:
         steps = support.transitions(name)

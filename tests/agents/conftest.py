@@ -62,6 +62,7 @@ def make_model() -> Callable[..., StepRewardModel]:
         mean: Any,
         std: Any,
         bias: Any = None,
+        end: Any = None,
         q: Any = None,
         on_feedback: Any = None,
         rationality: float = 1.0,
@@ -75,10 +76,12 @@ def make_model() -> Callable[..., StepRewardModel]:
                 state (M, 8) where the domain is "sas"; a transition is worth their sum.
             std: of each member's posterior, shape (M,).
             bias: added to the reward by each member.
+            end: added to it where a transition terminates, shape (M,).
             q: of each member, the Q of each action for each feature, shape (M, 3, 2); None without demonstrations.
             on_feedback: mean and standard deviation on the feedback, each of shape (M,).
         """
         mean, std = torch.tensor(mean), torch.tensor(std)
+        mean = torch.cat([mean, torch.tensor([0.0] * len(mean) if end is None else end)[:, None]], dim=-1)
         members, size = mean.shape
         bias = torch.zeros(members) if bias is None else torch.tensor(bias)
         first, out = torch.eye(size).expand(members, size, size), torch.stack([mean, torch.zeros_like(mean)], dim=-1)

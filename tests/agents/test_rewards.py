@@ -96,6 +96,10 @@ class TestTermination:
     def test_a_neutral_end_is_worth_nothing(self, learned: Any):
         assert asked(learned(at_termination=0.0), True) == pytest.approx(MIDDLE)
 
+    def test_what_feedback_told_of_an_end_is_paid(self, learned: Any):
+        found = asked(learned(end=[2.0, 5.0]), [False, True, False])
+        assert found == pytest.approx(MIDDLE + np.array([0, 3.5, 0]))
+
 
 class TestDemonstrators:
     def test_the_advantage_of_each_action(self, make_model: MakeModel, paid: Paid):

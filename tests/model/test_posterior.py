@@ -102,6 +102,7 @@ def _arguments(n: int = 5) -> dict[str, torch.Tensor]:
 def test_the_posterior_of_a_transition_is_the_network_at_its_features(domain: Any) -> None:
     scale = Standardization(torch.randn(2, N_FEATURES), torch.rand(2, N_FEATURES) + 0.5)
     posterior, steps = _step_posterior(domain, scale=scale), _arguments()
+    steps["terminal"][0, 3] = True
     mean, logvar = posterior.transition_moments(**steps)
     for r in range(2):
         for n in range(5):
@@ -114,6 +115,7 @@ def test_the_posterior_of_a_transition_is_the_network_at_its_features(domain: An
                 features += [float(a == int(steps["action"][r, n])) for a in range(N_ACTIONS)]
             if domain == "sas":
                 features += after
+            features += [float(steps["terminal"][r, n])]
             first, last = posterior.encoder.layers
             hidden = torch.tensor(features) @ first.weight[r] + first.bias[r, 0]  # type: ignore[index]
             hidden = torch.where(hidden > 0, hidden, 0.01 * hidden)
@@ -130,8 +132,9 @@ def test_a_reward_depends_on_its_domain_and_nothing_else(domain: Any) -> None:
         "state": steps["state"] + 1,
         "action": (steps["action"] + 1) % N_ACTIONS,
         "next_state": steps["next_state"] + 1,
+        "terminal": ~steps["terminal"],
     }
-    read = {"s": ["state"], "sa": ["state", "action"], "sas": ["state", "action", "next_state"]}[domain]
+    read = {"s": ["state"], "sa": ["state", "action"], "sas": ["state", "action", "next_state"]}[domain] + ["terminal"]
     for name, changed in changes.items():
         after = posterior.transition_moments(**{**steps, name: changed})
         for moment, other in zip(before, after, strict=True):
@@ -143,9 +146,10 @@ def test_a_reward_depends_on_its_domain_and_nothing_else(domain: Any) -> None:
 @pytest.mark.parametrize("at_termination", [-1.0, 0.0, 1.0])
 def test_the_prior_mean_is_added_where_a_transition_terminates(at_termination: float) -> None:
     posterior, steps = _step_posterior("sa", at_termination), _arguments()
-    plain, plain_logvar = posterior.transition_moments(**steps)
     ends = torch.tensor([[True, False, False, True, False], [False, False, True, False, True]])
-    mean, logvar = posterior.transition_moments(**{**steps, "terminal": ends})
+    with_ends = {**steps, "terminal": ends}
+    plain, plain_logvar = _step_posterior("sa", 0.0).transition_moments(**with_ends)
+    mean, logvar = posterior.transition_moments(**with_ends)
     assert mean.equal(torch.where(ends, plain + at_termination, plain))
     assert logvar.equal(plain_logvar)
 

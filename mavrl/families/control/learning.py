@@ -13,10 +13,10 @@ from mavrl.families.base import PRIOR_MEAN_AT_TERMINATION
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.objective import RewardInference
-from mavrl.model.posterior import RewardPrior, StepPosterior
+from mavrl.model.posterior import InverseStepPosterior, RewardPrior, StepPosterior
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.model.support import StepSupport
-from mavrl.model.values import LearnedStepValues
+from mavrl.model.values import LearnedStepValues, StepValues
 from mavrl.streams import model_streams
 from mavrl.types import Transitions
 
@@ -24,7 +24,9 @@ _RESOLUTION = 1e-6  # of float32 sums: a deviation that is a smaller part of the
 _LEAST = 1e-25  # deviation of what is always 0; something else divided by it is still finite in float32
 _PART = 4096  # transitions that are evaluated at once
 
-ControlInference = RewardInference[StepPosterior, LearnedStepValues]
+_BACKUP = ("gamma", "backup", "soft_temperature")
+
+ControlInference = RewardInference[StepPosterior, StepValues]
 
 
 def control_inference(
@@ -40,21 +42,22 @@ def control_inference(
     at_termination = PRIOR_MEAN_AT_TERMINATION[termination]
     n_features, n_actions = environment.observation_size, environment.n_actions
     standardization = standardization_of(data, n_features, settings.members, model.standardize)
-    posterior = StepPosterior(
-        n_features,
-        n_actions,
-        model.reward_domain,
-        model.hidden_sizes,
-        model_streams(models, "encoder"),
-        standardization,
-        at_termination,
-    )
     network = BatchedMLP(n_features, model.hidden_sizes, n_actions, model_streams(models, "q"))
+    of_features = (n_features, n_actions, model.reward_domain, model.hidden_sizes, model_streams(models, "encoder"))
+    backup = {"gamma": gamma, "backup": model.backup, "soft_temperature": model.soft_temperature}
+    posterior: StepPosterior
+    values: StepValues
+    if model.q == "inverse":
+        posterior = InverseStepPosterior(*of_features, standardization, at_termination, q=network, **backup)
+        values = StepValues(network, standardization)
+    else:
+        posterior = StepPosterior(*of_features, standardization, at_termination)
+        values = LearnedStepValues(network, standardization=standardization, **backup)
     prior, mean = model.prior, torch.full((1,), at_termination)
     return RewardInference(
         posterior,
         RewardPrior(mean, prior.scale, len(models), prior.hyperprior_shape, prior.hyperprior_rate),
-        LearnedStepValues(network, gamma, model.backup, model.soft_temperature, standardization=standardization),
+        values,
         data.likelihoods(),
         lambda batches, scales, valued: StepSupport(batches, scales, valued, model.kl_count),
     )
@@ -74,7 +77,8 @@ def control_weights(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights of a learned reward and of its Q, and what is needed to build them again."""
     posterior, likelihoods = inference.posterior, inference.likelihoods
-    read = any(likelihood.reads == "q" for likelihood in likelihoods.values())
+    inverse = posterior if isinstance(posterior, InverseStepPosterior) else None
+    read = inverse is not None or any(likelihood.reads == "q" for likelihood in likelihoods.values())
     network = inference.values.network if read else None
     model = StepRewardModel(posterior, network, reward_on_feedback(posterior, data, settings.members), {})
     demonstrated = settings.feedback.get("demonstration")
@@ -84,6 +88,7 @@ def control_weights(
         "n_features": environment.observation_size,
         "n_actions": environment.n_actions,
         "reward_at_termination": posterior.at_termination,
+        **({} if inverse is None else {"inverse": {name: getattr(inverse, name) for name in _BACKUP}}),
         "demonstration_rationality": None if demonstrated is None else demonstrated["model_rationality"],
     }
     return {**model.tensors(), "prior.variance": inference.prior.variance}, form

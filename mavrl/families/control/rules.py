@@ -81,7 +81,7 @@ _CONTROL_RULES = {
     "env.baselines.positive": optional(number(-math.inf)),
     "env.baselines.negative": optional(number(-math.inf)),
     "feedback.demonstration.minimum_return": optional(number(-math.inf)),
-    "model.q": one_of("learned"),
+    "model.q": one_of("learned", "inverse"),
     "model.reward_domain": one_of("s", "sa", "sas"),
     "model.standardize": one_of(True, False),
     "model.kl_count": one_of("transition", "sample", "mean"),
