@@ -25,6 +25,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parents[1]
+MOST_OF_ROUND = 8  # kills: a trial that ends without a result ten times is given up, as it should be
 GRID = ["env.size=4", "env.max_steps=30", "replicates=2", "trainer.passes_per_epoch=2", "threads=1",
         "checkpoint_seconds=0"]  # fmt: skip
 LONG, SHORT = [*GRID, "trainer.max_epochs=150"], [*GRID, "trainer.max_epochs=5"]
@@ -174,10 +175,15 @@ def measure(scenario: Scenario, kills: int, moments: random.Random) -> Tally:
         killed.mkdir()
         whole.mkdir()
         finished: Results = {}
+        of_round = 0
         while tally.kills < kills:
             disturbed = _disturb(scenario, scenario.words(tally.rounds), killed, moments)
+            of_round += disturbed.kills
             tally.kills += disturbed.kills
-            tally.rounds += disturbed.ended
+            if not disturbed.ended and of_round >= MOST_OF_ROUND:
+                _complete(scenario.words(tally.rounds), killed)
+            if disturbed.ended or of_round >= MOST_OF_ROUND:
+                tally.rounds, of_round = tally.rounds + 1, 0
             now = scenario.results(killed)
             tally.lost += sum(now.get(name) != value for name, value in finished.items())
             finished = now

@@ -1,6 +1,6 @@
 """What a search varies: settings by their configuration keys, and how a budget is divided among kinds of feedback."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,11 +43,16 @@ class SearchSpace:
         shared = self.kinds if len(self.kinds) > 1 else ()
         return {**self.settings, **{f"share.{kind}": _SHARE for kind in shared}}
 
-    def suggest(self, trial: Trial) -> dict[str, Any]:
-        """Values of the parameters of a trial; those that it has already stay."""
+    def suggest(self, trial: Trial, begin: Callable[[str], None] = lambda name: None) -> dict[str, Any]:
+        """Values of the parameters of a trial; those that it has already stay.
+
+        Args:
+            begin: told the name of each parameter before it is drawn.
+        """
         found: dict[str, Any] = {}
         for name, distribution in self._in_order():
             if all(satisfies(found.get(key), wanted) for key, wanted in self.only.get(name, {}).items()):
+                begin(name)
                 found[name] = _suggest(trial, name, distribution)
         return found
 

@@ -28,6 +28,7 @@ from mavrl.secrets import masked_text
 from mavrl.storage.contents import read_metrics, read_status
 from mavrl.storage.run_directory import acquire
 
+_FIXED = "fixed_params"  # attribute with which Optuna keeps the values of an enqueued trial
 _MOST_ATTEMPTS = 10  # at a trial whose run ends without a result
 _WEIGHTS = ("reward_model", "policies")  # what a run directory holds besides results
 
@@ -154,10 +155,18 @@ class Search:
             return [self._assignment(number) for number in numbers]
 
     def _assignment(self, number: int) -> Assignment:
+        def begin(name: str) -> None:  # what is drawn must not depend on what was there before a kill
+            self.study.sampler = self._make_sampler(_trial_seed(self.plan.seed, number, name))
+
         self.study.sampler = self._make_sampler(_trial_seed(self.plan.seed, number))
         trial = Trial(self.study, self._trial_id(number))  # one that was cut off while being drawn goes on
+        if (
+            _FIXED not in self._storage.get_trial(self._trial_id(number)).system_attrs
+        ):  # what is drawn together; half of it there would change the rest
+            self._storage.set_trial_system_attr(self._trial_id(number), _FIXED, trial.relative_params)
+            trial = Trial(self.study, self._trial_id(number))
         space = self.plan.space
-        params = space.suggest(trial)
+        params = space.suggest(trial, begin)
         counts, overrides = space.counts(params), space.overrides(params)
         self._note(number, overrides=overrides)
         return Assignment(number, overrides, counts)
@@ -270,6 +279,6 @@ def _refuse_another(name: str, stored: dict[str, Any], wanted: dict[str, Any]) -
             raise ConfigurationError("study", name, allowed)
 
 
-def _trial_seed(seed: int, number: int) -> int:
-    """The seed of one trial's sampler: an interrupted search draws what an undisturbed one draws."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{number}".encode()).digest()[:4], "big")
+def _trial_seed(seed: int, number: int, parameter: str = "") -> int:
+    """The seed of the sampler of one parameter: an interrupted search draws what an undisturbed one draws."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{number}/{parameter}".encode()).digest()[:4], "big")

@@ -11,6 +11,7 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers import BaseSampler, TPESampler
 
 from mavrl.errors import ConfigurationError
+from mavrl.search import space
 from mavrl.search.record import read_studies
 from mavrl.search.space import SearchSpace
 from mavrl.search.storage import open_storage
@@ -138,23 +139,30 @@ def test_a_trial_whose_owner_is_gone_is_taken_over_as_it_was(make: Any, run: Any
     assert [trial.state for trial in other.record.trials] == ["completed", "completed", "running"]
 
 
-def test_a_trial_that_was_cut_off_while_being_drawn_is_drawn_to_its_end(make: Any, monkeypatch: Any) -> None:
-    whole = make("whole").take(1)
-    search = make()
-    original = SearchSpace.suggest
+@pytest.mark.parametrize("drawn", [0, 1, 2])
+@pytest.mark.parametrize("before", [1, 5])
+def test_a_trial_that_was_cut_off_while_being_drawn_is_drawn_to_its_end(
+    make: Any, run: Any, monkeypatch: Any, drawn: int, before: int
+) -> None:
+    """As an undisturbed search draws it, whatever of it was there: by chance, or as earlier trials tell."""
+    whole, search = make("whole"), make()
+    for one in (whole, search):
+        for _ in range(before):
+            run(one, one.take(1)[0])
+    original, left = space._suggest, iter(range(drawn))
 
-    def cut(self: SearchSpace, trial: Any) -> Any:
-        trial.suggest_float("optim.lr", 0.0, 1.0)
-        raise KeyboardInterrupt
+    def cut(*arguments: Any) -> Any:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return original(*arguments)
 
-    monkeypatch.setattr(SearchSpace, "suggest", cut)
+    monkeypatch.setattr(space, "_suggest", cut)
     with pytest.raises(KeyboardInterrupt):
         search.take(1)
     search.close()
-    monkeypatch.setattr(SearchSpace, "suggest", original)
-    (taken,) = make().take(1)
-    assert taken.overrides[0] == whole[0].overrides[0]
-    assert sum(taken.n_samples.values()) == 10
+    monkeypatch.setattr(space, "_suggest", original)
+    assert make().take(1) == whole.take(1)
+    assert params(make()) == params(whole)
 
 
 def test_a_run_that_ends_without_a_result_is_tried_again_but_not_for_ever(make: Any, tmp_path: Path) -> None:
