@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from mavrl.agents import training
+from mavrl.agents.batched_ppo import BatchedPPO, Learner
 from mavrl.agents.expert_training import true_returns
-from mavrl.agents.ppo import PPOTraining
-from mavrl.agents.training import PolicyTraining, train_policy
+from mavrl.agents.training import PolicyTraining, train_policies
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import StorageError
 from mavrl.model.reward_model import save_reward_model
@@ -23,6 +23,10 @@ from mavrl.storage.checkpoints import Checkpoints
 from mavrl.workers import Workers
 
 CART_POLE = ControlEnvironment("CartPole-v1", max_steps=60)
+
+
+def train_policy(*jobs: PolicyTraining, until: int | None = None) -> None:
+    train_policies(jobs, Workers(1), until)
 
 
 class Cut(BaseException):
@@ -93,18 +97,13 @@ class TestWhatItLeaves:
 
     def test_it_gives_the_threads_back(self, job: Any, monkeypatch: pytest.MonkeyPatch):
         counts = []
-        monkeypatch.setattr(training, "_Run", lambda job: counts.append(torch.get_num_threads()) or _Nothing())
+        monkeypatch.setattr(training, "_train_alike", lambda *arguments: counts.append(torch.get_num_threads()))
         torch.set_num_threads(2)
         try:
             train_policy(job())
             assert (counts, torch.get_num_threads()) == ([1], 2)
         finally:
             torch.set_num_threads(1)
-
-
-class _Nothing:
-    def run(self) -> None:
-        pass
 
 
 class TestTheBestOnTheTrueReward:
@@ -246,7 +245,7 @@ class TestGoingOn:
         done = job()
         train_policy(done)
         before = files(done)
-        monkeypatch.setattr(training, "_Run", lambda job: pytest.fail("trained again"))
+        monkeypatch.setattr(training, "_Run", lambda *arguments: pytest.fail("trained again"))
         train_policy(done)
         assert files(done) == before
 
@@ -299,10 +298,13 @@ class TestLearnedRewards:
     def test_it_begins_like_the_demonstrators_once(self, learned: Any, monkeypatch: pytest.MonkeyPatch):
         seen = []
 
-        def imitate(self: PPOTraining, state: torch.Tensor, probabilities: torch.Tensor) -> None:
+        def imitate(
+            self: BatchedPPO, learner: Learner, seed: int, state: torch.Tensor, probabilities: torch.Tensor
+        ) -> Learner:
             seen.append((state, probabilities))
+            return learner
 
-        monkeypatch.setattr(PPOTraining, "imitate", imitate)
+        monkeypatch.setattr(BatchedPPO, "imitate", imitate)
         states = np.arange(12, dtype=np.float32).reshape(4, 3)
         cut = learned(warm_states=states)
         _cut_off(cut, monkeypatch, at=2)
