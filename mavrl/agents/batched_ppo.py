@@ -1,8 +1,11 @@
 """PPO for the policies of R replicates at once: one batched product where R trainings would make R small ones.
 
-It is the algorithm of Stable-Baselines3's PPO with an `MlpPolicy` and `VecNormalize(norm_obs=False)`: the same networks,
-first weights, optimizer, loss, bootstrapping at time limits and normalization of rewards. Every replicate draws from
-streams of its own, and no number of one depends on the others, so a policy is the same whoever is trained beside it.
+It is the algorithm of Stable-Baselines3's PPO with an `MlpPolicy` and `VecNormalize(norm_obs=False)`: the same
+networks, first weights, optimizer, loss, bootstrapping at time limits and normalization of rewards. Every replicate
+draws from streams of its own, and no number of one depends on the others, so a policy is the same to the last bit
+whoever is trained beside it. Batched products of torch keep that promise where all factors begin at like addresses.
+
+Rewards and values are computed when a rollout is whole, for all its steps at once.
 """
 
 from collections.abc import Sequence
@@ -68,7 +71,7 @@ class BatchedPPO:
     Args:
         form: of the networks.
         settings: hyperparameters.
-        chunks: parts of the training, at most one for each update. Each begins with new episodes and new random streams.
+        chunks: parts of the training, at most one for each update. Each begins with new episodes and random streams.
     """
 
     form: ActorCritic

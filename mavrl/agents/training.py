@@ -66,8 +66,9 @@ class PolicyTraining:
 def train_policies(trainings: Sequence[PolicyTraining], workers: Workers, until: int | None = None) -> None:
     """Train and save policies; does nothing about those that are trained. Trainings that were cut off go on.
 
-    The policies are divided among the processes, and each process trains its share together (`mavrl.agents.batched_ppo`):
-    that costs little more than one of them alone, and each policy is what it would be alone.
+    The policies are divided among the processes, and each process trains its share together
+    (`mavrl.agents.batched_ppo`): that costs little more than one of them alone, and each policy is what it would be
+    alone.
 
     A training may be done in parts: a call with `until` ends after that chunk, and a later one goes on from there, with
     the policy, the optimizer and the scale of rewards as they are, on the reward that it names. `policy_after` reads

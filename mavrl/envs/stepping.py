@@ -86,7 +86,7 @@ class SteppedEnvironments:
         following = np.empty((n, self._size), dtype=np.float32)
         terminated, truncated = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
         reward = np.zeros(n)
-        taken = actions + self._first_action if self._first_action else actions
+        taken = (actions + self._first_action).tolist()  # environments check a number of Python's sooner
         dtype, shape = self._space.dtype, self._space.shape
         acting = zip(range(n), self._running, taken, strict=True)
         if self._absorbs and self._absorbed.any():
@@ -100,7 +100,7 @@ class SteppedEnvironments:
                 if not (type(given) is np.ndarray and given.dtype == dtype and given.shape == shape):
                     given = taken_observation(given, self._space, self._id, self._moment(i))
                 following[i] = given
-                reward[i] = paid if type(paid) is float else taken_reward(paid, self._id, self._moment(i))
+                reward[i] = paid if isinstance(paid, float) else taken_reward(paid, self._id, self._moment(i))
                 if over:
                     terminated[i] = True
                 if cut:
