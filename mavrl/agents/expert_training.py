@@ -10,7 +10,8 @@ import torch
 from stable_baselines3 import DQN
 from stable_baselines3.common.callbacks import BaseCallback
 
-from mavrl.agents.ppo import PPOSettings, PPOTraining, schedule
+from mavrl.agents.ppo import PPOTraining
+from mavrl.agents.ppo_settings import PPOSettings, schedule
 from mavrl.agents.rewards import TrueReward
 from mavrl.agents.vector_env import RewardedVecEnv
 from mavrl.envs.control import ControlEnvironment

@@ -1,8 +1,7 @@
 """PPO of Stable-Baselines3, in chunks that begin from checkpoints: a resumed training equals an undisturbed one."""
 
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor
 
+from mavrl.agents.ppo_settings import PPOSettings, schedule
 from mavrl.agents.rewards import StepReward
 from mavrl.agents.vector_env import RewardedVecEnv
 from mavrl.errors import TrainingError
@@ -24,55 +24,6 @@ from mavrl.storage.checkpoints import Checkpoints
 from mavrl.streams import numpy_stream
 
 _BATCH, _DISTILLATION_STEPS = 256, 3000
-
-
-@dataclass(frozen=True)
-class PPOSettings:
-    """Hyperparameters of PPO.
-
-    Args:
-        total_steps: environment steps, over all copies of the environment.
-        n_envs: copies of the environment.
-        n_steps: environment steps of each copy between two updates.
-        batch_size: transitions in a minibatch of an update.
-        n_epochs: passes of an update over the transitions since the last one.
-        learning_rate, clip_range: numbers, or "lin_x" for a linear schedule from x to 0.
-        gamma, gae_lambda, ent_coef, vf_coef, max_grad_norm: as in Stable-Baselines3.
-        normalize_reward: divide rewards by the running standard deviation of the discounted return.
-        hidden_sizes: size of each hidden layer, of the policy and of the value function.
-    """
-
-    total_steps: int
-    n_envs: int
-    n_steps: int
-    batch_size: int
-    n_epochs: int
-    learning_rate: float | str
-    clip_range: float | str
-    gamma: float
-    gae_lambda: float
-    ent_coef: float
-    vf_coef: float
-    max_grad_norm: float
-    normalize_reward: bool
-    hidden_sizes: Sequence[int]
-
-    def __post_init__(self) -> None:
-        schedule(self.learning_rate)
-        schedule(self.clip_range)
-
-
-def schedule(value: float | str) -> Callable[[float], float]:
-    """A schedule, from the share of the training that remains to a value: constant, or linear from x to 0 for "lin_x".
-
-    Raises:
-        ValueError: the text is neither.
-    """
-    if isinstance(value, str) and value.startswith("lin_"):
-        start = float(value.removeprefix("lin_"))
-        return lambda remaining: start * remaining
-    constant = float(value)
-    return lambda remaining: constant
 
 
 class _RemainingShare(BaseCallback):

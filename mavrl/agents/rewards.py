@@ -12,8 +12,26 @@ from mavrl.model.step_reward import StepRewardModel
 from mavrl.streams import numpy_stream
 
 
+@dataclass(frozen=True)
+class Rollout:
+    """T steps in a row of N environments, which begin new episodes in the step that ends one.
+
+    Args:
+        state: that is acted in.
+        next_state: that the step leads to, also where it ends the episode.
+        over: the step ended the episode.
+    """
+
+    state: Float[np.ndarray, "T N O"]
+    action: Int[np.ndarray, "T N"]
+    next_state: Float[np.ndarray, "T N O"]
+    terminated: Bool[np.ndarray, "T N"]
+    over: Bool[np.ndarray, "T N"]
+    true_reward: Float[np.ndarray, "T N"]
+
+
 class StepReward(ABC):
-    """The reward of one step in each of N environments."""
+    """The reward of one step in each of N environments, or of many steps at once."""
 
     @abstractmethod
     def __call__(
@@ -32,12 +50,28 @@ class StepReward(ABC):
     def begin(self, started: Bool[np.ndarray, "N"]) -> None:  # noqa: B027 -- most have nothing to begin
         """Note that new episodes have started in these environments."""
 
+    def of_rollout(self, rollout: Rollout) -> Float[np.ndarray, "T N"]:
+        """The reward of every step: what a call for each of them pays, with `begin` after those that end episodes."""
+        paid = [self._of_step(rollout, t) for t in range(len(rollout.action))]
+        return np.stack(paid)
+
+    def _of_step(self, rollout: Rollout, t: int) -> Float[np.ndarray, "N"]:
+        reward = self(
+            rollout.state[t], rollout.action[t], rollout.next_state[t], rollout.terminated[t], rollout.true_reward[t]
+        )
+        if rollout.over[t].any():
+            self.begin(rollout.over[t])
+        return np.asarray(reward)
+
 
 class TrueReward(StepReward):
     """The environment's own reward."""
 
     def __call__(self, state, action, next_state, terminated, true_reward):
         return true_reward
+
+    def of_rollout(self, rollout: Rollout) -> Float[np.ndarray, "T N"]:
+        return rollout.true_reward
 
 
 @dataclass
@@ -48,6 +82,9 @@ class ConstantReward(StepReward):
 
     def __call__(self, state, action, next_state, terminated, true_reward):
         return np.full(len(action), self.value)
+
+    def of_rollout(self, rollout: Rollout) -> Float[np.ndarray, "T N"]:
+        return np.full(rollout.action.shape, self.value)
 
 
 @dataclass(frozen=True)
@@ -97,6 +134,7 @@ class LearnedStepReward(StepReward):
     """
 
     LEAST_ADVANTAGE = -5.0  # nats; what the demonstrator would never do costs no more than this
+    _PART = 512  # transitions that are paid at once: more of them no longer stay in the cache
 
     def __init__(self, model: StepRewardModel, settings: LearnedRewardSettings, seed: int) -> None:
         self._model = FrozenRewardModel(model)
@@ -125,8 +163,51 @@ class LearnedStepReward(StepReward):
         self._member, self._deviation = member, deviation
 
     def __call__(self, state, action, next_state, terminated, true_reward):
+        if self._settings.reward == "sample" and self._settings.sample_per == "step":
+            self.begin(np.ones(len(action), dtype=bool))
+        return self._paid(state, action, next_state, terminated, self._member, self._deviation)
+
+    def of_rollout(self, rollout: Rollout) -> Float[np.ndarray, "T N"]:
+        """The reward of every step, from few calls of the networks: one for many transitions costs little more."""
+        shape = rollout.action.shape
+        member, deviation = (each.reshape(-1) for each in self._samples(rollout))
+        flat = [
+            each.reshape(shape[0] * shape[1], *each.shape[2:])
+            for each in (rollout.state, rollout.action, rollout.next_state, rollout.terminated)
+        ]
+        paid = [
+            self._paid(*(each[k : k + self._PART] for each in (*flat, member, deviation)))
+            for k in range(0, len(flat[0]), self._PART)
+        ]
+        return np.concatenate(paid).reshape(shape)
+
+    def _samples(self, rollout: Rollout) -> tuple[Int[np.ndarray, "T N"], Float[np.ndarray, "T N"]]:
+        """Which sample is paid at each step, drawn as calls for the single steps draw them."""
+        shape = rollout.action.shape
+        member, deviation = np.zeros(shape, dtype=np.int64), np.zeros(shape)
+        if self._settings.reward != "sample":
+            return member, deviation
+        for t in range(shape[0]):
+            if self._settings.sample_per == "step":
+                self.begin(np.ones(shape[1], dtype=bool))
+            member[t], deviation[t] = self._member, self._deviation
+            if rollout.over[t].any():
+                self.begin(rollout.over[t])
+        return member, deviation
+
+    def _paid(
+        self,
+        state: Float[np.ndarray, "N O"],
+        action: Int[np.ndarray, "N"],
+        next_state: Float[np.ndarray, "N O"],
+        terminated: Bool[np.ndarray, "N"],
+        member: Int[np.ndarray, "_"],
+        deviation: Float[np.ndarray, "_"],
+    ) -> Float[np.ndarray, "N"]:
         seen = self._model.standardized(state)
-        reward = self._posterior_reward(*self._model.moments(seen, action, next_state, terminated))
+        reward = self._posterior_reward(
+            *self._model.moments(seen, action, next_state, terminated), member, deviation
+        )
         reward = np.clip(reward, -self._settings.clip, self._settings.clip)
         if self._worth_of_end:
             reward = reward + self._worth_of_end * terminated
@@ -135,17 +216,19 @@ class LearnedStepReward(StepReward):
         return reward
 
     def _posterior_reward(
-        self, mean: Float[np.ndarray, "M N"], std: Float[np.ndarray, "M N"]
+        self,
+        mean: Float[np.ndarray, "M N"],
+        std: Float[np.ndarray, "M N"],
+        member: Int[np.ndarray, "_"],
+        deviation: Float[np.ndarray, "_"],
     ) -> Float[np.ndarray, "N"]:
         mean, std = (mean - self._centre) / self._scale, std / self._scale
         if self._settings.reward == "lower_bound":
             return mean.mean(0) - self._settings.kappa * mean.std(0)
         if self._settings.reward == "mean":
             return mean.mean(0)
-        if self._settings.sample_per == "step":
-            self.begin(np.ones(mean.shape[-1], dtype=bool))
         columns = np.arange(mean.shape[-1])
-        return mean[self._member, columns] + std[self._member, columns] * self._deviation
+        return mean[member, columns] + std[member, columns] * deviation
 
     def _advantage(self, seen: Float[np.ndarray, "M N O"], action: Int[np.ndarray, "N"]) -> Float[np.ndarray, "N"]:
         log_policy = self._model.demonstrator(seen)

@@ -1,9 +1,10 @@
-"""The training of one policy on one replicate's learned reward, which a worker process can do."""
+"""The training of policies on the rewards that replicates have learned: many at once, in parts, resumed after kills."""
 
 import csv
 import io
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,11 +12,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from mavrl.agents.batched_ppo import BatchedPPO, Learner
 from mavrl.agents.expert_training import true_returns
-from mavrl.agents.ppo import PPOSettings, PPOTraining
+from mavrl.agents.ppo_settings import PPOSettings
 from mavrl.agents.rewards import ConstantReward, LearnedRewardSettings, LearnedStepReward, StepReward, TrueReward
 from mavrl.envs.control import ControlEnvironment
-from mavrl.errors import StorageError
+from mavrl.envs.stepping import SteppedEnvironments
+from mavrl.errors import StorageError, TrainingError
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.policies.network import NetworkPolicy
 from mavrl.storage.checkpoints import Checkpoints
@@ -60,16 +63,40 @@ class PolicyTraining:
     warm_states: np.ndarray | None = None
 
 
-def train_policy(training: PolicyTraining) -> None:
-    """Train and save the policy; does nothing when that has been done. A training that was cut off goes on."""
-    if _is_trained(training.directory):
-        return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the tensors are small
-    try:
-        _Run(training).run()
-    finally:
-        torch.set_num_threads(threads)
+def train_policies(trainings: Sequence[PolicyTraining], workers: Workers, until: int | None = None) -> None:
+    """Train and save policies; does nothing about those that are trained. Trainings that were cut off go on.
+
+    The policies are divided among the processes, and each process trains its share together
+    (`mavrl.agents.batched_ppo`): that costs little more than one of them alone, and each policy is what it would be
+    alone.
+
+    A training may be done in parts: a call with `until` ends after that chunk, and a later one goes on from there, with
+    the policy, the optimizer and the scale of rewards as they are, on the reward that it names. `policy_after` reads
+    the policy in between.
+
+    Args:
+        until: number of chunks after which a training rests; None for its end.
+
+    Raises:
+        TrainingError: the weights of a policy are no longer finite.
+    """
+    pending = [each for each in trainings if not _is_trained(each.directory)]
+    if parts := min(workers.count, len(pending)):
+        workers.map(_train_together, [(pending[part::parts], until) for part in range(parts)])
+
+
+def policy_after(directory: Path, chunk: int) -> NetworkPolicy:
+    """The policy of a training that has rested after this chunk, or that ended before.
+
+    Raises:
+        StorageError: there is none.
+    """
+    rested = _rested(directory, chunk)
+    return NetworkPolicy.load(rested if (rested / "card.json").exists() else directory)
+
+
+def _rested(directory: Path, chunk: int) -> Path:
+    return directory / "after" / str(chunk)
 
 
 def _is_trained(directory: Path) -> bool:
@@ -83,40 +110,117 @@ def _is_trained(directory: Path) -> bool:
     return True
 
 
+def _train_together(trainings: Sequence[PolicyTraining], until: int | None) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the tensors are small
+    try:
+        waiting = list(trainings)
+        while waiting:
+            form = _form(waiting[0])
+            _train_alike([each for each in waiting if _form(each) == form], until)
+            waiting = [each for each in waiting if _form(each) != form]
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _form(training: PolicyTraining) -> tuple[ControlEnvironment, PPOSettings, int]:
+    """What trainings must share to be one batch."""
+    return training.environment, training.ppo, training.chunks
+
+
+def _train_alike(trainings: Sequence[PolicyTraining], until: int | None) -> None:
+    environment, settings, chunks = _form(trainings[0])
+    ppo = BatchedPPO.of(environment.observation_size, environment.n_actions, settings, chunks)
+    end = ppo.chunks if until is None else min(until, ppo.chunks)
+    runs = [_Run(training, ppo, end) for training in trainings]
+    envs = SteppedEnvironments(environment, len(runs) * settings.n_envs)
+    while going_on := [run for run in runs if run.chunk < end]:
+        chunk = min(run.chunk for run in going_on)  # after a kill some may be one ahead
+        now = [run for run in going_on if run.chunk == chunk]
+        rewards, seeds, learners = ([getattr(run, k) for run in now] for k in ("reward", "seed", "learner"))
+        for run, learner in zip(now, ppo.train(envs, rewards, seeds, learners, chunk), strict=True):
+            run.take(learner)
+        for run in now:
+            run.check()
+    envs.close()
+    for run in runs:
+        run.rest(until)
+
+
 class _Run:
-    def __init__(self, training: PolicyTraining) -> None:
-        self._training = training
+    """The training of one policy among others.
+
+    Args:
+        end: chunk after which it rests now.
+    """
+
+    def __init__(self, training: PolicyTraining, ppo: BatchedPPO, end: int) -> None:
+        self._training, self._ppo = training, ppo
         self._checkpoints = Checkpoints(training.directory / "checkpoints")
-        model = None if training.model is None else StepRewardModel.load(training.model)[training.replicate]
-        self._ppo = PPOTraining(
-            training.environment.training_vector(training.ppo.n_envs),
-            _paid(training, model),
-            training.ppo,
-            training.seed,
-            training.chunks,
-            self._checkpoints,
-        )
-        if model is not None and training.warm_states is not None and self._checkpoints.newest() is None:
+        self.seed = training.seed
+        self.chunk, self.learner = 0, ppo.begin(training.seed)
+        newest = self._checkpoints.newest()
+        if newest is not None:
+            state = torch.load(newest, weights_only=True)
+            self.chunk, self.learner = state["chunk"], Learner.from_state(state["learner"])
+        model = None
+        if training.model is not None and self.chunk < end:
+            model = StepRewardModel.load(training.model)[training.replicate]
+        self.reward = _paid(training, model) if self.chunk < end else ConstantReward(0.0)
+        if model is not None and training.warm_states is not None and newest is None:
             states = torch.from_numpy(training.warm_states)
-            self._ppo.imitate(states, model.demonstrator(states)[0].exp())
+            self.learner = ppo.imitate(self.learner, self.seed, states, model.demonstrator(states)[0].exp())
         self._rows = _read_curve(training.directory / CURVE)
         self._begun = time.monotonic()
 
-    def run(self) -> None:
-        steps = self._ppo.run(self._after_chunk)
-        card = {
-            "algorithm": "ppo",
-            "steps": steps,
-            "seed": self._training.seed,
-            "checkpoint": self._training.checkpoint,
-        }
-        last = self._ppo.policy()
+    def take(self, learner: Learner) -> None:
+        """Judge and keep what came out of a chunk, unless its weights are not finite."""
+        self.learner = learner
+        if not learner.finite:
+            return
+        done = self.chunk + 1
+        self.chunk = done if self._goes_on(learner.steps, self._ppo.policy(learner)) else self._ppo.chunks
+        self._checkpoints.save(done, self._write)
+
+    def _write(self, path: Path) -> None:
+        content = io.BytesIO()  # torch's own way to a file does not say that a disk is full
+        torch.save({"chunk": self.chunk, "learner": self.learner.state()}, content)
+        path.write_bytes(content.getvalue())
+
+    def check(self) -> None:
+        """
+        Raises:
+            TrainingError: the weights are not finite.
+        """
+        if not self.learner.finite:
+            who = f"replicate {self._training.replicate} (seed {self.seed})"
+            text = f"PPO of {who} after {self.learner.steps} steps: the policy's weights are not finite"
+            raise TrainingError(f"{text}; a smaller learning_rate may help")
+
+    def rest(self, until: int | None) -> None:
+        """Write the policy, when the training has ended or has come to the chunk where it rests."""
+        if self.chunk >= self._ppo.chunks:
+            self._finish()
+        elif until is not None and not _is_trained(rested := _rested(self._training.directory, until)):
+            self._kept(self._ppo.policy(self.learner)).save(rested)
+
+    def _finish(self) -> None:
+        last = self._ppo.policy(self.learner)
         if self._training.checkpoint == "true_reward":
             last = NetworkPolicy.load(self._training.directory / "best")
-        NetworkPolicy(last.network, last.scores, last.activation, card).save(self._training.directory)
+        self._kept(last).save(self._training.directory)
         self._checkpoints.clear()
 
-    def _after_chunk(self, steps: int, policy: NetworkPolicy) -> bool:
+    def _kept(self, policy: NetworkPolicy) -> NetworkPolicy:
+        card = {
+            "algorithm": "ppo",
+            "steps": self.learner.steps,
+            "seed": self.seed,
+            "checkpoint": self._training.checkpoint,
+        }
+        return NetworkPolicy(policy.network, policy.scores, policy.activation, card)
+
+    def _goes_on(self, steps: int, policy: NetworkPolicy) -> bool:
         training = self._training
         address = (training.seed, "training curve", steps)
         mean = float(

@@ -52,10 +52,18 @@ class ControlEnvironment:
         if self.fixed_horizon and time_limit is None:
             allowed = f"a fixed horizon needs a time limit of at least 1, and {self.id} is registered without one"
             raise ConfigurationError("env.max_steps", None, allowed)
+        env = Intake(self.make_bare(), self.id)
+        return FixedHorizon(env, time_limit) if self.fixed_horizon and time_limit is not None else env
+
+    def make_bare(self) -> gym.Env:
+        """A new environment whose values nobody checks and whose episodes end where they end.
+
+        Raises:
+            ConfigurationError: see `check`.
+        """
         env = wrapped(perturbed(self._registered(), self.perturbation), self.wrappers)
         _check_spaces(self.id, env)
-        env = Intake(env, self.id)
-        return FixedHorizon(env, time_limit) if self.fixed_horizon and time_limit is not None else env
+        return env
 
     def check(self) -> None:
         """Makes an environment and closes it.

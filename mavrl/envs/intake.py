@@ -12,7 +12,7 @@ from gymnasium import spaces
 
 from mavrl.errors import ConfigurationError, EnvironmentFault
 
-_LARGEST = float(np.finfo(np.float32).max)  # observations are kept in float32
+LARGEST = float(np.finfo(np.float32).max)  # observations are kept in float32
 _LONGEST_TEXT = 80  # characters of a value in a message
 _LIBRARIES = (Path(__file__).parents[1], *map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")))
 _NOT_THE_USER_S = ("<frozen ", *(f"{place}{os.sep}" for place in _LIBRARIES))  # how names of files begin there
@@ -81,29 +81,53 @@ class Intake(gym.Wrapper, gym.utils.RecordConstructorArgs):
     def _observation(self, given: Any) -> np.ndarray:
         if isinstance(given, np.ndarray) and given.dtype == self._dtype and given.shape == self._shape:
             seen = given.copy()  # some environments change theirs in place
-            if seen.dot(seen) <= _LARGEST:  # the quickest way to see that nothing is infinite or NaN
+            if seen.dot(seen) <= LARGEST:  # the quickest way to see that nothing is infinite or NaN
                 return seen
-        seen = _array(given)
-        kind = seen.dtype == self._dtype or np.can_cast(seen.dtype, self._dtype, "same_kind")
-        if not kind or seen.shape != self._shape or not (np.abs(seen) <= _LARGEST).all():
-            must = f"must be {self._shape[0]} finite numbers ({self._dtype}), as observation_space says"
-            raise self._refused("observation", given, must)
-        return seen
+        assert isinstance(self.env.observation_space, spaces.Box)
+        return taken_observation(given, self.env.observation_space, self._env_id, self._moment)
 
     def _reward(self, given: Any) -> float:
-        if isinstance(given, float):
-            number = float(given)
-        else:
-            seen = _array(given)
-            number = float(seen.reshape(())) if seen.size == 1 and seen.dtype.kind in "biuf" else np.nan
-        if not abs(number) < np.inf:
-            raise self._refused("reward", given, "must be a finite number")
-        return number
+        return taken_reward(given, self._env_id, self._moment)
 
-    def _refused(self, what: str, given: Any, must: str) -> ConfigurationError:
-        text = " ".join(str(given).split())
-        text = text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
-        return ConfigurationError("env.id", self._env_id, f"{self._moment} gives the {what} {text}, which {must}")
+
+def taken_observation(given: Any, space: spaces.Box, env_id: str, moment: str) -> np.ndarray:
+    """A new array of what an environment gives as its observation.
+
+    Args:
+        space: of the environment's observations, one-dimensional.
+        moment: what the environment was doing.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    seen = _array(given)
+    kind = seen.dtype == space.dtype or np.can_cast(seen.dtype, space.dtype, "same_kind")
+    if not kind or seen.shape != space.shape or not (np.abs(seen) <= LARGEST).all():
+        must = f"must be {space.shape[0]} finite numbers ({space.dtype}), as observation_space says"
+        raise _refused("observation", given, env_id, moment, must)
+    return seen
+
+
+def taken_reward(given: Any, env_id: str, moment: str) -> float:
+    """What an environment gives as its reward, as a number.
+
+    Raises:
+        ConfigurationError: it is none, or not finite.
+    """
+    if isinstance(given, float):
+        number = float(given)
+    else:
+        seen = _array(given)
+        number = float(seen.reshape(())) if seen.size == 1 and seen.dtype.kind in "biuf" else np.nan
+    if not abs(number) < np.inf:
+        raise _refused("reward", given, env_id, moment, "must be a finite number")
+    return number
+
+
+def _refused(what: str, given: Any, env_id: str, moment: str, must: str) -> ConfigurationError:
+    text = " ".join(str(given).split())
+    text = text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
+    return ConfigurationError("env.id", env_id, f"{moment} gives the {what} {text}, which {must}")
 
 
 def fault_of(env_id: str, moment: str, error: Exception) -> EnvironmentFault:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from mavrl.agents.ppo import PPOSettings
+from mavrl.agents.ppo_settings import PPOSettings
 from mavrl.agents.rewards import LearnedRewardSettings
 from mavrl.envs.control import ControlEnvironment
 from mavrl.model.step_reward import StepRewardModel

@@ -13,7 +13,8 @@ from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from mavrl.agents import ppo
-from mavrl.agents.ppo import PPOSettings, PPOTraining, schedule
+from mavrl.agents.ppo import PPOTraining
+from mavrl.agents.ppo_settings import PPOSettings, schedule
 from mavrl.agents.rewards import ConstantReward, LearnedStepReward, StepReward, TrueReward
 from mavrl.agents.vector_env import RewardedVecEnv
 from mavrl.envs.control import ControlEnvironment

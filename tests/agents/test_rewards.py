@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from mavrl.agents.rewards import ConstantReward, LearnedRewardSettings, LearnedStepReward, StepReward, TrueReward
+from mavrl.agents.rewards import (
+    ConstantReward,
+    LearnedRewardSettings,
+    LearnedStepReward,
+    Rollout,
+    StepReward,
+    TrueReward,
+)
 from mavrl.model.step_reward import StepRewardModel
 
 MakeModel = Callable[..., StepRewardModel]
@@ -266,3 +273,45 @@ def test_rewards_that_are_not_learned() -> None:
     assert TrueReward()(*step).tolist() == [3.0, -1.0, 0.5]
     assert ConstantReward(-1.0)(*step).tolist() == [-1.0] * 3
     ConstantReward(1.0).begin(np.ones(3, dtype=bool))
+
+
+class TestRollouts:
+    @pytest.fixture
+    def rollout(self) -> Rollout:
+        """Four steps in three environments; an episode is cut off in the second one, another terminates."""
+        stream = np.random.default_rng(5)
+        state = stream.random((4, 3, 3)).astype(np.float32)
+        over, terminated = np.zeros((2, 4, 3), dtype=bool)
+        over[1, 0] = over[2, 2] = terminated[2, 2] = True
+        action, true_reward = stream.integers(2, size=(4, 3)), stream.normal(size=(4, 3))
+        return Rollout(state, action, np.roll(state, -1, axis=0), terminated, over, true_reward)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"reward": "mean", "termination_weight": 2.0},
+            {"reward": "lower_bound", "kappa": 1.0, "clip": 4.0},
+            {"reward": "mean", "reference_weight": 0.5},
+            {"reward": "sample", "sample_per": "step"},
+            {"reward": "sample", "sample_per": "episode"},
+        ],
+    )
+    @pytest.mark.parametrize("part", [5, 512])
+    def test_it_is_paid_like_its_steps(
+        self, learned: Any, paid: Paid, rollout: Rollout, change: dict[str, Any], part: int, monkeypatch: Any
+    ):
+        monkeypatch.setattr(LearnedStepReward, "_PART", part)
+        one, other = (learned(paid(**change), q=Q, at_termination=1.0) for _ in range(2))
+        for reward in (one, other):
+            reward.seed(3)
+            reward.begin(np.ones(3, dtype=bool))
+        for _ in range(2):  # the samples of the first go on in the second
+            found = one.of_rollout(rollout)
+            expected = StepReward.of_rollout(other, rollout)
+            assert found.shape == (4, 3)
+            assert found == pytest.approx(expected, rel=1e-5)
+        assert len(set(found.ravel().tolist())) > 8
+
+    def test_rewards_that_are_not_learned(self, rollout: Rollout):
+        for reward in (TrueReward(), ConstantReward(-1.0)):
+            assert np.array_equal(reward.of_rollout(rollout), StepReward.of_rollout(reward, rollout))

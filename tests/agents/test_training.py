@@ -11,18 +11,22 @@ import pytest
 import torch
 
 from mavrl.agents import training
+from mavrl.agents.batched_ppo import BatchedPPO, Learner
 from mavrl.agents.expert_training import true_returns
-from mavrl.agents.ppo import PPOTraining
-from mavrl.agents.training import PolicyTraining, train_policy
+from mavrl.agents.training import PolicyTraining, policy_after, train_policies
 from mavrl.envs.control import ControlEnvironment
-from mavrl.errors import StorageError
+from mavrl.errors import StorageError, TrainingError
 from mavrl.model.reward_model import save_reward_model
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.policies.network import NetworkPolicy
 from mavrl.storage.checkpoints import Checkpoints
-from mavrl.workers import Workers
+from mavrl.workers import Workers, workers
 
 CART_POLE = ControlEnvironment("CartPole-v1", max_steps=60)
+
+
+def train_policy(*jobs: PolicyTraining, until: int | None = None) -> None:
+    train_policies(jobs, Workers(1), until)
 
 
 class Cut(BaseException):
@@ -93,18 +97,13 @@ class TestWhatItLeaves:
 
     def test_it_gives_the_threads_back(self, job: Any, monkeypatch: pytest.MonkeyPatch):
         counts = []
-        monkeypatch.setattr(training, "_Run", lambda job: counts.append(torch.get_num_threads()) or _Nothing())
+        monkeypatch.setattr(training, "_train_alike", lambda *arguments: counts.append(torch.get_num_threads()))
         torch.set_num_threads(2)
         try:
             train_policy(job())
             assert (counts, torch.get_num_threads()) == ([1], 2)
         finally:
             torch.set_num_threads(1)
-
-
-class _Nothing:
-    def run(self) -> None:
-        pass
 
 
 class TestTheBestOnTheTrueReward:
@@ -164,8 +163,9 @@ class TestStopping:
         assert returns(stopped) == returns(whole)[: returns(whole).index(low) + 1]
 
 
-def _cut_off(job: PolicyTraining, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+def _cut_off(job: PolicyTraining | list[PolicyTraining], monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     """Train until evaluation number `at`, and end the process there."""
+    jobs = job if isinstance(job, list) else [job]
     count, evaluate = iter(range(at)), true_returns
 
     def limited(*arguments: Any) -> np.ndarray:
@@ -176,8 +176,8 @@ def _cut_off(job: PolicyTraining, monkeypatch: pytest.MonkeyPatch, at: int) -> N
     with monkeypatch.context() as patch:
         patch.setattr(training, "true_returns", limited)
         with pytest.raises(Cut):
-            train_policy(job)
-    assert not (job.directory / "card.json").exists()
+            train_policy(*jobs)
+    assert not any((each.directory / "card.json").exists() for each in jobs)
 
 
 class TestGoingOn:
@@ -246,7 +246,7 @@ class TestGoingOn:
         done = job()
         train_policy(done)
         before = files(done)
-        monkeypatch.setattr(training, "_Run", lambda job: pytest.fail("trained again"))
+        monkeypatch.setattr(training, "_Run", lambda *arguments: pytest.fail("trained again"))
         train_policy(done)
         assert files(done) == before
 
@@ -268,6 +268,119 @@ class TestGoingOn:
         (cut.directory / "curve.csv").write_text("step,true_return\n" + damage if damage == "garbage" else damage)
         with pytest.raises(StorageError, match=r"curve\.csv: damaged; without .* the policy is trained again"):
             train_policy(cut)
+
+
+class TestTogether:
+    def test_each_is_what_it_would_be_alone(self, job: Any):
+        """One stops early, one is paid something else; a curve has the times of its own training."""
+
+        def jobs(name: str) -> list[PolicyTraining]:
+            return [
+                job(f"{name}/0"), job(f"{name}/1", seed=4, reward=-1.0), job(f"{name}/2", seed=5, stop_below=1e9),
+                job(f"{name}/3", seed=6, checkpoint="true_reward"),
+            ]  # fmt: skip
+
+        together, alone = jobs("together"), jobs("alone")
+        train_policy(*together)
+        for each in alone:
+            train_policy(each)
+        for one, other in zip(together, alone, strict=True):
+            assert returns(one) == returns(other)
+            assert NetworkPolicy.load(one.directory).fingerprint == NetworkPolicy.load(other.directory).fingerprint
+            assert NetworkPolicy.load(one.directory).card == NetworkPolicy.load(other.directory).card
+        assert [len(returns(one)) for one in together] == [4, 4, 1, 4]
+
+    def test_of_different_kinds(self, job: Any, tiny_ppo: Any):
+        """They are no batch, and are trained in turn."""
+        one, other = job("one"), job("other", ppo=tiny_ppo(n_envs=4), chunks=2)
+        train_policy(one, other)
+        assert [row["step"] for row in curve(one)] == [32, 64, 96, 128]
+        assert [row["step"] for row in curve(other)] == [64, 128]
+
+    def test_in_two_processes(self, job: Any):
+        alone, apart = [[job(f"{name}/{k}", seed=k) for k in range(3)] for name in ("alone", "apart")]
+        train_policy(*alone)
+        with workers(2) as two:
+            train_policies(apart, two)
+        assert [returns(each) for each in apart] == [returns(each) for each in alone]
+
+    @pytest.mark.parametrize("at", [1, 4, 5])
+    def test_after_a_kill_they_catch_up_with_each_other(self, job: Any, at: int, monkeypatch: pytest.MonkeyPatch):
+        """Some have a checkpoint of the chunk in which they were killed, and some have not."""
+        whole, cut = [[job(f"{name}/{k}", seed=k) for k in range(3)] for name in ("whole", "cut")]
+        train_policy(*whole)
+        _cut_off(cut, monkeypatch, at)
+        train_policy(*cut)
+        assert [returns(each) for each in cut] == [returns(each) for each in whole]
+        for one, other in zip(cut, whole, strict=True):
+            assert NetworkPolicy.load(one.directory).fingerprint == NetworkPolicy.load(other.directory).fingerprint
+
+    def test_one_that_fails_is_named_and_the_others_are_kept(self, job: Any):
+        good, bad = job("good", chunks=1), job("bad", chunks=1, reward=float("nan"), seed=7, replicate=2)
+        with pytest.raises(TrainingError, match=r"replicate 2 \(seed 7\) after 128 steps: .* not finite; a smaller"):
+            train_policy(bad, good)
+        assert not (bad.directory / "card.json").exists()
+        assert len(returns(good)) == 1
+        train_policy(good)  # from its checkpoint
+        assert len(returns(good)) == 1
+
+
+class TestInParts:
+    def test_parts_make_the_whole(self, job: Any):
+        whole, parts = job("whole"), job("parts")
+        train_policy(whole)
+        for until in (1, 3, None):
+            train_policy(parts, until=until)
+        assert returns(parts) == returns(whole)
+        assert NetworkPolicy.load(parts.directory).fingerprint == NetworkPolicy.load(whole.directory).fingerprint
+
+    def test_it_rests_where_it_is_told_to(self, job: Any):
+        done = job()
+        for _ in range(2):  # the second does nothing
+            train_policy(done, until=2)
+            assert [row["step"] for row in curve(done)] == [32, 64]
+            assert not (done.directory / "card.json").exists()
+        assert policy_after(done.directory, 2).card["steps"] == 64
+        with pytest.raises(StorageError, match="no policy there"):
+            policy_after(done.directory, 3)
+
+    def test_the_policy_in_between_stays(self, job: Any):
+        """It acts as the curve says, also when the training has gone on and has ended."""
+        done, address = job(), (3, "training curve", 64)
+        for until in (2, 3, 4):
+            train_policy(done, until=until)
+            policy = policy_after(done.directory, 2)
+            assert true_returns(done.environment, policy, address, 6, Workers(1)).mean() == returns(done)[1]
+        assert policy_after(done.directory, 4).fingerprint == NetworkPolicy.load(done.directory).fingerprint
+
+    def test_one_that_has_stopped_keeps_its_policy(self, job: Any):
+        stopped, other = job("stopped", stop_below=1e9), job("other")
+        train_policy(stopped, other, until=2)
+        train_policy(stopped, other, until=3)
+        assert policy_after(stopped.directory, 3).card["steps"] == 32
+        assert policy_after(other.directory, 3).card["steps"] == 96
+
+    def test_another_reward_goes_on_with_the_same_policy(self, job: Any, monkeypatch: pytest.MonkeyPatch):
+        """Policy, optimizer and scale of rewards are those that the first part left."""
+        first = job(ppo=replace(job().ppo, normalize_reward=True))
+        second = replace(first, reward=-1.0)
+        seen: list[tuple[list[Any], list[Learner], list[Learner]]] = []
+        inner = BatchedPPO.train
+
+        def recorded(self: BatchedPPO, envs: Any, rewards: Any, seeds: Any, learners: Any, chunk: int) -> list[Learner]:
+            after = inner(self, envs, rewards, seeds, learners, chunk)
+            seen.append((rewards, learners, after))
+            return after
+
+        monkeypatch.setattr(BatchedPPO, "train", recorded)
+        train_policy(first, until=2)
+        train_policy(second)
+        assert [getattr(rewards[0], "value", "true") for rewards, _, _ in seen] == ["true", "true", -1, -1]
+        (_, _, (before,)), (_, (after,), _) = seen[1], seen[2]
+        for name, value in before.state().items():
+            found = after.state()[name]
+            assert found.equal(value) if isinstance(value, torch.Tensor) else found == value
+        assert after.returns.count > 60
 
 
 class TestLearnedRewards:
@@ -299,10 +412,13 @@ class TestLearnedRewards:
     def test_it_begins_like_the_demonstrators_once(self, learned: Any, monkeypatch: pytest.MonkeyPatch):
         seen = []
 
-        def imitate(self: PPOTraining, state: torch.Tensor, probabilities: torch.Tensor) -> None:
+        def imitate(
+            self: BatchedPPO, learner: Learner, seed: int, state: torch.Tensor, probabilities: torch.Tensor
+        ) -> Learner:
             seen.append((state, probabilities))
+            return learner
 
-        monkeypatch.setattr(PPOTraining, "imitate", imitate)
+        monkeypatch.setattr(BatchedPPO, "imitate", imitate)
         states = np.arange(12, dtype=np.float32).reshape(4, 3)
         cut = learned(warm_states=states)
         _cut_off(cut, monkeypatch, at=2)

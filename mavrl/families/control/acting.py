@@ -7,7 +7,7 @@ import numpy as np
 
 from mavrl.agents.imitation import DemonstratedPolicy
 from mavrl.agents.progress import policy_progress
-from mavrl.agents.training import PolicyTraining, train_policy
+from mavrl.agents.training import PolicyTraining, train_policies
 from mavrl.configuration.settings import RunSettings
 from mavrl.envs.control import ControlEnvironment
 from mavrl.families.control.learning import all_states
@@ -37,10 +37,10 @@ class ControlActing:
     workers: Workers
 
     def train(self, trainings: list[PolicyTraining]) -> None:
-        """Train policies in parallel, with a progress bar."""
+        """Train policies together, with a progress bar."""
         directories, parts = [each.directory for each in trainings], sum(each.chunks for each in trainings)
         with policy_progress(self.settings.execution.progress, directories, parts):
-            self.workers.map(train_policy, [(each,) for each in trainings])
+            train_policies(trainings, self.workers)
 
     def training(self, directory: Path, replicate: int, warm_states: np.ndarray | None = None) -> PolicyTraining:
         """The training of one replicate's policy on the reward that a run has learned.

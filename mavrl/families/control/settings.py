@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from mavrl.agents.expert_training import Algorithm
-from mavrl.agents.ppo import PPOSettings
+from mavrl.agents.ppo_settings import PPOSettings
 from mavrl.agents.rewards import LearnedRewardSettings
 from mavrl.configuration.settings import structured
 from mavrl.envs.control import ControlEnvironment

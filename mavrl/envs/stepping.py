@@ -1,0 +1,173 @@
+"""Many copies of a control environment, stepped together for the training of policies."""
+
+from dataclasses import dataclass
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.wrappers import OrderEnforcing, TimeLimit
+from jaxtyping import Bool, Float, Int
+
+from mavrl.envs.control import ControlEnvironment
+from mavrl.envs.intake import LARGEST, fault_of, taken_observation, taken_reward
+from mavrl.errors import MavrlError
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """What one step of N environments gives.
+
+    Args:
+        following: observation that the step leads to.
+        observation: what is acted on next: the same, or the first observation of a new episode.
+        reward: true reward.
+        terminated, truncated: what ended the episode, if it ended; both only where both happened in this step.
+    """
+
+    following: Float[np.ndarray, "N O"]
+    observation: Float[np.ndarray, "N O"]
+    reward: Float[np.ndarray, "N"]
+    terminated: Bool[np.ndarray, "N"]
+    truncated: Bool[np.ndarray, "N"]
+
+
+class SteppedEnvironments:
+    """Copies of an environment in this process; one whose episode ends is reset in the same step.
+
+    They give what `ControlEnvironment.training_vector` gives, in less time: what they give is checked once a step for
+    all of them, and time limits and fixed horizons are counted for all of them, so that an environment needs no
+    wrapper and one in its absorbing state no step.
+
+    Args:
+        environment: of which.
+        count: copies.
+
+    Raises:
+        ConfigurationError: by the constructor, see `ControlEnvironment.check`; by `reset` and `step`, for an
+            observation or a reward that is none.
+        EnvironmentFault: the environment raises an error of its own.
+    """
+
+    def __init__(self, environment: ControlEnvironment, count: int) -> None:
+        self._id = environment.id
+        made = [environment.make_bare() for _ in range(count)]
+        self._space = made[0].observation_space
+        assert isinstance(self._space, gym.spaces.Box)
+        assert isinstance(made[0].action_space, gym.spaces.Discrete)
+        self._first_action = int(made[0].action_space.start)
+        self._envs = [_peeled(environment, env) for env in made]
+        self._absorbs = environment.fixed_horizon
+        counted = self._absorbs or self._envs[0] is not made[0]
+        self._limit = environment.time_limit if counted else None
+        self._size = self._space.shape[0]
+        self._running = self._envs
+        self._elapsed = np.zeros(0, dtype=np.int64)
+        self._absorbed = np.zeros(0, dtype=bool)
+        self._seen = np.zeros((0, self._size), dtype=np.float32)
+
+    def reset(self, seeds: Int[np.ndarray, "N"]) -> Float[np.ndarray, "N O"]:
+        """Begin new episodes in the first N copies, each with its seed; the others rest.
+
+        Returns:
+            Their first observations.
+        """
+        n = len(seeds)
+        self._running = self._envs[:n]
+        self._elapsed, self._absorbed = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=bool)
+        seen = np.empty((n, self._size), dtype=np.float32)
+        for i, seed in enumerate(seeds.tolist()):
+            seen[i] = self._first(i, seed)
+        self._check(seen)
+        return self._extended(seen)
+
+    def step(self, actions: Int[np.ndarray, "N"]) -> Stepped:
+        """One step of each environment that `reset` began."""
+        n = len(self._running)
+        self._elapsed += 1
+        following = np.empty((n, self._size), dtype=np.float32)
+        terminated, truncated = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+        reward = np.zeros(n)
+        taken = (actions + self._first_action).tolist()  # environments check a number of Python's sooner
+        dtype, shape = self._space.dtype, self._space.shape
+        acting = zip(range(n), self._running, taken, strict=True)
+        if self._absorbs and self._absorbed.any():
+            following[self._absorbed] = self._seen[self._absorbed]
+            terminated |= self._absorbed
+            acting = [each for each in acting if not self._absorbed[each[0]]]
+        i = 0
+        try:
+            for i, env, action in acting:
+                given, paid, over, cut, _ = env.step(action)
+                if not (type(given) is np.ndarray and given.dtype == dtype and given.shape == shape):
+                    given = taken_observation(given, self._space, self._id, self._moment(i))
+                following[i] = given
+                reward[i] = paid if isinstance(paid, float) else taken_reward(paid, self._id, self._moment(i))
+                if over:
+                    terminated[i] = True
+                if cut:
+                    truncated[i] = True
+        except MavrlError:
+            raise
+        except Exception as error:
+            raise fault_of(self._id, self._moment(i), error) from error
+        self._check(following, reward)
+        if self._limit is not None:
+            truncated |= self._elapsed >= self._limit
+        if self._absorbs:
+            self._absorbed, terminated = terminated, np.zeros(n, dtype=bool)
+        self._seen = following
+        following = observation = self._extended(following)
+        over = terminated | truncated
+        if over.any():
+            observation = self._begun(following, over)
+        return Stepped(following, observation, reward, terminated, truncated)
+
+    def _begun(self, following: np.ndarray, over: np.ndarray) -> np.ndarray:
+        """The observations, with the first one of a new episode where one is over."""
+        observation = following.copy()
+        self._elapsed[over] = 0
+        self._absorbed[over] = False
+        for i in np.flatnonzero(over).tolist():
+            first = self._first(i, None)
+            self._check(first[None])
+            observation[i, : self._size] = first
+        if self._absorbs:
+            observation[over, -1] = 0
+        return observation
+
+    def close(self) -> None:
+        """Close all environments."""
+        for env in self._envs:
+            try:
+                env.close()
+            except Exception as error:
+                raise fault_of(self._id, "closing it", error) from error
+
+    def _first(self, i: int, seed: int | None) -> np.ndarray:
+        try:
+            given, _ = self._running[i].reset(seed=seed)
+        except Exception as error:
+            raise fault_of(self._id, "its reset", error) from error
+        return taken_observation(given, self._space, self._id, "its reset").astype(np.float32)
+
+    def _extended(self, seen: np.ndarray) -> np.ndarray:
+        return np.append(seen, self._absorbed[:, None].astype(np.float32), axis=1) if self._absorbs else seen
+
+    def _moment(self, i: int) -> str:
+        return f"step {self._elapsed[i]} of an episode" if self._elapsed[i] else "its reset"
+
+    def _check(self, seen: np.ndarray, reward: np.ndarray | None = None) -> None:
+        if not np.vdot(seen, seen) <= LARGEST:  # the quickest way to see that nothing is infinite or NaN
+            for i, row in enumerate(seen):
+                taken_observation(row.astype(self._space.dtype), self._space, self._id, self._moment(i))
+        if reward is not None and not np.isfinite(reward).all():
+            i = int(np.flatnonzero(~np.isfinite(reward))[0])
+            taken_reward(float(reward[i]), self._id, self._moment(i))
+
+
+def _peeled(environment: ControlEnvironment, env: gym.Env) -> gym.Env:
+    """The environment without the wrappers that Gymnasium puts around every one, where those are the outermost."""
+    if environment.time_limit is not None:
+        if type(env) is not TimeLimit:
+            return env
+        env = env.env
+    return env.env if type(env) is OrderEnforcing else env
