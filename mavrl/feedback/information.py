@@ -78,10 +78,10 @@ class Overlap:
 
     Answers are taken to be linear in what is not known: an indicator of each answer, divided by the root of its mean
     probability, has features phi over the K functions, and what the chosen answers tell is a Gaussian update of a
-    K x K covariance. Of the variance of a candidate's answer that the reward explains, tr(phi Sigma phi'), that leaves
-    a share; the gain is multiplied by it. So the first choice has the exact gain, a question like a chosen one has
-    little left, and one about something else has all. It takes time proportional to C K Y a choice, however many
-    were chosen.
+    K x K covariance Sigma. Of the variance of a candidate's answer that the reward explains, tr(phi Sigma phi'), that
+    leaves a share; the gain is multiplied by it. So the first choice has the exact gain, a question like a chosen one
+    has little left, and one about something else has all. A choice takes time proportional to the candidates, however
+    many were chosen before.
 
     Args:
         pools: by kind, log-probabilities of answers, shape (K, C, Y), or (K, C, T, A) where each step is answered.
@@ -91,11 +91,14 @@ class Overlap:
     def __init__(
         self, pools: Mapping[str, Float[Tensor, "K ..."]], valid: Mapping[str, Bool[Tensor, "..."]]
     ) -> None:
-        self._features = {kind: _features(log_probs, valid[kind]) for kind, log_probs in pools.items()}
-        n_functions = len(next(iter(pools.values())))
-        self._covariance = torch.eye(n_functions, dtype=torch.float64)
-        self._explained = {kind: phi.square().sum((1, 2, 3)) for kind, phi in self._features.items()}
+        self._pools, self._valid = pools, valid
+        self._covariance = torch.eye(len(next(iter(pools.values()))), dtype=torch.float64)
+        features = {kind: _features(log_probs, valid[kind]).flatten(1, 2) for kind, log_probs in pools.items()}
+        self._explained = {kind: phi.square().sum((1, 2)) for kind, phi in features.items()}
         self._left = {kind: explained.clone() for kind, explained in self._explained.items()}
+        # Of episodes, which have more answers than there are functions, the K x K products of features are smaller.
+        self._products = {kind: (phi.mT @ phi).flatten(1) for kind, phi in features.items() if _is_long(phi)}
+        self._features = {kind: phi for kind, phi in features.items() if not _is_long(phi)}
 
     def share(self, kind: str) -> Float[Tensor, "C"]:
         """What is left of each candidate's gain, from 0 to 1."""
@@ -104,7 +107,8 @@ class Overlap:
 
     def add(self, kind: str, number: int) -> None:
         """Take account of one more chosen question."""
-        phi = self._features[kind][number].double()  # (T, Y, K)
+        only = slice(number, number + 1)
+        phi = _features(self._pools[kind][:, only], self._valid[kind][only])[0].double()  # (T, Y, K)
         noise = (1 + _LEAST_NOISE) * torch.eye(phi.shape[1], dtype=phi.dtype) - phi @ phi.mT
         rows = torch.linalg.solve_triangular(torch.linalg.cholesky(noise), phi, upper=False).flatten(0, 1)
         if len(rows) > rows.shape[1]:
@@ -112,19 +116,27 @@ class Overlap:
         spread = self._covariance @ rows.mT
         root = torch.linalg.cholesky(torch.eye(len(rows), dtype=rows.dtype) + rows @ spread)
         learned = torch.linalg.solve_triangular(root.mT, spread, upper=True, left=False)  # (K, rows)
-        self._covariance = self._covariance - learned @ learned.mT
+        change = learned @ learned.mT
+        self._covariance = self._covariance - change
         for name, features in self._features.items():
-            self._left[name] -= (features @ learned.to(features.dtype)).square().sum((1, 2, 3))
+            self._left[name] -= (features @ learned.to(features.dtype)).square().sum((1, 2))
+        for name, products in self._products.items():
+            self._left[name] -= products @ change.flatten().to(products.dtype)
+
+
+def _is_long(features: Float[Tensor, "C rows K"]) -> bool:
+    return features.shape[1] >= features.shape[2]
 
 
 def _features(log_probs: Float[Tensor, "K C *steps Y"], valid: Bool[Tensor, "C *steps"]) -> Float[Tensor, "C T Y K"]:
     """Deviations of each answer's probability from its mean, in units of the root of that mean and of K.
 
-    The sum of their squares is the part of the answer's variance that the reward explains.
+    The sum of their squares is the part of the answer's variance that the reward explains. T is 1 where a candidate has
+    one answer.
     """
-    probs = log_probs.exp()[None]
-    mean = _mean_of_functions(probs)
-    deviation = (probs - mean[:, None]).squeeze(0)
-    scale = (mean.squeeze(0) * len(log_probs)).rsqrt()
-    features = torch.where(valid[..., None] & (mean.squeeze(0) > 0), deviation * scale, 0.0)
-    return features.movedim(0, -1).flatten(1, -3) if features.ndim > 3 else features.movedim(0, -1)[:, None]
+    probs = log_probs.exp()
+    mean = _mean_of_functions(probs[None]).squeeze(0)
+    real = valid[..., None] & (mean > 0)
+    scale = torch.where(real, (mean * len(probs)).rsqrt(), 0.0)
+    features = ((probs - mean) * scale).movedim(0, -1)
+    return (features if features.ndim == 4 else features[:, None]).contiguous()
