@@ -5,7 +5,7 @@ each kind of model, with a common protocol.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -21,6 +21,7 @@ from mavrl.types import Transitions, at_steps
 _POINTS = 65_536  # steps that networks are asked about at once; more of them take memory and no less time
 
 
+@runtime_checkable
 class Belief(Protocol):
     """What is believed of the reward, as reward functions that can be drawn."""
 
