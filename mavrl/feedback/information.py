@@ -5,12 +5,10 @@ answer. Axes: R replicate, K reward function, C candidate, Y answer, N questions
 above log K, all that can be known of which function it is.
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 _LEAST_NOISE = 1e-4  # of an answer, as a part of its variance: an answer without noise would be divided by 0
@@ -88,9 +86,7 @@ class Overlap:
         valid: of the same kinds, which answers are real, shape (C,) or (C, T).
     """
 
-    def __init__(
-        self, pools: Mapping[str, Float[Tensor, "K ..."]], valid: Mapping[str, Bool[Tensor, "..."]]
-    ) -> None:
+    def __init__(self, pools: Mapping[str, Float[Tensor, "K ..."]], valid: Mapping[str, Bool[Tensor, "..."]]) -> None:
         self._pools, self._valid = pools, valid
         self._covariance = torch.eye(len(next(iter(pools.values()))), dtype=torch.float64)
         features = {kind: _features(log_probs, valid[kind]).flatten(1, 2) for kind, log_probs in pools.items()}

@@ -156,7 +156,9 @@ class TestOverlap:
         valid = torch.tensor([[True, True, False]])
         together = Overlap({"d": steps[:, None], "p": other}, {"d": valid, "p": torch.ones(5, dtype=torch.bool)})
         together.add("d", 0)
-        apart = Overlap({"d": steps, "p": other}, {"d": torch.ones(3, dtype=torch.bool), "p": torch.ones(5, dtype=torch.bool)})
+        apart = Overlap(
+            {"d": steps, "p": other}, {"d": torch.ones(3, dtype=torch.bool), "p": torch.ones(5, dtype=torch.bool)}
+        )
         apart.add("d", 0)
         apart.add("d", 1)
         torch.testing.assert_close(together.share("p"), apart.share("p"))

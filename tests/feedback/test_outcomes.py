@@ -50,19 +50,30 @@ def answered(*shape: int) -> Callable[[int], Tensor]:
 def preference() -> Case:
     transitions, values = steps(ragged(R, B, 2)), torch.randn(R, B, 2, T, dtype=torch.float64)
     likelihood = PreferenceLikelihood(3.0)
-    return Case(likelihood, values, transitions, 2, lambda y: PreferenceBatch(transitions, answered(R, B)(y).bool()), lambda y: values)
+    return Case(
+        likelihood,
+        values,
+        transitions,
+        2,
+        lambda y: PreferenceBatch(transitions, answered(R, B)(y).bool()),
+        lambda y: values,
+    )
 
 
 def rating() -> Case:
     transitions, values = steps(ragged(R, B)), torch.randn(R, B, T, dtype=torch.float64)
     likelihood = RatingLikelihood(torch.tensor([-1.0, 0.3]), torch.tensor([[0.5, 1.0], [0.2, 0.7]])).double()
-    return Case(likelihood, values, transitions, 4, lambda y: RatingBatch(transitions, answered(R, B)(y)), lambda y: values)
+    return Case(
+        likelihood, values, transitions, 4, lambda y: RatingBatch(transitions, answered(R, B)(y)), lambda y: values
+    )
 
 
 def stop() -> Case:
     transitions, values = steps(ragged(R, B)), torch.rand(R, B, T, dtype=torch.float64)
     likelihood = StopLikelihood(torch.tensor([0.5, 2.0], dtype=torch.float64), 0.5, 0.01)
-    return Case(likelihood, values, transitions, T + 1, lambda y: StopBatch(transitions, answered(R, B)(y)), lambda y: values)
+    return Case(
+        likelihood, values, transitions, T + 1, lambda y: StopBatch(transitions, answered(R, B)(y)), lambda y: values
+    )
 
 
 def demonstration() -> Case:
