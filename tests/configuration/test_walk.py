@@ -54,8 +54,8 @@ ALLOWED: dict[tuple[str, ...], str] = {
         feedback.preference.behaviour_rationality feedback.preference.cost feedback.preference.model_rationality
         feedback.preference.teacher_rationality feedback.rating.behaviour_epsilon
         feedback.rating.behaviour_rationality feedback.rating.cost feedback.stop.behaviour_epsilon
-        feedback.stop.behaviour_rationality feedback.stop.cost feedback.stop.discount feedback.stop.lapse feedback.stop.percentile
-        feedback.stop.scale model.bellman_weight model.kl_weight model.prior.hyperprior_rate
+        feedback.stop.behaviour_rationality feedback.stop.cost feedback.stop.discount feedback.stop.lapse
+        feedback.stop.percentile feedback.stop.scale model.bellman_weight model.kl_weight model.prior.hyperprior_rate
         model.prior.hyperprior_shape model.soft_temperature optim.gradient_clip optim.lr optim.weight_decay
         policy.clip policy.clip_range policy.ent_coef policy.gae_lambda policy.gamma policy.kappa
         policy.learning_rate policy.max_grad_norm policy.reference_weight policy.termination_weight

@@ -1,7 +1,7 @@
 """The probabilities of all possible answers, for every kind of feedback: one test for the four."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,8 +88,8 @@ def demonstration() -> Case:
 
 
 @pytest.fixture(params=[preference, rating, stop, demonstration], ids=lambda make: make.__name__)
-def case(request: Any) -> Iterator[Case]:
-    yield request.param()
+def case(request: Any) -> Case:
+    return request.param()
 
 
 def test_the_probability_of_a_label_is_that_of_its_answer(case: Case) -> None:

@@ -147,8 +147,9 @@ class TestStepBelief:
     def test_deviations_are_normal(self, model: StepRewardModel) -> None:
         steps = in_control(1, 1, 1)
         found = StepBelief(model[0]).values(rating_likelihood(), steps, 6000, [5]).view(2000, M)
-        flat = [tensor.flatten(0, 2) for tensor in (steps.state, steps.action, steps.next_state, steps.terminal)]
-        mean, std = (moment[0, :, 0] for moment in model[0].member_moments(*flat))
+        state, action, following = (t.flatten(0, 2) for t in (steps.state, steps.action, steps.next_state))
+        moments = model[0].member_moments(state, action, following, steps.terminal.flatten())
+        mean, std = (moment[0, :, 0] for moment in moments)
         z = (found - mean) / std
         assert z.mean().abs() < 5 / math.sqrt(6000)
         assert (z.square().mean() - 1).abs() < 5 * math.sqrt(2 / 6000)
