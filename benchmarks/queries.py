@@ -11,6 +11,7 @@ about 4,000 other functions of the same posterior.
 
 import argparse
 import json
+import math
 import os
 import time
 from collections.abc import Callable
@@ -25,7 +26,7 @@ def speed(candidates: int, functions: int, replicates: int, questions: int) -> l
     """Seconds for the gains of four kinds, and for a batch of them."""
     import torch
 
-    from mavrl.feedback.queries import Candidates, DisagreementQuery, InformationGainQuery, RandomQuery
+    from mavrl.feedback.queries import Candidates
     from mavrl.feedback.queries.information_gain import gain_of
     from mavrl.types import Transitions
 
@@ -45,14 +46,20 @@ def speed(candidates: int, functions: int, replicates: int, questions: int) -> l
     limits = dict.fromkeys(pools, questions)
     sources = [torch.Generator().manual_seed(k) for k in range(replicates)]
     found = [{"what": "gains", **setting, "seconds": _fastest(lambda: [gain_of(one) for one in pools.values()])}]
-    for name, rule in {
-        "random": RandomQuery(),
-        "disagreement": DisagreementQuery(),
-        "information_gain": InformationGainQuery(),
-    }.items():
+    for name, rule in _rules().items():
         seconds = _fastest(lambda rule=rule: rule.choose(pools, limits, float(questions), sources))
         found.append({"what": "batch", "query": name, **setting, "questions": questions, "seconds": seconds})
     return found
+
+
+def _rules() -> dict[str, Any]:
+    from mavrl.feedback.queries import DisagreementQuery, InformationGainQuery, RandomQuery
+
+    return {
+        "random": RandomQuery(),
+        "disagreement": DisagreementQuery(),
+        "information_gain": InformationGainQuery(),
+    }
 
 
 def _fastest(function: Callable[[], object], repeats: int = 3) -> float:
@@ -73,7 +80,7 @@ def quality(kind: str, alike: bool, questions: int, problems: int) -> dict[str, 
     import torch
 
     from mavrl.feedback.information import information_gain, joint_information_gain
-    from mavrl.feedback.queries import Candidates, DisagreementQuery, InformationGainQuery, Query, RandomQuery
+    from mavrl.feedback.queries import Candidates
     from mavrl.types import Transitions
 
     torch.set_num_threads(1)
@@ -109,15 +116,10 @@ def quality(kind: str, alike: bool, questions: int, problems: int) -> dict[str, 
         steps = torch.zeros(1, count, 6, dtype=torch.int64)
         valid = torch.ones_like(steps, dtype=torch.bool)
         pool = Candidates(kind, Transitions(steps, steps, steps, steps, ~valid, valid), seen)
-        rules: dict[str, Query] = {
-            "random": RandomQuery(),
-            "disagreement": DisagreementQuery(),
-            "information_gain": InformationGainQuery(),
-        }
-        batches = {
-            name: rule.choose({kind: pool}, {kind: questions}, float("inf"), [generator])[kind][0].tolist()
-            for name, rule in rules.items()
-        }
+        batches: dict[str, list[int]] = {}
+        for name, rule in _rules().items():
+            chosen = rule.choose({kind: pool}, {kind: questions}, math.inf, [generator])
+            batches[name] = chosen[kind][0].tolist()
         batches["gain of each alone"] = information_gain(seen)[0].topk(questions).indices.tolist()
         batches["greedy, enumerated"] = _greedy(seen, questions)
         for name, batch in batches.items():

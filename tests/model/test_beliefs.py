@@ -136,10 +136,8 @@ class TestStepBelief:
         found = StepBelief(model).values(PreferenceLikelihood(1.0), steps, K, SEEDS)
         assert found.shape == (R, K, C, 2, T)
         for r in range(R):
-            flat = [
-                tensor[r].reshape(-1, *tensor.shape[4:]) for tensor in (steps.state, steps.action, steps.next_state)
-            ]
-            mean, std = model.member_moments(*flat, steps.terminal[r].flatten())
+            state, action, following = (t[r].flatten(0, 2) for t in (steps.state, steps.action, steps.next_state))
+            mean, std = model.member_moments(state, action, following, steps.terminal[r].flatten())
             for k in range(K):
                 off = (found[r, k].flatten() - mean[r, k % M]) / std[r, k % M]
                 torch.testing.assert_close(off, off[:1].expand_as(off), rtol=1e-3, atol=1e-3)
