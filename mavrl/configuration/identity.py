@@ -100,6 +100,8 @@ def scientific(config: DictConfig) -> dict[str, Any]:
     for settings in feedback.values():
         for key in NOT_OF_RESULT:
             del settings[key]
+        if settings.get("cost") == 1:  # one unit, as before there were costs
+            del settings["cost"]
     values, env = {key: config[key] for key in _VALUES}, environment(config)
     targets = [str(node["_target_"]) for node in (groups["query"], groups["teacher"], *feedback.values())]
     code = {**environment_code(env), **source_digests(targets)}

@@ -118,6 +118,10 @@ _LOGGERS: dict[str, dict[str, Rule]] = {
 }
 
 
+_QUERIES = "mavrl.feedback.queries"
+_LOOKING_AHEAD = (f"{_QUERIES}.DisagreementQuery", f"{_QUERIES}.InformationGainQuery")  # at possible answers
+
+
 def _target() -> Rule:
     """The name of a class that may be made: of this package, or of one that the user has named."""
     packages = [pattern.removesuffix(".*") for pattern in trusted_targets()]
@@ -131,9 +135,15 @@ def _target() -> Rule:
     )
 
 
+def _query_rules(config: DictConfig) -> dict[str, Rule]:
+    """Those of the settings that some query rules of this package have, and others do not."""
+    looks_ahead = OmegaConf.select(config, "query._target_") in _LOOKING_AHEAD
+    return {"query.samples": whole(2, 10_000)} if looks_ahead else {}
+
+
 def _feedback_rules(config: DictConfig) -> dict[str, Rule]:
     """Those that all kinds share, those of kinds about segments, and each kind's own, where a kind is there."""
-    shared = {"_target_": _target(), "n_samples": _COUNT, "gen_samples": _COUNT}
+    shared = {"_target_": _target(), "n_samples": _COUNT, "gen_samples": _COUNT, "cost": if_there(POSITIVE)}
     segments = {
         "segment_len": whole(1, 100_000),
         "n_episodes": whole(1, 100_000),
@@ -229,7 +239,7 @@ def rules_of(config: DictConfig) -> dict[str, Rule]:
         "env.family": one_of(*FAMILIES),
         "modality.active": list_of(one_of(*KINDS), "[preference, stop]", least=1),
     }
-    result = {**RULES, **registered, **made, **defaults, **shared, **_feedback_rules(config)}
+    result = {**RULES, **registered, **made, **defaults, **shared, **_query_rules(config), **_feedback_rules(config)}
     return {**result, **execution_rules(config), **own}
 
 

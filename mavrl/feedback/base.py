@@ -58,6 +58,7 @@ class FeedbackLikelihood(nn.Module, ABC, Generic[Batch]):
     """log p(label | what it reads at each step)."""
 
     reads: ClassVar[Literal["reward", "q"]]
+    answers_are_actions: ClassVar[bool] = False  # an answer is the action of a step: `outcomes` reads those of all
 
     def of_actions(self, table: Float[Tensor, "*batch A"]) -> Float[Tensor, "*batch A"]:
         """What the likelihood reads, for every action, given the rewards or action values (`reads`)."""
@@ -70,6 +71,22 @@ class FeedbackLikelihood(nn.Module, ABC, Generic[Batch]):
         Args:
             values: `of_actions` at the action taken in each step.
         """
+
+    def outcomes(self, values: Float[Tensor, "R B *values"], transitions: Transitions) -> Float[Tensor, "R B *Y"]:
+        """Log-probability of every possible answer of each sample, in nats: what `log_prob` gives for that label.
+
+        Query rules that look ahead need it; a kind without it can be asked about with `query=random`.
+
+        Args:
+            values: `of_actions` at the action taken in each step; where answers are actions, of all actions.
+
+        Returns:
+            Y answers, in the order of the label's numbers; where answers are actions, A for each step.
+
+        Raises:
+            NotImplementedError: this kind does not say what answers there are.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no `outcomes`: its questions can only be asked at random")
 
     @abstractmethod
     def sample(self, values: Any, transitions: Transitions, generators: list[torch.Generator]) -> Batch:

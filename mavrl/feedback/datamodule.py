@@ -1,6 +1,7 @@
 """What the DataModules of all kinds share: questions are asked and answered, answers are kept, batches are served."""
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from mavrl.errors import ConfigurationError
 from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood
 from mavrl.feedback.loaders import ShuffledBatches
 from mavrl.feedback.packing import pack, unpack
-from mavrl.feedback.queries import Query, UniformQuery
+from mavrl.feedback.queries import Candidates, Query, RandomQuery
 from mavrl.feedback.teachers import Questions, SimulatedTeacher, Teacher
 from mavrl.simulation.base import Behaviour, EpisodesTooShort, Simulated, Simulator, Stream
 from mavrl.storage.answers import AnswerStore, Arrays
@@ -46,7 +47,7 @@ class Asking:
     seeds: Sequence[int]
     environment: Mapping[str, Any]
     store: AnswerStore = field(default_factory=lambda: AnswerStore(None))
-    query: Query = field(default_factory=UniformQuery)
+    query: Query = field(default_factory=RandomQuery)
     teacher: Teacher = field(default_factory=SimulatedTeacher)
     validation: bool = False
 
@@ -83,14 +84,23 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
         n_samples: samples of feedback per replicate.
         gen_samples: samples to ask for and keep when that is more, where the query begins alike.
         serving: how batches are served.
+        cost: of one question, beside that of other kinds; of one episode where episodes are shown.
     """
 
     kind: ClassVar[str]
     answered: ClassVar[type[Any]]  # a FeedbackBatch: what is kept of answered questions
     labelled: ClassVar[bool] = True  # an answer is a label of what is shown; otherwise what is shown is the answer
 
-    def __init__(self, asking: Asking, n_samples: int, gen_samples: int = 0, serving: Serving | None = None) -> None:
+    def __init__(
+        self,
+        asking: Asking,
+        n_samples: int,
+        gen_samples: int = 0,
+        serving: Serving | None = None,
+        cost: float = 1.0,
+    ) -> None:
         super().__init__()
+        self.cost = cost
         self.asking = asking
         self.serving = serving or Serving()
         self.n_samples = n_samples
@@ -172,8 +182,9 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
         """Ask the teacher `gen_samples` questions for each stream; what is kept of each."""
         candidates, known = self.candidates(simulator, streams)
         generators = [torch_stream(seed, kind, split, "query") for seed, kind, split in streams]
-        chosen = self.asking.query.choose(candidates.transitions, None, self.gen_samples, generators)
-        shown = candidates.take(chosen)
+        pool = Candidates(self.kind, candidates.transitions, None, self.cost)
+        chosen = self.asking.query.choose({self.kind: pool}, {self.kind: self.gen_samples}, math.inf, generators)
+        shown = candidates.take(chosen[self.kind])
         likelihood = (lambda: self.teacher(known)) if self.labelled else None
         answers = self.asking.teacher.answer(Questions(self.kind, shown, streams, likelihood))
         batch = self.answered(answers.transitions or shown.transitions, **answers.labels)
@@ -254,8 +265,9 @@ class SegmentDataModule(FeedbackDataModule[Batch]):
         behaviour_epsilon: float = 0.0,
         gen_samples: int = 0,
         serving: Serving | None = None,
+        cost: float = 1.0,
     ) -> None:
-        super().__init__(asking, n_samples, gen_samples, serving)
+        super().__init__(asking, n_samples, gen_samples, serving, cost)
         self.segment_len = segment_len
         self.n_episodes = n_episodes
         self.behaviour = Behaviour(behaviour_rationality, behaviour_epsilon)

@@ -1,5 +1,6 @@
 """Demonstrated episodes: the Boltzmann model of each action."""
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -49,6 +50,7 @@ class DemonstrationLikelihood(FeedbackLikelihood[DemonstrationBatch]):
     """
 
     reads = "q"
+    answers_are_actions = True
 
     def __init__(self, rationality: float) -> None:
         super().__init__()
@@ -60,6 +62,16 @@ class DemonstrationLikelihood(FeedbackLikelihood[DemonstrationBatch]):
 
     def log_prob(self, values: Float[Tensor, "R B"], batch: DemonstrationBatch) -> Float[Tensor, "R B"]:
         return torch.where(batch.transitions.valid, values, torch.zeros_like(values))
+
+    def outcomes(self, values: Float[Tensor, "R B *T A"], transitions: Transitions) -> Float[Tensor, "R B *T A"]:
+        """Log-probability of every action of each step; padding is action 0 for certain.
+
+        Args:
+            values: `of_actions` in the states of steps, or of whole episodes.
+        """
+        padding = values.new_full((values.shape[-1],), -math.inf)
+        padding[0] = 0
+        return torch.where(transitions.valid[..., None], values, padding)
 
     def policy(self, q: Float[Tensor, "*batch A"]) -> Float[Tensor, "*batch A"]:
         """Probability of every action: the policy that a demonstrator rolls out, in float64."""

@@ -57,6 +57,11 @@ class PreferenceLikelihood(FeedbackLikelihood[PreferenceBatch]):
         logit = preference_logit(values, batch.transitions.valid, self.rationality)
         return torch.nn.functional.logsigmoid(torch.where(batch.first_preferred, logit, -logit))
 
+    def outcomes(self, values: Float[Tensor, "R B 2 T"], transitions: Transitions) -> Float[Tensor, "R B Y=2"]:
+        """Log-probability that the first is not preferred, and that it is."""
+        logit = preference_logit(values, transitions.valid, self.rationality)
+        return torch.nn.functional.logsigmoid(torch.stack([-logit, logit], dim=-1))
+
     def sample(
         self, values: Float[Tensor, "R B 2 T"], transitions: Transitions, generators: list[torch.Generator]
     ) -> PreferenceBatch:

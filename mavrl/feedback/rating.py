@@ -83,19 +83,19 @@ class RatingLikelihood(FeedbackLikelihood[RatingBatch]):
     def increments(self) -> Float[Tensor, "R gaps"]:
         return torch.nn.functional.softplus(self.raw_increments).clamp(min=1e-30)  # log of it stays finite
 
-    def log_probs(self, values: Float[Tensor, "R B T"], transitions: Transitions) -> Float[Tensor, "R B K"]:
+    def outcomes(self, values: Float[Tensor, "R B T"], transitions: Transitions) -> Float[Tensor, "R B K"]:
         """Log-probability of every category for each segment."""
         mean_reward = segment_mean(values, transitions.valid)
         return category_log_probs(mean_reward, self.first_cutpoint, self.increments())
 
     def log_prob(self, values: Float[Tensor, "R B T"], batch: RatingBatch) -> Float[Tensor, "R B"]:
-        log_probs = self.log_probs(values, batch.transitions)
+        log_probs = self.outcomes(values, batch.transitions)
         return log_probs.gather(-1, batch.rating[..., None]).squeeze(-1)
 
     def sample(
         self, values: Float[Tensor, "R B T"], transitions: Transitions, generators: list[torch.Generator]
     ) -> RatingBatch:
-        cumulative = self.log_probs(values, transitions).double().exp().cumsum(-1)
+        cumulative = self.outcomes(values, transitions).double().exp().cumsum(-1)
         draw = uniforms(generators, cumulative.shape[1])[..., None]
         rating: Int[Tensor, "R B"] = (draw >= cumulative[..., :-1]).sum(-1)
         return RatingBatch(transitions, rating)

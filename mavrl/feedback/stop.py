@@ -111,6 +111,12 @@ class StopLikelihood(FeedbackLikelihood[StopBatch]):
         stop = log1mexp(torch.where(stopped, at, torch.ones_like(at)))
         return torch.where(stopped, stop, torch.zeros_like(stop)) - before
 
+    def outcomes(self, values: Float[Tensor, "R B T"], transitions: Transitions) -> Float[Tensor, "R B T+1"]:
+        """Log-probability of a stop at each step, and last of none; no stop on padding."""
+        hazard = self.cumulative_hazard(values, transitions)
+        survived = torch.nn.functional.pad(hazard.cumsum(-1), (1, 0))
+        return torch.nn.functional.pad(log1mexp(hazard), (0, 1)) - survived
+
     def sample(
         self, values: Float[Tensor, "R B T"], transitions: Transitions, generators: list[torch.Generator]
     ) -> StopBatch:

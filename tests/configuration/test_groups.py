@@ -36,6 +36,15 @@ def test_every_modality_composes(number: int, modality: str, composed: Any) -> N
     check(composed(f"env={env}", f"modality={modality}", f"experiment={experiment}"))
 
 
+@pytest.mark.parametrize("query", ["random", "disagreement", "information_gain"])
+def test_every_query_rule_composes_and_is_made(query: str, composed: Any) -> None:
+    config = composed(f"query={query}")
+    check(config)
+    settings = dict(config.query)
+    rule = get_class(settings.pop("_target_"))(**settings)
+    assert (rule.candidates, rule.samples) == ((1, 0) if query == "random" else (10, 100))
+
+
 @pytest.mark.parametrize("env", ENVS)
 def test_every_environment_composes_with_every_experiment(env: str, composed: Any) -> None:
     hashes = set()

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mavrl.configuration.identity import (
     changes_environment,
@@ -30,7 +30,7 @@ CASES = [
 
 
 CHOICES = {  # of cartpole_v1
-    "env": "cartpole_v1", "modality": "pdrs", "policy": "ppo", "query": "uniform", "teacher": "simulated",
+    "env": "cartpole_v1", "modality": "pdrs", "policy": "ppo", "query": "random", "teacher": "simulated",
     "model": "control", "optim": "control", "trainer": "control",
 }  # fmt: skip
 
@@ -40,7 +40,7 @@ def test_the_same_run(arguments: tuple[str, ...], composed: Any) -> None:
     config = composed(*arguments)
     family = "control" if config.env.family == "control" else "default"
     choices = {name: config[name].name for name in ("env", "modality", "policy")}
-    choices |= {"query": "uniform", "teacher": "simulated"}
+    choices |= {"query": "random", "teacher": "simulated"}
     stored = recorded(config, {**choices, **dict.fromkeys(("model", "optim", "trainer"), family)}, arguments)
     repeated = composed(*repeating(stored))
     assert config_hash(repeated) == config_hash(config)
@@ -81,6 +81,16 @@ def test_the_version_of_gymnasium_is_part_of_control_s_runs(
     after = [config_hash(config) for config in (default, control)]
     assert (before[0] == after[0], before[1] == after[1]) == (True, False)
     assert "code" not in scientific(default)
+
+
+def test_a_cost_of_one_says_nothing(default: DictConfig, changed: Any) -> None:
+    """The hash is that of runs from before questions had costs, and of kinds whose YAML says none."""
+    assert OmegaConf.select(default, "feedback.rating.cost") == 1
+    assert all("cost" not in settings for settings in scientific(default)["feedback"].values())
+    assert config_hash(changed(default, {"feedback.rating.cost": 1})) == config_hash(default)
+    other = changed(default, {"feedback.rating.cost": 2})
+    assert config_hash(other) != config_hash(default)
+    assert scientific(other)["feedback"]["rating"]["cost"] == 2
 
 
 @pytest.mark.parametrize("node", ["feedback.rating", "query", "teacher"])

@@ -32,6 +32,8 @@ from tests.conftest import CONF
         (["+env.kwargs={a: 1}"], "env.kwargs.a", ""),
         (["+teacher.rationality=3"], "teacher.rationality", ""),
         (["+teacher._args_=[1]"], "teacher._args_", ""),
+        (["+query.samples=3"], "query.samples", "env.samples"),
+        (["query=disagreement", "+query.sample=3"], "query.sample", "query.samples"),
         (["+query.candidate=3"], "query.candidate", "query.candidates"),
         (["+search.budgt=3"], "search.budgt", "search.budget"),
         (["+env.feedback.segment_length=3"], "env.feedback.segment_length", "env.feedback.segment_len"),

@@ -60,6 +60,8 @@ def test_every_rule_of_control_refuses_a_bad_value_and_names_it(control: DictCon
         ("feedback.rating.n_samples", 2.5),
         ("feedback.rating.n_samples", True),
         ("feedback.rating.gen_samples", -1),
+        ("feedback.rating.cost", 0),
+        ("feedback.demonstration.cost", -1.0),
         ("feedback.rating.segment_len", 0),
         ("feedback.rating.n_categories", 1),
         ("feedback.stop.discount", 1.1),

@@ -33,6 +33,7 @@ BASES = {  # words, and which keys are tried: "" for all, or those that begin so
     "reference": (("experiment=reference",), "policy"),
     "wandb": (("logger=wandb",), "logger"),
     "tensorboard": (("logger=tensorboard",), "logger"),
+    "query": (("query=information_gain",), "query"),
     "search=fixed": (("search=fixed",), "search"),
     **{f"task={task}": ((f"task={task}",), "task") for task in OWN_TASKS if task != "search_worker"},
     "task=search_worker": (("task=search_worker", "task.command=x"), "task"),
@@ -47,13 +48,14 @@ ALLOWED: dict[tuple[str, ...], str] = {
         checkpoint_seconds env.feedback.behaviour_rationality.preference
         env.feedback.behaviour_rationality.rating env.feedback.behaviour_rationality.stop
         env.feedback.demonstration_rationality.model env.feedback.demonstration_rationality.teacher
-        env.feedback.stop_scale env.gamma env.p_rand feedback.demonstration.model_rationality
+        env.feedback.stop_scale env.gamma env.p_rand feedback.demonstration.cost
+        feedback.demonstration.model_rationality
         feedback.demonstration.teacher_rationality feedback.preference.behaviour_epsilon
-        feedback.preference.behaviour_rationality feedback.preference.model_rationality
+        feedback.preference.behaviour_rationality feedback.preference.cost feedback.preference.model_rationality
         feedback.preference.teacher_rationality feedback.rating.behaviour_epsilon
-        feedback.rating.behaviour_rationality feedback.stop.behaviour_epsilon
-        feedback.stop.behaviour_rationality feedback.stop.discount feedback.stop.lapse feedback.stop.percentile
-        feedback.stop.scale model.bellman_weight model.kl_weight model.prior.hyperprior_rate
+        feedback.rating.behaviour_rationality feedback.rating.cost feedback.stop.behaviour_epsilon
+        feedback.stop.behaviour_rationality feedback.stop.cost feedback.stop.discount feedback.stop.lapse
+        feedback.stop.percentile feedback.stop.scale model.bellman_weight model.kl_weight model.prior.hyperprior_rate
         model.prior.hyperprior_shape model.soft_temperature optim.gradient_clip optim.lr optim.weight_decay
         policy.clip policy.clip_range policy.ent_coef policy.gae_lambda policy.gamma policy.kappa
         policy.learning_rate policy.max_grad_norm policy.reference_weight policy.termination_weight

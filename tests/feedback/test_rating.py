@@ -147,7 +147,7 @@ class TestCutpoints:
     @pytest.mark.parametrize("n_categories", [2, 3, 5, 10])
     def test_uninformed_gives_every_rating_equal_probability(self, transitions_of, n_categories):
         likelihood = RatingLikelihood.uninformed(3, n_categories)
-        log_probs = likelihood.log_probs(torch.zeros(3, 2, 1), one_step(transitions_of, (3, 2)))
+        log_probs = likelihood.outcomes(torch.zeros(3, 2, 1), one_step(transitions_of, (3, 2)))
         torch.testing.assert_close(log_probs.exp(), torch.full((3, 2, n_categories), 1 / n_categories))
 
     def test_quantiles(self):
@@ -164,7 +164,7 @@ class TestCutpoints:
 
     def test_equal_mean_rewards_leave_two_categories(self, transitions_of):
         likelihood = RatingLikelihood.from_quantiles(torch.full((1, 50), -0.1), 5)
-        log_probs = likelihood.log_probs(torch.full((1, 1, 1), -0.1), one_step(transitions_of, (1, 1)))
+        log_probs = likelihood.outcomes(torch.full((1, 1, 1), -0.1), one_step(transitions_of, (1, 1)))
         torch.testing.assert_close(log_probs.exp().flatten(), torch.tensor([0.5, 0, 0, 0, 0.5]))
 
     def test_stay_ordered_under_gradient_steps(self, transitions_of):

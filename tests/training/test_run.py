@@ -42,7 +42,7 @@ def by_hand() -> RunSettings:
         modality="d",
         env=env,
         feedback={"demonstration": demonstration},
-        query={"_target_": "mavrl.feedback.queries.UniformQuery"},
+        query={"_target_": "mavrl.feedback.queries.RandomQuery"},
         teacher={"_target_": "mavrl.feedback.teachers.SimulatedTeacher"},
         model=ModelSettings(
             objective="elbo", q="planned", reward_domain="s", backup="optimal", soft_temperature=0.1,

@@ -1,0 +1,182 @@
+"""Beliefs: what likelihoods read under K reward functions drawn from the posterior, and so what would be answered.
+
+Function k is the same one for every kind of feedback and every candidate; it is of member k modulo M. One class for
+each kind of model, with a common protocol.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mavrl.feedback.base import FeedbackLikelihood
+from mavrl.model.posterior import StatePosterior
+from mavrl.model.step_reward import StepRewardModel
+from mavrl.planning import TransitionModel, plan
+from mavrl.streams import torch_stream
+from mavrl.types import Transitions, at_steps
+
+_POINTS = 65_536  # steps that networks are asked about at once; more of them take memory and no less time
+
+
+@runtime_checkable
+class Belief(Protocol):
+    """What is believed of the reward, as reward functions that can be drawn."""
+
+    @property
+    def n_members(self) -> int:
+        """Number of models M of a replicate."""
+        ...
+
+    def values(
+        self, likelihood: FeedbackLikelihood, transitions: Transitions, count: int, seeds: Sequence[int]
+    ) -> Float[Tensor, "R K B *steps"] | Float[Tensor, "R K B *steps A"]:
+        """What a likelihood's `outcomes` reads of each step, under `count` reward functions.
+
+        Args:
+            transitions: steps of shape (R, B, ...); nothing is said of those that are not valid.
+            seeds: one for each replicate; a seed is a set of functions.
+        """
+        ...
+
+
+@torch.no_grad()
+def outcomes_under(
+    belief: Belief, likelihood: FeedbackLikelihood, transitions: Transitions, count: int, seeds: Sequence[int]
+) -> Float[Tensor, "R K C *steps Y"]:
+    """Log-probability of each answer of each candidate under `count` reward functions: `Candidates.outcomes`.
+
+    Args:
+        likelihood: of the models, which may have parameters of R M rows; function k has those of its member.
+        transitions: steps of the candidates, shape (R, C, ...).
+        count: K, reward functions.
+        seeds: one for each replicate; a seed is a set of functions.
+    """
+    values = belief.values(likelihood, transitions, count, seeds)
+    members = min(belief.n_members, count)
+    if members < belief.n_members:
+        raise ValueError(f"{count} reward functions of {belief.n_members} members; at least one of each is needed")
+    repeated, found = transitions.repeat_replicates(members), []
+    for first in range(0, count, members):
+        block = [k if k < count else k - members for k in range(first, first + members)]  # the last one is filled up
+        answers = likelihood.outcomes(values[:, block].flatten(0, 1), repeated)
+        found.append(answers.unflatten(0, (len(seeds), members))[:, : count - first])
+    return torch.cat(found, dim=1)
+
+
+class TabularBelief:
+    """Reward functions of a finite environment, and the optimal Q that is planned from each.
+
+    Args:
+        mean: posterior mean of each member's reward, shape (R, M, S).
+        std: its standard deviation.
+        transitions: of the environment.
+        gamma: discount.
+    """
+
+    def __init__(
+        self,
+        mean: Float[Tensor, "R M S"],
+        std: Float[Tensor, "R M S"],
+        transitions: TransitionModel,
+        gamma: float,
+    ) -> None:
+        self._mean, self._std = mean, std
+        self._transitions, self._gamma = transitions, gamma
+        self._planned: tuple[tuple[int, ...], Tensor] | None = None  # the last Q, and what it is of
+
+    @classmethod
+    @torch.no_grad()
+    def from_posterior(
+        cls, posterior: StatePosterior, n_members: int, transitions: TransitionModel, gamma: float
+    ) -> "TabularBelief":
+        """What is believed by posteriors of R M models, the members of a replicate in a row."""
+        mean, logvar = (moment.unflatten(0, (-1, n_members)) for moment in posterior())
+        return cls(mean, (0.5 * logvar).exp(), transitions, gamma)
+
+    @property
+    def n_members(self) -> int:
+        return self._mean.shape[1]
+
+    def rewards(self, count: int, seeds: Sequence[int]) -> Float[Tensor, "R K S"]:
+        """The reward functions: independent normal deviations from their member's mean, one for each state."""
+        member = torch.arange(count) % self.n_members
+        n_states = self._mean.shape[-1]
+        noise = torch.stack([torch.randn(count, n_states, generator=_stream(seed)) for seed in seeds])
+        noise = noise.to(self._mean)
+        return self._mean[:, member] + self._std[:, member] * noise
+
+    def action_values(self, count: int, seeds: Sequence[int]) -> Float[Tensor, "R K S A"]:
+        """The optimal Q of each reward function; remembered until others are asked for."""
+        drawn = (count, *seeds)
+        if self._planned is None or self._planned[0] != drawn:
+            reward = self.rewards(count, seeds).flatten(0, 1)
+            start = torch.zeros(reward.shape, dtype=torch.int64, device=reward.device)
+            q, _ = plan(self._transitions, reward[..., None], self._gamma, start)
+            self._planned = drawn, q.unflatten(0, (len(seeds), count))
+        return self._planned[1]
+
+    @torch.no_grad()
+    def values(
+        self, likelihood: FeedbackLikelihood, transitions: Transitions, count: int, seeds: Sequence[int]
+    ) -> Float[Tensor, "R K B *steps"] | Float[Tensor, "R K B *steps A"]:
+        reads_reward = likelihood.reads == "reward"
+        table = self.rewards(count, seeds)[..., None] if reads_reward else self.action_values(count, seeds)
+        table = likelihood.of_actions(table)
+        if likelihood.answers_are_actions:
+            return torch.stack([table[row][:, state] for row, state in enumerate(transitions.state)])
+        found = [at_steps(table[:, k], transitions) for k in range(count)]
+        return torch.stack(found, dim=1)
+
+
+class StepBelief:
+    """Reward functions of an environment with observations, and the Q that was learned beside them.
+
+    All rewards of a function are equally many standard deviations off its member's mean. Functions of one member have
+    one Q, so what reads Q tells at most log M about which of them is true.
+
+    Args:
+        model: the learned reward.
+    """
+
+    def __init__(self, model: StepRewardModel) -> None:
+        self._model = model
+
+    @property
+    def n_members(self) -> int:
+        return self._model.n_members
+
+    @torch.no_grad()
+    def values(
+        self, likelihood: FeedbackLikelihood, transitions: Transitions, count: int, seeds: Sequence[int]
+    ) -> Float[Tensor, "R K B *steps"] | Float[Tensor, "R K B *steps A"]:
+        member = torch.arange(count) % self.n_members
+        n_actions, steps = self._model.posterior.n_actions, transitions.flatten()
+        found = []
+        for row, seed in enumerate(seeds):
+            model = self._model[row]
+            state, action, next_state, terminal = (
+                tensor[row].split(_POINTS) for tensor in (steps.state, steps.action, steps.next_state, steps.terminal)
+            )
+            if likelihood.reads == "q":
+                q = torch.cat([model.action_values(part)[0] for part in state], dim=1)  # (M, N, A)
+                table = likelihood.of_actions(q)
+                if not likelihood.answers_are_actions:
+                    table = table.gather(-1, steps.action[row].expand(len(table), -1)[..., None]).squeeze(-1)
+                found.append(table[member])
+            else:
+                parts = zip(state, action, next_state, terminal, strict=True)
+                moments = [model.member_moments(*part) for part in parts]
+                mean, std = (torch.cat(one, dim=-1)[0] for one in zip(*moments, strict=True))  # (M, N)
+                noise = torch.randn(count, 1, generator=_stream(seed)).to(mean)
+                reward = mean[member] + std[member] * noise
+                found.append(likelihood.of_actions(reward[..., None]).squeeze(-1))
+        flat = torch.stack(found)
+        actions = (n_actions,) if likelihood.answers_are_actions else ()
+        return flat.view(*flat.shape[:2], *transitions.action.shape[1:], *actions)
+
+
+def _stream(seed: int) -> torch.Generator:
+    return torch_stream(seed, "reward functions")
