@@ -3,8 +3,9 @@
 Axes: R replicate, B sample, P segment of a pair (2), T step in a segment. Steps that are not valid are padding.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -40,6 +41,19 @@ class Tensors:
     def repeat_replicates(self: Same, times: int) -> Same:
         """Each replicate `times` times in a row, for several models on the same data."""
         return self if times == 1 else self.map(lambda tensor: tensor.repeat_interleave(times, dim=0))
+
+
+def joined(groups: Sequence[Same]) -> Same:
+    """Samples of several groups one after the other, whose other axes are alike."""
+
+    def joint(values: Sequence[Any]) -> Any:
+        if isinstance(values[0], Tensor):
+            return torch.cat(list(values), dim=1)
+        return replace(
+            values[0], **{each.name: joint([getattr(v, each.name) for v in values]) for each in fields(values[0])}
+        )
+
+    return joint(groups)
 
 
 @dataclass(frozen=True)

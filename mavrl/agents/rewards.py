@@ -205,9 +205,7 @@ class LearnedStepReward(StepReward):
         deviation: Float[np.ndarray, "_"],
     ) -> Float[np.ndarray, "N"]:
         seen = self._model.standardized(state)
-        reward = self._posterior_reward(
-            *self._model.moments(seen, action, next_state, terminated), member, deviation
-        )
+        reward = self._posterior_reward(*self._model.moments(seen, action, next_state, terminated), member, deviation)
         reward = np.clip(reward, -self._settings.clip, self._settings.clip)
         if self._worth_of_end:
             reward = reward + self._worth_of_end * terminated

@@ -170,7 +170,7 @@ class _Run:
         if model is not None and training.warm_states is not None and newest is None:
             states = torch.from_numpy(training.warm_states)
             self.learner = ppo.imitate(self.learner, self.seed, states, model.demonstrator(states)[0].exp())
-        self._rows = _read_curve(training.directory / CURVE)
+        self._rows = read_curve(training.directory / CURVE)
         self._begun = time.monotonic()
 
     def take(self, learner: Learner) -> None:
@@ -243,7 +243,12 @@ def _paid(training: PolicyTraining, model: StepRewardModel | None) -> StepReward
     return LearnedStepReward(model, reward, training.seed)
 
 
-def _read_curve(path: Path) -> list[dict[str, Any]]:
+def read_curve(path: Path) -> list[dict[str, Any]]:
+    """The rows of a policy's training curve, one for each part; none where there is no file.
+
+    Raises:
+        StorageError: it is damaged.
+    """
     if not path.exists():
         return []
     try:

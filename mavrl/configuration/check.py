@@ -24,9 +24,11 @@ from mavrl.errors import ConfigurationError
 
 _SEARCH = "mavrl.sweep.search.SearchSweeper"
 _SIMULATES = ("train", "data")  # tasks that collect feedback
-_GROUPS = ("env", "modality", "query", "teacher", "model", "optim", "trainer", "policy", "logger", "task", "search")
+_GROUPS = (
+    "env", "modality", "query", "teacher", "rounds", "model", "optim", "trainer", "policy", "logger", "task", "search",
+)  # fmt: skip
 _PARTS = ("feedback", "evaluation", "paths", "cells", "notify", "skip", "only")
-_CHOOSING = ("task.name", "env.family", "policy.name", "logger.name")  # which keys there are
+_CHOOSING = ("task.name", "env.family", "policy.name", "rounds.name", "logger.name")  # which keys there are
 
 _checked: tuple[DictConfig, DictConfig] | None = None  # the configuration that is just being asked about, and resolved
 
@@ -58,8 +60,11 @@ def check(config: DictConfig, choices: Mapping[str, Any] | None = None, values: 
         raise ConfigurationError(
             "modality", config.modality.name, f"no feedback is active with {counts}; one needs more than 0"
         )
-    if config.task.name in _SIMULATES:
+    if config.rounds.name == "once" and config.task.name in _SIMULATES:
         _check_segments(config)
+    if config.rounds.name != "once" and config.trainer.validation:
+        allowed = "must be false with rounds: what is held out is the teacher's, and chooses nothing"
+        raise ConfigurationError("trainer.validation", True, allowed)
     importlib.import_module(FAMILIES[config.env.family].rules).check(config)
     for key, wanted in (("selection", config.selection == "best"), ("trainer.patience", config.trainer.patience)):
         if wanted and not config.trainer.validation:

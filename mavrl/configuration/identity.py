@@ -22,7 +22,8 @@ SEEDS = ("seed", "replicates")  # what runs may differ in and still be repetitio
 _VALUES = (*SEEDS, "members", "selection")
 _MAPPINGS = ("model", "optim", "trainer", "query", "teacher")
 _GROUPS = ("env", "modality", "query", "teacher", "model", "optim", "trainer", "policy")  # whose options make a result
-_RESULT = {*_VALUES, *_MAPPINGS, *_GROUPS, "feedback", "evaluation"}
+_LATER_GROUPS = ("rounds",)  # that runs of earlier versions do not name
+_RESULT = {*_VALUES, *_MAPPINGS, *_GROUPS, "feedback", "evaluation", "rounds"}
 _EXECUTION = {  # how a command runs, where things are, and what -m does
     "hydra", "task", "logger", "paths", "study", "dry_run", "cells", "skip", "only", "search", "notify", "progress",
     "threads", "processes", "checkpoint_seconds", "rerun", "run_dir", "device", "trust",
@@ -105,7 +106,8 @@ def scientific(config: DictConfig) -> dict[str, Any]:
     values, env = {key: config[key] for key in _VALUES}, environment(config)
     targets = [str(node["_target_"]) for node in (groups["query"], groups["teacher"], *feedback.values())]
     code = {**environment_code(env), **source_digests(targets)}
-    return {**groups, **values, "env": env, "feedback": feedback, **({CODE: code} if code else {})}
+    rounds = {} if config.rounds.name == "once" else {"rounds": plain(config.rounds)}
+    return {**groups, **values, **rounds, "env": env, "feedback": feedback, **({CODE: code} if code else {})}
 
 
 def config_hash(config: DictConfig) -> str:
@@ -140,7 +142,7 @@ def repeating(content: Mapping[str, Any]) -> list[str]:
     The experiment that chose them is not needed, so this also repeats what a search has drawn.
     """
     choices = content["choices"]
-    groups = [f"{name}={choices[name]}" for name in _GROUPS]
+    groups = [f"{name}={choices[name]}" for name in (*_GROUPS, *_LATER_GROUPS) if name in choices]
     for kind in (name for name in KINDS if name not in OWN_KINDS):
         group = f"feedback@feedback.{kind}"
         groups += [f"+{group}={choices[group]}"] if group in choices else []

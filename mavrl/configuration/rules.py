@@ -135,6 +135,23 @@ def _target() -> Rule:
     )
 
 
+def _rounds_rules(config: DictConfig) -> dict[str, Rule]:
+    rules = {"rounds.name": one_of("once", "online")}
+    if OmegaConf.select(config, "rounds.name") != "online":
+        return rules
+    return rules | {
+        "rounds.count": whole(1, 1000),
+        "rounds.until": number(0, 1),
+        "rounds.first": one_of("random", "behaviour"),
+        "rounds.earlier": number(0, 1),
+        "rounds.behaviour": number(0, 1),
+        "rounds.n_episodes": whole(1, 100_000),
+        "rounds.refit": one_of("continue", "fresh"),
+        "rounds.budget": optional(POSITIVE),
+        "rounds.held_out": whole(0, 100_000),
+    }
+
+
 def _query_rules(config: DictConfig) -> dict[str, Rule]:
     """Those of the settings that some query rules of this package have, and others do not."""
     looks_ahead = OmegaConf.select(config, "query._target_") in _LOOKING_AHEAD
@@ -239,7 +256,8 @@ def rules_of(config: DictConfig) -> dict[str, Rule]:
         "env.family": one_of(*FAMILIES),
         "modality.active": list_of(one_of(*KINDS), "[preference, stop]", least=1),
     }
-    result = {**RULES, **registered, **made, **defaults, **shared, **_query_rules(config), **_feedback_rules(config)}
+    groups = {**_query_rules(config), **_rounds_rules(config), **_feedback_rules(config)}
+    result = {**RULES, **registered, **made, **defaults, **shared, **groups}
     return {**result, **execution_rules(config), **own}
 
 

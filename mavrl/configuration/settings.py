@@ -68,6 +68,31 @@ class TrainerSettings:
 
 
 @dataclass(frozen=True)
+class RoundsSettings:
+    """How feedback is asked for in rounds; conf/rounds/online.yaml says what each setting means."""
+
+    count: int
+    until: float
+    first: Literal["random", "behaviour"]
+    earlier: float
+    behaviour: float
+    n_episodes: int
+    refit: Literal["continue", "fresh"]
+    budget: float | None
+    held_out: int
+
+    @classmethod
+    def from_group(cls, rounds: Mapping[str, Any]) -> "RoundsSettings | None":
+        """The settings in the `rounds` of a configuration; None where all is asked at once."""
+        own = {key: value for key, value in rounds.items() if key != "name"}
+        return structured(cls, "rounds", own) if rounds["name"] == "online" else None
+
+    def begins_at(self, number: int, parts: int) -> int:
+        """Parts of a policy's training, out of `parts`, that come before a round."""
+        return round(self.until * parts * number / max(1, self.count - 1))
+
+
+@dataclass(frozen=True)
 class Execution:
     """How a run is executed; none of this changes a result.
 
@@ -113,6 +138,7 @@ class RunSettings:
         evaluation_episodes: that judge a policy, where that takes episodes.
         experts: how experts are trained, by their algorithm.
         baselines: returns to compare with, where the environment's YAML has them.
+        rounds: in which feedback is asked for; None where it is all asked for at once, before anything is learned.
         execution: how all this is executed.
     """
 
@@ -132,6 +158,7 @@ class RunSettings:
     evaluation_episodes: int
     experts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     baselines: Mapping[str, float | None] = field(default_factory=dict)
+    rounds: RoundsSettings | None = None
     execution: Execution = field(default_factory=Execution)
 
     @property
@@ -165,6 +192,7 @@ class RunSettings:
             evaluation_episodes=config.evaluation.episodes,
             experts=plain(config.env).get("experts", {}),
             baselines=plain(config.env).get("baselines", {}),
+            rounds=RoundsSettings.from_group(plain(config.rounds)),
             execution=Execution(
                 progress=config.progress,
                 threads=config.threads,

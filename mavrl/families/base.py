@@ -21,8 +21,9 @@ from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
 from mavrl.evaluation.returns import Scale
 from mavrl.feedback.combined import CombinedDataModule
+from mavrl.model.beliefs import Belief
 from mavrl.model.objective import RewardInference
-from mavrl.simulation.base import Simulator
+from mavrl.simulation.base import Behaviour, Simulator
 from mavrl.workers import Workers
 
 PRIOR_MEAN_AT_TERMINATION = {"success": 1.0, "neutral": 0.0, "failure": -1.0}
@@ -101,11 +102,60 @@ class Family(ABC):
             inference: what `inference` returned, trained.
         """
 
+    @abstractmethod
+    def go_on(self, inference: Any, weights: Mapping[str, Tensor]) -> None:
+        """Begin a learning with the weights that an earlier one ended with, which knew less feedback.
+
+        Args:
+            inference: what `inference` returned.
+            weights: of the earlier one, by their names in its state.
+        """
+
+    @abstractmethod
+    def belief(self, inference: Any, place: Path) -> Belief:
+        """What is believed of the reward: reward functions that can be drawn, for queries.
+
+        Args:
+            inference: what `inference` returned, trained.
+            place: where its reward model is stored.
+        """
+
     # Acting and judging ----------------------------------------------------------------------------------------------
 
-    def act(self, directory: Path, data: CombinedDataModule) -> None:
-        """Train what acts on the stored reward model of a run, where that takes training."""
+    def act(
+        self, directory: Path, data: CombinedDataModule, place: Path | None = None, until: int | None = None
+    ) -> None:
+        """Train what acts on a stored reward model, where that takes training.
+
+        Args:
+            directory: of the run, for what acts.
+            place: where the reward model is stored; None for in `directory`.
+            until: part of the training after which it rests; None for its end.
+        """
         return None
+
+    @abstractmethod
+    def explorer(self, directory: Path, place: Path, parts: int) -> tuple[Simulator, Behaviour]:
+        """Who acts in the segments that are asked about after a round, and how.
+
+        Args:
+            directory: of the run.
+            place: where the reward model of that round is stored.
+            parts: of a policy's training that had passed.
+        """
+
+    @property
+    def parts(self) -> int:
+        """Parts of the training of what acts, between which questions can be asked."""
+        return 1
+
+    @abstractmethod
+    def standing(self, directory: Path, place: Path, parts: int) -> dict[str, float]:
+        """How good what acted after a round was, by metric: means over replicates; for reading, never for choosing.
+
+        Args:
+            directory, place, parts: as for `explorer`.
+        """
 
     @abstractmethod
     def judge(self, directory: Path) -> dict[str, Tensor]:

@@ -1,6 +1,8 @@
 """Finite environments with known dynamics: the optimal policy of a learned reward is planned, and judged exactly."""
 
+import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,19 @@ from mavrl.evaluation.tabular import TabularJudgement
 from mavrl.families.base import PRIOR_MEAN_AT_TERMINATION, Family, Measured
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.metrics import measure
+from mavrl.model.beliefs import TabularBelief
 from mavrl.model.layers import BatchedMLP
 from mavrl.model.objective import RewardInference
 from mavrl.model.posterior import RewardPrior, StatePosterior
 from mavrl.model.tabular_reward import TabularRewardModel
 from mavrl.model.values import LearnedStateValues, PlannedValues, ValueSource
+from mavrl.planning import optimal_action_values
+from mavrl.simulation.base import Behaviour
 from mavrl.simulation.tabular import TabularSimulator
 from mavrl.streams import model_streams
 
+_EXPLORING = 0.3  # how often a planned policy takes a random action in the segments of a round
+_CURVES = ("normalized_return", "epic_distance")
 _TRANSFERRED = ("normalized_return", "regret", "discounted_value")
 
 TabularInference = RewardInference[StatePosterior, ValueSource]
@@ -66,6 +73,22 @@ class TabularFamily(Family):
         tensors |= {"prior.mean": inference.prior.mean, "prior.variance": inference.prior.variance}
         n_states = self.problem.transitions.n_states
         return tensors, {"kind": "tabular", "reward_domain": "s", "n_states": n_states}
+
+    def go_on(self, inference: TabularInference, weights: Mapping[str, Tensor]) -> None:
+        inference.load_state_dict(dict(weights), strict=False)  # a kind that was not asked about before is new
+
+    def belief(self, inference: TabularInference, place: Path) -> TabularBelief:
+        transitions, gamma = self.problem.transitions, self.problem.gamma
+        return TabularBelief.from_posterior(inference.posterior, self.settings.members, transitions, gamma)
+
+    def explorer(self, directory: Path, place: Path, parts: int) -> tuple[TabularSimulator, Behaviour]:
+        reward = TabularRewardModel.load(place).mean_table().double()
+        q = optimal_action_values(self.problem.transitions, reward[..., None], self.problem.gamma)
+        return TabularSimulator(self.problem, q), Behaviour(math.inf, _EXPLORING)
+
+    def standing(self, directory: Path, place: Path, parts: int) -> dict[str, float]:
+        values = self.judge(place)
+        return {name: float(values[name].mean()) for name in _CURVES if name in values}
 
     def judge(self, directory: Path) -> dict[str, Tensor]:
         return measure("tabular", TabularJudgement(self.problem, TabularRewardModel.load(directory)))

@@ -22,6 +22,7 @@ from mavrl.feedback.teachers import Questions, SimulatedTeacher, Teacher
 from mavrl.simulation.base import Behaviour, EpisodesTooShort, Simulated, Simulator, Stream
 from mavrl.storage.answers import AnswerStore, Arrays
 from mavrl.streams import torch_stream
+from mavrl.types import joined
 
 Batch = TypeVar("Batch", bound=FeedbackBatch)
 
@@ -185,13 +186,53 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
         pool = Candidates(self.kind, candidates.transitions, None, self.cost)
         chosen = self.asking.query.choose({self.kind: pool}, {self.kind: self.gen_samples}, math.inf, generators)
         shown = candidates.take(chosen[self.kind])
-        likelihood = (lambda: self.teacher(known)) if self.labelled else None
-        answers = self.asking.teacher.answer(Questions(self.kind, shown, streams, likelihood))
-        batch = self.answered(answers.transitions or shown.transitions, **answers.labels)
+        batch, known_to_model = self.answer(shown, known, streams)
         columns = {f"batch.{name}": column for name, column in pack(batch).items()}
         columns |= {f"question.{name}": column for name, column in pack(shown.segments).items()}
-        columns |= {f"known.{name}": tensor.numpy() for name, tensor in answers.known_to_model.items()}
+        columns |= {f"known.{name}": tensor.numpy() for name, tensor in known_to_model.items()}
         return [{name: np.asarray(column[row]) for name, column in columns.items()} for row in range(len(streams))]
+
+    def answer(self, shown: Simulated, known: Simulated, streams: list[Stream]) -> tuple[Any, dict[str, Tensor]]:
+        """What the teacher says.
+
+        Args:
+            shown: what is asked about, shape (R, B, ...).
+            known: segments to calibrate a teacher on.
+            streams: addresses of each replicate's randomness.
+
+        Returns:
+            The answered questions, and what models are told of the teacher, by name, shape (R, ...).
+        """
+        likelihood = (lambda: self.teacher(known)) if self.labelled else None
+        answers = self.asking.teacher.answer(Questions(self.kind, shown, streams, likelihood))
+        return self.answered(answers.transitions or shown.transitions, **answers.labels), answers.known_to_model
+
+    # Asking in rounds ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def pool(self, simulator: Simulator, streams: list[Stream], count: int, n_episodes: int) -> Simulated:
+        """Candidates of a round, shape (R, count, ...).
+
+        Args:
+            n_episodes: that segments are drawn from.
+        """
+
+    def known(self) -> Simulated:
+        """Segments of the configured behaviour that a teacher is calibrated on, the same in all rounds; kept."""
+        raise ValueError(f"{self.kind}: what is shown is the answer, there is no teacher to calibrate")
+
+    def extend(self, answered: Any, known_to_model: dict[str, Tensor]) -> None:
+        """Learn from these answered questions, too.
+
+        Args:
+            answered: of shape (R, B, ...), where what is not valid was not asked.
+            known_to_model: what models are told of the teacher.
+        """
+        self._known_to_model = known_to_model
+        batch, before = self.batch_of(answered), self.sets.get("train")
+        both = batch if before is None else joined([before, batch])
+        order = torch.argsort(both.valid_samples.int(), dim=1, descending=True, stable=True)
+        self.sets["train"] = both.take(order[:, : max(1, int(both.valid_samples.sum(-1).max()))])
 
     def key(self, seed: int, split: str) -> dict[str, Any]:
         """What the answers of one replicate depend on, apart from their number: their key in the store."""
@@ -302,10 +343,30 @@ class SegmentDataModule(FeedbackDataModule[Batch]):
                 raise ConfigurationError(f"feedback.{self.kind}.segment_len", self.segment_len, allowed) from error
             allowed = f"needs {distinct} segments; only {error.places} exist in {self.n_episodes} simulated episodes"
             raise ConfigurationError(f"feedback.{self.kind}.n_samples", self.n_samples, allowed) from error
-        drawn = segments.first(count)
-        if per_sample > 1:
-            drawn = drawn.map(lambda tensor: tensor.unflatten(1, (count // per_sample, per_sample)))
-        return drawn, segments.first(CALIBRATION_SEGMENTS)
+        return self._arranged(segments.first(count)), segments.first(CALIBRATION_SEGMENTS)
+
+    def pool(self, simulator: Simulator, streams: list[Stream], count: int, n_episodes: int) -> Simulated:
+        """Segments with a uniform episode and a uniform start in it, in pairs where a sample is a pair."""
+        drawn = count * self.segments_per_sample
+        return self._arranged(simulator.segments(streams, self.behaviour, n_episodes, drawn, self.segment_len, 0))
+
+    def _arranged(self, segments: Simulated) -> Simulated:
+        """Segments as samples: in pairs where a sample is a pair."""
+        size = self.segments_per_sample
+        return segments if size == 1 else segments.map(lambda t: t.unflatten(1, (t.shape[1] // size, size)))
+
+    def known(self) -> Simulated:
+        asking, count = self.asking, CALIBRATION_SEGMENTS if self.calibrated else 1
+        keys = [{**self.key(seed, "train"), "kept": "calibration"} for seed in asking.seeds]
+        entries = [asking.store.read(key, count) for key in keys]
+        if any(entry is None for entry in entries):
+            streams = [(seed, self.kind, "train") for seed in asking.seeds]
+            found = asking.simulator.segments(streams, self.behaviour, self.n_episodes, count, self.segment_len, 0)
+            packed = pack(found)
+            entries = [{name: column[row] for name, column in packed.items()} for row in range(len(keys))]
+            for key, entry in zip(keys, entries, strict=True):
+                asking.store.write(key, entry, count)
+        return unpack(Simulated, [entry for entry in entries if entry is not None], count)
 
 
 def _part(entry: Arrays, prefix: str) -> Arrays:

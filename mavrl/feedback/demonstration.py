@@ -120,6 +120,10 @@ class DemonstrationDataModule(FeedbackDataModule[DemonstrationBatch]):
         shown = simulator.episodes(streams, self.behaviour, self.asking.query.candidates * self.gen_samples)
         return shown, shown
 
+    def pool(self, simulator: Simulator, streams: list[Stream], count: int, n_episodes: int) -> Simulated:
+        """Whole episodes of the demonstrator."""
+        return simulator.episodes(streams, self.behaviour, count)
+
     def settings(self) -> dict[str, Any]:
         return {"behaviour": asdict(self.behaviour)}
 

@@ -68,6 +68,21 @@ class Standardization(nn.Module):
         return ((x - self.mean) / self.std).clamp(-self.LARGEST, self.LARGEST)
 
 
+@torch.no_grad()
+def restandardize(layer: BatchedLinear, columns: slice, before: Standardization, after: Standardization) -> None:
+    """Change a layer so that its outputs stay when the inputs in `columns` are standardized otherwise.
+
+    With x' = (x - m') / s' in place of x = (x - m) / s, that is W' = W s' / s and b' = b + W (m' - m) / s. Clipped
+    inputs are the exception.
+    """
+    if not (before.active and after.active):
+        return
+    weight = layer.weight[:, columns].clone()
+    shift = (after.mean - before.mean) / before.std
+    layer.bias += torch.bmm(shift, weight)
+    layer.weight[:, columns] = weight * (after.std / before.std).transpose(1, 2)
+
+
 def _notice_loaded(module: Standardization, keys: object) -> None:
     module.active = module._scales()
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from mavrl.model.layers import BatchedMLP, Standardization
+from mavrl.model.layers import BatchedMLP, Standardization, restandardize
 from mavrl.model.support import Points, StepSupport, Support
 from mavrl.model.terms import Backup, gaussian_kl, state_value
 
@@ -102,6 +102,20 @@ class StepPosterior(RewardPosterior[StepSupport]):
         """Mean and log-variance of the reward of transitions; those with a leading axis of 1 are for all models."""
         mean, logvar = self._moments(self._encoded(state, action, next_state, terminal))
         return mean + self.at_termination * terminal, logvar
+
+    @torch.no_grad()
+    def go_on_from(self, weights: dict[str, Tensor], before: Standardization) -> None:
+        """Take the weights of another such posterior, whose rewards it then has under its own standardization.
+
+        Args:
+            weights: of its encoder.
+            before: its standardization.
+        """
+        self.encoder.load_state_dict(weights)
+        n, first = self.standardization.mean.shape[-1], self.encoder.layers[0]
+        begin = n + (0 if self.domain == "s" else self.n_actions)
+        for columns in (slice(0, n), *([slice(begin, begin + n)] if self.domain == "sas" else [])):
+            restandardize(first, columns, before, self.standardization)  # type: ignore[arg-type]
 
     def _encoded(self, state: Tensor, action: Tensor, next_state: Tensor, terminal: Tensor) -> Float[Tensor, "R N H"]:
         parts = [self.standardization(state)]

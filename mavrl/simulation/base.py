@@ -87,7 +87,7 @@ class Simulator(ABC):
         Args:
             n_episodes: episodes that a replicate's segments are drawn from.
             length: steps T of a segment; one that its episode ends is padded.
-            distinct: how many different segments there must be.
+            distinct: how many different segments there must be; 0 takes what there is, and fills up short ones.
 
         Raises:
             EpisodesTooShort: no episode is as long as a segment, or fewer than `distinct` segments exist.

@@ -6,6 +6,8 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from mavrl.envs.problem import TabularProblem
 from mavrl.errors import ConfigurationError
@@ -26,24 +28,29 @@ class TabularSimulator(Simulator):
 
     Args:
         problem: its transition model, true rewards and optimal values.
+        q: action values of each replicate, shape (R, S, A), that the policy of segments acts on; None for the true
+            optimal ones.
     """
 
-    def __init__(self, problem: TabularProblem) -> None:
+    def __init__(self, problem: TabularProblem, q: Float[Tensor, "R S A"] | None = None) -> None:
         self.problem = problem
+        self.q = q
 
     def subset(self, replicates: list[int]) -> "TabularSimulator":
-        if len(self.problem.reward) == 1:
-            return self
-        return TabularSimulator(dataclasses.replace(self.problem, reward=self.problem.reward[replicates]))
+        problem, q = self.problem, None if self.q is None else self.q[replicates]
+        if len(problem.reward) > 1:
+            problem = dataclasses.replace(problem, reward=problem.reward[replicates])
+        return TabularSimulator(problem, q)
 
     def segments(
         self, streams: list[Stream], behaviour: Behaviour, n_episodes: int, count: int, length: int, distinct: int
     ) -> Simulated:
-        policy = boltzmann_policy(self.problem.q, behaviour.rationality, behaviour.epsilon).numpy()
+        q = self.problem.q if self.q is None else self.q
+        policy = boltzmann_policy(q, behaviour.rationality, behaviour.epsilon).numpy()
         generators = [numpy_stream(*stream, "episodes") for stream in streams]
         episodes = simulate_episodes(self.problem, policy, n_episodes, generators)
         longest, places = int(episodes.length.max()), int(episodes.length.sum(-1).min())
-        if length > longest or distinct > places:
+        if distinct and (length > longest or distinct > places):
             raise EpisodesTooShort(longest, places)
         starts = [numpy_stream(*stream, "segments") for stream in streams]
         return self._with_truth(*sample_segments(episodes, count, length, starts))

@@ -1,7 +1,7 @@
 """The simulator of control environments: experts act in vector environments, and only where their steps are needed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count as numbers
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError
-from mavrl.policies.network import NetworkPolicy
+from mavrl.policies.network import NetworkPolicy, Policy
 from mavrl.simulation.base import Behaviour, EpisodesTooShort, Segments, Simulated, Simulator, Stream
 from mavrl.simulation.episodes import Episode, simulate, simulate_accepted
 from mavrl.streams import numpy_stream
@@ -28,12 +28,17 @@ class ControlSimulator(Simulator):
         behaviour: Q-values that behaviour policies act on, and that tell the true regret.
         demonstrator: who demonstrates.
         workers: processes that share the work.
+        actors: who acts in the segments of each replicate; None for the one that behaviour policies act on.
     """
 
     environment: ControlEnvironment
     behaviour: NetworkPolicy
     demonstrator: NetworkPolicy
     workers: Workers
+    actors: Sequence[Policy] | None = None
+
+    def subset(self, replicates: list[int]) -> "ControlSimulator":
+        return self if self.actors is None else replace(self, actors=[self.actors[k] for k in replicates])
 
     def segments(
         self, streams: list[Stream], behaviour: Behaviour, n_episodes: int, count: int, length: int, distinct: int
@@ -43,7 +48,7 @@ class ControlSimulator(Simulator):
         drawn = {(r, int(e)) for r, row in enumerate(number) for e in row}
         episodes = self._simulated(streams, behaviour, drawn)
         longest, places = _room(episodes)
-        if length > longest or distinct > places:  # perhaps not among all episodes
+        if distinct and (length > longest or distinct > places):  # perhaps not among all episodes
             everything = {(r, e) for r in range(len(streams)) for e in range(n_episodes)}
             episodes |= self._simulated(streams, behaviour, everything - drawn)
             longest, places = _room(episodes)
@@ -78,10 +83,15 @@ class ControlSimulator(Simulator):
         self, streams: list[Stream], behaviour: Behaviour, wanted: set[tuple[int, int]]
     ) -> dict[tuple[int, int], Episode]:
         """Episodes by replicate and number."""
-        order = sorted(wanted)
-        addresses = [(*streams[r], "episode", e) for r, e in order]
-        found = simulate(self.environment, self.behaviour, behaviour, addresses, self.workers)
-        return dict(zip(order, found, strict=True))
+        groups: dict[int | None, list[tuple[int, int]]] = {}
+        for r, e in sorted(wanted):
+            groups.setdefault(None if self.actors is None else r, []).append((r, e))
+        found: dict[tuple[int, int], Episode] = {}
+        for row, order in groups.items():
+            actor = self.behaviour if self.actors is None or row is None else self.actors[row]
+            addresses = [(*streams[r], "episode", e) for r, e in order]
+            found |= zip(order, simulate(self.environment, actor, behaviour, addresses, self.workers), strict=True)
+        return found
 
     def _with_regret(self, rows: list[dict[str, np.ndarray]]) -> Simulated:
         columns = {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 # A type, a list of one, or a mapping: of any names where its only name is `str`, else of these, "?" if may be missing.
 _STATUS = {
     "state": str, "config_hash?": str, "started?": str, "ended?": str, "seconds?": float, "error?": str, "host?": str,
-    "pid?": int,
+    "pid?": int, "round?": int, "rounds?": int,
 }  # fmt: skip
 _CONFIG = {
     "choices?": {str: object}, "overrides?": [str], "env?": {str: object}, "feedback?": {str: {"n_samples?": int}},
@@ -25,6 +25,7 @@ _METRICS = {
     "env": str, "modality": str, "seed": int, "replicates": int, "members?": int, "n_samples": {str: int},
     "protocol": {str: object}, "final": {str: [float]}, "mean": {str: float}, "stderr": {str: float},
     "objective?": float, "seconds": {str: float}, "failed_replicates?": [int], "comparison?": {str: float},
+    "rounds?": [{str: float}],
     "config_hash?": str, "version?": str,
 }  # fmt: skip
 

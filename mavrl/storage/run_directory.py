@@ -56,6 +56,15 @@ class RunDirectory:
         if config is not None:
             write_json(self.path / "config.json", config)
 
+    def advance(self, round: int, rounds: int) -> None:
+        """Note in which round of questions the run is.
+
+        Args:
+            round: from 1.
+            rounds: in all.
+        """
+        write_json(self.path / "status.json", {**read_status(self.path), "round": round, "rounds": rounds})
+
     def complete(self, metrics: dict[str, Any]) -> None:
         """Write the results, then that they are complete: in this order, a completed run has its results."""
         write_json(self.path / "metrics.json", metrics)

@@ -49,7 +49,8 @@ def train(config: DictConfig) -> float | None:
 
             settings = RunSettings.from_config(config)
             with without_exits("the run"), naming(directory.path):
-                result = run(settings, directory.path, config.rerun, lambda: _save_configuration(config, directory))
+                begun = lambda: _save_configuration(config, directory)  # noqa: E731
+                result = run(settings, directory.path, config.rerun, begun, directory.advance)
             metrics = {**result, "config_hash": name, "version": __version__}
             directory.complete(metrics)
         except BaseException as error:

@@ -17,6 +17,7 @@ from mavrl.training.building import build_data, build_learner
 from mavrl.training.evaluation import evaluate
 from mavrl.training.fitting import accelerator, fit, store
 from mavrl.training.loggers import log_result, open_loggers
+from mavrl.training.online import OnlineLearning
 from mavrl.waiting import waiting
 from mavrl.workers import cores, workers
 
@@ -26,6 +27,7 @@ def run(
     directory: Path,
     restart: bool = False,
     begun: Callable[[], None] = lambda: None,
+    advance: Callable[[int, int], None] = lambda number, count: None,
 ) -> dict[str, Any]:
     """Run the settings in a directory; what an earlier call there left half done is gone on with.
 
@@ -34,6 +36,7 @@ def run(
         restart: begin anew instead.
         begun: told when the feedback is there, before anything is written into the directory: what is wrong with the
             settings has shown by then.
+        advance: told the number of the round of questions, from 1, and that of all, where there are rounds.
 
     Returns:
         Settings, metrics with their means and standard errors, and seconds, as metrics.json has them.
@@ -49,21 +52,27 @@ def run(
         with waiting(progress, "planning"):
             family = family_of(settings, pool)
             data = build_data(settings, family)
-        with waiting(progress, "simulating feedback"):
-            data.prepare_data()
-            data.setup()
-        simulated = time.monotonic()
-        begun()
-        checkpoints = Checkpoints(directory / "checkpoints")
+        checkpoints, rows = Checkpoints(directory / "checkpoints"), []
         if restart:
             checkpoints.clear()
-            shutil.rmtree(directory / "policies", ignore_errors=True)
-        learner = build_learner(settings, family, data)
+            for name in ("policies", "rounds"):
+                shutil.rmtree(directory / name, ignore_errors=True)
+        if settings.rounds is None:
+            with waiting(progress, "simulating feedback"):
+                data.prepare_data()
+                data.setup()
+            begun()
+        simulated = time.monotonic()
         with open_loggers(settings, directory) as loggers:
-            fit(settings, learner, data, checkpoints, directory, loggers)
-            failed = store(settings, family, learner, data, directory)
-            trained = time.monotonic()
-            family.act(directory, data)
+            if settings.rounds is None:
+                learner = build_learner(settings, family, data)
+                fit(settings, learner, data, checkpoints, directory, loggers)
+                failed = store(settings, family, learner, data, directory)
+                trained = time.monotonic()
+                family.act(directory, data)
+            else:
+                data, failed, rows = OnlineLearning(settings, family, data, directory, loggers, advance).run(begun)
+                trained = time.monotonic()
             acting = time.monotonic()
             with waiting(progress, "evaluating"):
                 result = evaluate(family, directory, failed)
@@ -76,6 +85,7 @@ def run(
         **described(settings, family),
         **result,
         **({"failed_replicates": failed} if failed else {}),
+        **({"rounds": rows} if rows else {}),
         "seconds": {
             "data": simulated - started,
             "train": trained - simulated,

@@ -36,18 +36,21 @@ class ControlActing:
     environment: ControlEnvironment
     workers: Workers
 
-    def train(self, trainings: list[PolicyTraining]) -> None:
-        """Train policies together, with a progress bar."""
+    def train(self, trainings: list[PolicyTraining], until: int | None = None) -> None:
+        """Train policies together, with a progress bar, to their end or until after a part."""
         directories, parts = [each.directory for each in trainings], sum(each.chunks for each in trainings)
         with policy_progress(self.settings.execution.progress, directories, parts):
-            train_policies(trainings, self.workers)
+            train_policies(trainings, self.workers, until)
 
-    def training(self, directory: Path, replicate: int, warm_states: np.ndarray | None = None) -> PolicyTraining:
+    def training(
+        self, directory: Path, replicate: int, warm_states: np.ndarray | None = None, place: Path | None = None
+    ) -> PolicyTraining:
         """The training of one replicate's policy on the reward that a run has learned.
 
         Args:
             directory: of the run.
             warm_states: states in which it first imitates the demonstrators; None for no such start.
+            place: where the reward model is stored; None for in the run's directory.
         """
         policy = self.policy
         assert policy.ppo is not None
@@ -62,7 +65,7 @@ class ControlActing:
             evaluation_episodes=policy.evaluation_episodes,
             checkpoint=policy.checkpoint,
             stop_below=policy.stop_below,
-            model=directory,
+            model=place or directory,
             replicate=replicate,
             warm_states=warm_states,
         )

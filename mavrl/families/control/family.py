@@ -11,6 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from mavrl.agents.training import CURVE, policy_after, read_curve
 from mavrl.configuration.identity import which_environment
 from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
@@ -19,14 +20,16 @@ from mavrl.families.base import Family, Measured
 from mavrl.families.control.acting import ControlActing, policy_directory
 from mavrl.families.control.expert_library import ExpertLibrary, nominal
 from mavrl.families.control.judging import ControlJudging
-from mavrl.families.control.learning import ControlInference, control_inference, control_weights
+from mavrl.families.control.learning import ControlInference, control_inference, control_weights, go_on
 from mavrl.families.control.settings import ControlSettings, PolicySettings, described
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.metrics import measure
+from mavrl.model.beliefs import StepBelief
 from mavrl.model.step_reward import StepRewardModel
-from mavrl.policies.network import NetworkPolicy
+from mavrl.policies.network import NetworkPolicy, UniformPolicy
 from mavrl.reports.figures.training import training_figure
 from mavrl.reports.words import score_in_words, seeds_in_words
+from mavrl.simulation.base import Behaviour
 from mavrl.simulation.vectorized import ControlSimulator
 from mavrl.statistics import mean_and_stderr
 from mavrl.storage.answers import AnswerStore
@@ -76,11 +79,41 @@ class Control(Family):
     def stored(self, inference: ControlInference, data: CombinedDataModule) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return control_weights(inference, data, self.settings, self.environment)
 
-    def act(self, directory: Path, data: CombinedDataModule) -> None:
+    def go_on(self, inference: ControlInference, weights: Mapping[str, Tensor]) -> None:
+        go_on(inference, weights)
+
+    def belief(self, inference: ControlInference, place: Path) -> StepBelief:
+        return StepBelief(StepRewardModel.load(place))
+
+    def act(
+        self, directory: Path, data: CombinedDataModule, place: Path | None = None, until: int | None = None
+    ) -> None:
         if self.acting.policy.name == "ppo":
             replicates = range(self.settings.replicates)
             warm = [self.acting.warm_states(data, k) for k in replicates]
-            self.acting.train([self.acting.training(directory, k, warm[k]) for k in replicates])
+            trainings = [self.acting.training(directory, k, warm[k], place) for k in replicates]
+            self.acting.train(trainings, until)
+
+    @property
+    def parts(self) -> int:
+        return self.acting.policy.evaluations
+
+    def explorer(self, directory: Path, place: Path, parts: int) -> tuple[ControlSimulator, Behaviour]:
+        policies = [
+            policy_after(policy_directory(directory, k), parts) if parts else self.uniform
+            for k in range(self.settings.replicates)
+        ]
+        return replace(self.simulator, actors=policies), Behaviour(1.0)
+
+    @property
+    def uniform(self) -> UniformPolicy:
+        """A random walk."""
+        return UniformPolicy(self.environment.n_actions)
+
+    def standing(self, directory: Path, place: Path, parts: int) -> dict[str, float]:
+        curves = [read_curve(policy_directory(directory, k) / CURVE) for k in range(self.settings.replicates)]
+        returns = [rows[parts - 1]["true_return"] for rows in curves if len(rows) >= parts > 0]
+        return {"true_return": sum(returns) / len(returns)} if returns else {}
 
     # Judging ---------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Learning about control environments: a reward of every transition, and a Q that is learned beside it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from mavrl.configuration.settings import RunSettings
 from mavrl.envs.control import ControlEnvironment
 from mavrl.families.base import PRIOR_MEAN_AT_TERMINATION
 from mavrl.feedback.combined import CombinedDataModule
-from mavrl.model.layers import BatchedMLP, Standardization
+from mavrl.model.layers import BatchedMLP, Standardization, restandardize
 from mavrl.model.objective import RewardInference
 from mavrl.model.posterior import InverseStepPosterior, RewardPrior, StepPosterior
 from mavrl.model.step_reward import StepRewardModel
@@ -92,6 +92,29 @@ def control_weights(
         "demonstration_rationality": None if demonstrated is None else demonstrated["model_rationality"],
     }
     return {**model.tensors(), "prior.variance": inference.prior.variance}, form
+
+
+@torch.no_grad()
+def go_on(inference: ControlInference, weights: Mapping[str, Tensor]) -> None:
+    """Begin a learning with the weights that an earlier one ended with, whose observations had other moments.
+
+    Args:
+        weights: of the earlier one, by their names in its state.
+    """
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {name.removeprefix(prefix): t for name, t in weights.items() if name.startswith(prefix)}
+
+    posterior = inference.posterior
+    before = Standardization.identity(*posterior.standardization.mean.shape[::2])
+    before.load_state_dict(part("posterior.standardization."))
+    posterior.go_on_from(part("posterior.encoder."), before)
+    network = inference.values.network
+    network.load_state_dict(part("values.network."))
+    restandardize(network.layers[0], slice(None), before, posterior.standardization)  # type: ignore[arg-type]
+    likelihoods = {name: t for name, t in weights.items() if name.startswith("_likelihoods.")}
+    inference.load_state_dict(likelihoods, strict=False)
+    inference.prior.load_state_dict(part("prior."))
 
 
 def reward_on_feedback(
