@@ -43,7 +43,12 @@ def speed(candidates: int, functions: int, replicates: int, questions: int) -> l
 
     pools = {kind: pool(kind, answers) for kind, answers in ANSWERS.items()}
     pools["demonstration"] = pool("demonstration", STEPS, ACTIONS)
-    setting: dict[str, Any] = {"candidates": candidates, "kinds": len(pools), "functions": functions, "replicates": replicates}
+    setting: dict[str, Any] = {
+        "candidates": candidates,
+        "kinds": len(pools),
+        "functions": functions,
+        "replicates": replicates,
+    }
     limits = dict.fromkeys(pools, questions)
     sources = [torch.Generator().manual_seed(k) for k in range(replicates)]
     foreseen = _fastest(lambda: _foresee(candidates, functions, replicates))

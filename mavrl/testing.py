@@ -1,10 +1,10 @@
 """Tests for what others add: inherit the class, say what is tested, and let pytest find it.
 
-    from mavrl.testing import QueryContract
+from mavrl.testing import QueryContract
 
-    class TestEventful(QueryContract):
-        def rule(self):
-            return EventfulQuery(candidates=4)
+class TestEventful(QueryContract):
+    def rule(self):
+        return EventfulQuery(candidates=4)
 """
 
 import math

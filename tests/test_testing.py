@@ -54,7 +54,9 @@ def beyond_limits(pools: Any, limits: Any, budget: float, generators: Any) -> di
 
 
 def padding(pools: Any, limits: Any, budget: float, generators: Any) -> dict[str, Tensor]:
-    return {kind: torch.arange(min(limits[kind], len(pool))).expand(len(generators), -1) for kind, pool in pools.items()}
+    return {
+        kind: torch.arange(min(limits[kind], len(pool))).expand(len(generators), -1) for kind, pool in pools.items()
+    }
 
 
 def like_the_first(pools: Any, limits: Any, budget: float, generators: Any) -> dict[str, Tensor]:

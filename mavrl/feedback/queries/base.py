@@ -149,7 +149,10 @@ def spend(
 
 
 def most_worth(
-    pools: Mapping[str, Candidates], limits: Mapping[str, int], budget: float, worth: Mapping[str, Shaped[Tensor, "R _"]]
+    pools: Mapping[str, Candidates],
+    limits: Mapping[str, int],
+    budget: float,
+    worth: Mapping[str, Shaped[Tensor, "R _"]],
 ) -> dict[str, Int[Tensor, "R _"]]:
     """The choice of a rule that gives each candidate a worth, whatever else is chosen: what `Query.choose` returns.
 
