@@ -4,7 +4,8 @@
     python benchmarks/queries.py --quality
 
 Prints one JSON line a measurement, on one core. The first form times 1,000 candidates of each of four kinds under 100
-reward functions: the gain of each alone, and the choice of a batch in which kinds compete. The second chooses batches
+reward functions: the probabilities of their answers on grid_trap (with planning), the gain of each alone, and the
+choice of a batch in which kinds compete. The second chooses batches
 on small problems with 100 functions, by several rules, and computes by enumeration what their answers tell together
 about 4,000 other functions of the same posterior.
 """
@@ -42,14 +43,53 @@ def speed(candidates: int, functions: int, replicates: int, questions: int) -> l
 
     pools = {kind: pool(kind, answers) for kind, answers in ANSWERS.items()}
     pools["demonstration"] = pool("demonstration", STEPS, ACTIONS)
-    setting = {"candidates": candidates, "kinds": len(pools), "functions": functions, "replicates": replicates}
+    setting: dict[str, Any] = {
+        "candidates": candidates,
+        "kinds": len(pools),
+        "functions": functions,
+        "replicates": replicates,
+    }
     limits = dict.fromkeys(pools, questions)
     sources = [torch.Generator().manual_seed(k) for k in range(replicates)]
-    found = [{"what": "gains", **setting, "seconds": _fastest(lambda: [gain_of(one) for one in pools.values()])}]
+    foreseen = _fastest(lambda: _foresee(candidates, functions, replicates))
+    found = [{"what": "outcomes", **setting, "seconds": foreseen}]
+    found += [{"what": "gains", **setting, "seconds": _fastest(lambda: [gain_of(one) for one in pools.values()])}]
     for name, rule in _rules().items():
         seconds = _fastest(lambda rule=rule: rule.choose(pools, limits, float(questions), sources))
         found.append({"what": "batch", "query": name, **setting, "questions": questions, "seconds": seconds})
     return found
+
+
+def _foresee(candidates: int, functions: int, replicates: int) -> None:
+    """The outcomes of four kinds about random steps of a grid, under a posterior that is as wide as the prior."""
+    import torch
+
+    from mavrl.envs import GridEnv
+    from mavrl.envs.problem import TabularProblem
+    from mavrl.feedback.base import FeedbackLikelihood
+    from mavrl.feedback.demonstration import DemonstrationLikelihood
+    from mavrl.feedback.preference import PreferenceLikelihood
+    from mavrl.feedback.rating import RatingLikelihood
+    from mavrl.feedback.stop import StopLikelihood
+    from mavrl.model.beliefs import TabularBelief, outcomes_under
+    from mavrl.types import Transitions
+
+    world = TabularProblem.of_grid(GridEnv("trap"), 0.95).transitions
+    mean = torch.zeros(replicates, 1, world.n_states)
+    belief, generator = TabularBelief(mean, mean + 1, world, 0.95), torch.Generator().manual_seed(0)
+    kinds: list[tuple[FeedbackLikelihood, tuple[int, ...]]] = [
+        (PreferenceLikelihood(5.0), (2, 10)),
+        (RatingLikelihood.uninformed(replicates, ANSWERS["rating"]), (10,)),
+        (StopLikelihood(torch.ones(replicates), 0.1), (ANSWERS["stop"] - 1,)),
+        (DemonstrationLikelihood(10.0), (STEPS,)),
+    ]
+    for likelihood, steps in kinds:
+        shape = (replicates, candidates, *steps)
+        state = torch.randint(world.n_states, shape, generator=generator)
+        action = torch.randint(world.n_actions, shape, generator=generator)
+        valid = torch.ones(shape, dtype=torch.bool)
+        taken = Transitions(state, action, state, action, ~valid, valid)
+        outcomes_under(belief, likelihood, taken, functions, list(range(replicates)))
 
 
 def _rules() -> dict[str, Any]:

@@ -13,6 +13,7 @@ from mavrl.feedback.information import information_gain
 from mavrl.feedback.queries import Candidates, DisagreementQuery, InformationGainQuery, Query, RandomQuery
 from mavrl.feedback.queries.base import spend
 from mavrl.feedback.queries.information_gain import gain_of
+from mavrl.testing import QueryContract
 from mavrl.types import Transitions
 
 KINDS = ("preference", "demonstration", "rating", "stop")
@@ -129,70 +130,30 @@ def test_how_many_answers_are_kept_changes_no_question(kind: str, simulate: Any,
 # What all rules promise -----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def pools() -> dict[str, Candidates]:
-    """Twenty pairs, twelve ratings and three episodes, for two replicates; the second has fewer ratings."""
-    real = torch.ones(2, 12, 3, dtype=torch.bool)
-    real[1, 4:] = False
-    demonstrated = Candidates("demonstration", transitions(2, 3, 5), log_probs(2, 9, 3, 5, 4, seed=2), cost=4.0)
-    return {
-        "preference": pool(log_probs(2, 9, 20, 2), "preference"),
-        "rating": pool(log_probs(2, 9, 12, 5, seed=1), "rating", 0.7, real),
-        "demonstration": demonstrated,
-    }
+class TestRandomKeepsTheContract(QueryContract):
+    def rule(self) -> Query:
+        return RandomQuery()
 
 
-@pytest.mark.parametrize("rule", RULES.values())
-class TestAllRules:
-    def test_one_kind_gets_as_many_as_its_limit(self, rule: type[Query], pools: dict) -> None:
-        chosen = rule().choose({"preference": pools["preference"]}, {"preference": 8}, math.inf, generators(2))
-        assert chosen["preference"].shape == (2, 8)
-        assert (chosen["preference"] >= 0).all()
-        assert all(len(set(row)) == 8 for row in chosen["preference"].tolist())
+class TestDisagreementKeepsTheContract(QueryContract):
+    def rule(self) -> Query:
+        return DisagreementQuery()
 
-    @pytest.mark.parametrize("budget", [0.0, 0.5, 3.0, 11.3, 100.0])
-    def test_budget_and_limits_are_kept_and_used_up(self, rule: type[Query], pools: dict, budget: float) -> None:
-        limits = {"preference": 6, "rating": 10, "demonstration": 2}
-        chosen = rule().choose(pools, limits, budget, generators(2))
-        assert set(chosen) == set(pools)
-        for r in range(2):
-            rows = {kind: [i for i in chosen[kind][r].tolist() if i >= 0] for kind in pools}
-            assert all(len(set(row)) == len(row) <= limits[kind] for kind, row in rows.items())
-            assert all(pools[kind].real[r, row].all() for kind, row in rows.items())
-            rest = budget - sum(pools[kind].cost * len(row) for kind, row in rows.items())
-            assert rest >= -1e-9
-            for kind, row in rows.items():  # nothing that could be afforded is left
-                full = len(row) == min(limits[kind], int(pools[kind].real[r].sum()))
-                assert full or rest < pools[kind].cost
 
-    def test_padding_comes_last(self, rule: type[Query], pools: dict) -> None:
-        chosen = rule().choose({"rating": pools["rating"]}, {"rating": 10}, math.inf, generators(2))["rating"]
-        assert chosen.shape == (2, 10)
-        assert (chosen[0] >= 0).all()
-        assert sorted(chosen[1, :4].tolist()) == [0, 1, 2, 3]
-        assert (chosen[1, 4:] == -1).all()
-
-    def test_a_replicate_depends_on_itself_alone(self, rule: type[Query], pools: dict) -> None:
-        limits = {"preference": 6, "rating": 10, "demonstration": 2}
-        both = rule().choose(pools, limits, 9.0, generators(2))
-        second = {
-            kind: Candidates(kind, one.transitions.map(lambda t: t[1:]), one.outcomes[1:], one.cost)
-            for kind, one in pools.items()
-        }
-        alone = rule().choose(second, limits, 9.0, generators(1, seed=1))
-        for kind in pools:
-            found = [row[row >= 0].tolist() for row in (both[kind][1], alone[kind][0])]
-            assert found[0] == found[1]
+class TestInformationGainKeepsTheContract(QueryContract):
+    def rule(self) -> Query:
+        return InformationGainQuery()
 
 
 # Each rule ------------------------------------------------------------------------------------------------------------
 
 
 class TestRandom:
-    def test_no_chance_is_used_where_the_budget_does_not_end(self, pools: dict) -> None:
+    def test_no_chance_is_used_where_the_budget_does_not_end(self) -> None:
         sources = generators(2)
         before = [source.get_state() for source in sources]
-        chosen = RandomQuery().choose(pools, {"preference": 4, "rating": 3, "demonstration": 1}, math.inf, sources)
+        pools = {kind: pool(torch.zeros(2, 1, 9, 2), kind) for kind in ("preference", "rating")}
+        chosen = RandomQuery().choose(pools, {"preference": 4, "rating": 3}, math.inf, sources)
         assert chosen["preference"].tolist() == [[0, 1, 2, 3]] * 2
         assert chosen["rating"].tolist() == [[0, 1, 2]] * 2
         assert all(source.get_state().equal(state) for source, state in zip(sources, before, strict=True))

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from mavrl.types import Transitions
 
-Worth = Mapping[str, Float[Tensor, "_"]]  # of each candidate of each kind: the higher, the sooner it is asked about
+Worth = Mapping[str, Shaped[Tensor, "_"]]  # of each candidate of each kind: the higher, the sooner it is asked about
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,26 @@ def spend(
         budget -= pools[kind].cost
         if chosen is not None:
             worth = chosen(kind, number)
+
+
+def most_worth(
+    pools: Mapping[str, Candidates],
+    limits: Mapping[str, int],
+    budget: float,
+    worth: Mapping[str, Shaped[Tensor, "R _"]],
+) -> dict[str, Int[Tensor, "R _"]]:
+    """The choice of a rule that gives each candidate a worth, whatever else is chosen: what `Query.choose` returns.
+
+    Args:
+        worth: of each candidate of each kind, for what it costs, shape (R, C).
+    """
+    n_replicates = len(next(iter(worth.values())))
+    return padded(
+        [
+            spend(pools, limits, budget, replicate, {kind: row[replicate] for kind, row in worth.items()})
+            for replicate in range(n_replicates)
+        ]
+    )
 
 
 def padded(asked: list[dict[str, list[int]]]) -> dict[str, Int[Tensor, "R _"]]:

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mavrl.feedback.information import disagreement, disagreement_of_actions
-from mavrl.feedback.queries.base import Candidates, Query, before_learning, padded, spend
+from mavrl.feedback.queries.base import Candidates, Query, before_learning, most_worth
 from mavrl.feedback.queries.random import RandomQuery
 
 
@@ -32,13 +32,7 @@ class DisagreementQuery(Query):
         """Those of the largest variance for their cost."""
         if before_learning(pools):
             return RandomQuery().choose(pools, limits, budget, generators)
-        worth = {kind: _variance(pool) / pool.cost for kind, pool in pools.items()}
-        return padded(
-            [
-                spend(pools, limits, budget, replicate, {kind: row[replicate] for kind, row in worth.items()})
-                for replicate in range(len(generators))
-            ]
-        )
+        return most_worth(pools, limits, budget, {kind: _variance(pool) / pool.cost for kind, pool in pools.items()})
 
 
 def _variance(pool: Candidates) -> Float[Tensor, "R C"]:
