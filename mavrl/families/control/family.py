@@ -14,6 +14,7 @@ from torch import Tensor
 from mavrl.configuration.identity import which_environment
 from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
+from mavrl.envs.pool import check_vector
 from mavrl.evaluation.returns import Scale
 from mavrl.families.base import Family, Measured
 from mavrl.families.control.acting import ControlActing, policy_directory
@@ -45,7 +46,9 @@ class Control(Family):
         self.environment = self.env.environment
         self.environment.check()
         self.library = ExpertLibrary.from_settings(settings)
-        self.acting = ControlActing(settings, PolicySettings.from_policy(settings.policy), self.environment, workers)
+        policy = PolicySettings.from_policy(settings.policy)
+        check_vector(self.environment, policy.vector)
+        self.acting = ControlActing(settings, policy, self.environment, workers)
 
     # Simulating ------------------------------------------------------------------------------------------------------
 
