@@ -13,8 +13,8 @@ from torch import Tensor
 
 from mavrl.configuration.identity import which_environment
 from mavrl.configuration.settings import RunSettings
-from mavrl.errors import ConfigurationError
 from mavrl.envs.pool import check_vector
+from mavrl.errors import ConfigurationError
 from mavrl.evaluation.returns import Scale
 from mavrl.families.base import Family, Measured
 from mavrl.families.control.acting import ControlActing, policy_directory
