@@ -9,7 +9,8 @@
 Prints one JSON line a measurement. A whole run is timed by the clock, with its parts from metrics.json. PPO is timed
 in this process on the run's own reward model: Stable-Baselines3's and the batched one, on the true and the learned
 reward, in Gymnasium's and, where it is installed, EnvPool's environments, all in turns, with the shares of time that
-the environment, the reward and the gradients take.
+the environment, the reward and the gradients take. Times of PPO are those of the processor: what else runs on the
+machine hardly changes them.
 """
 
 import argparse
@@ -62,17 +63,17 @@ class Stopwatch:
         inner = getattr(owner, method)
 
         def timed(*arguments: Any, **settings: Any) -> Any:
-            started = time.perf_counter()
+            started = time.process_time()
             try:
                 return inner(*arguments, **settings)
             finally:
-                self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+                self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - started
 
         setattr(owner, method, timed)
 
 
 def policy_speed(env: str, overrides: list[str], directory: Path, steps: int) -> dict[str, Any]:
-    """Environment steps a second of one core: Stable-Baselines3's PPO, and the batched one of 1 and of 5 replicates.
+    """Environment steps a second of processor time: Stable-Baselines3's PPO, and the batched one of 1 and of 5 replicates.
 
     Args:
         directory: of a run, whose learned reward is paid.
@@ -109,9 +110,9 @@ def policy_speed(env: str, overrides: list[str], directory: Path, steps: int) ->
     for _ in range(_ROUNDS):
         for who in _PAID:
             training = PPOTraining(control.environment.training_vector(ppo.n_envs), reward(who, 0), ppo, 0, 1)
-            started = time.perf_counter()
+            started = time.process_time()
             done = training.run()
-            rates.setdefault(f"stable-baselines3, {who}", []).append(done / (time.perf_counter() - started))
+            rates.setdefault(f"stable-baselines3, {who}", []).append(done / (time.process_time() - started))
         for vector, replicates, who in itertools.product(vectors, (1, 5), _PAID):
             name = f"batch of {replicates}, {who}, {vector}"
             rewards = [reward(who, seed) for seed in range(replicates)]
@@ -135,12 +136,12 @@ def batched_speed(environment: Any, vector: Any, settings: Any, rewards: list[An
     seeds = list(range(len(rewards)))
     learners = [ppo.begin(seed) for seed in seeds]
     watch.wrap(batched_ppo, "loss_gradient", "gradients")
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         learners = ppo.train(envs, rewards, seeds, learners, 0)
     finally:
         batched_ppo.loss_gradient = gradient
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     shares = {name: round(value / seconds, 3) for name, value in watch.seconds.items()}
     return sum(learner.steps for learner in learners) / seconds, shares
 
