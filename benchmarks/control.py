@@ -4,12 +4,18 @@
     python benchmarks/control.py --envs cartpole_v1 --steps 50000
     python benchmarks/control.py --envs lunar_lander_v3 trainer.max_epochs=250
 
+    python benchmarks/control.py --envs lunar_lander_v3 --run <directory of a run>      PPO alone, on that run's reward
+
 Prints one JSON line a measurement. A whole run is timed by the clock, with its parts from metrics.json. PPO is timed
-in this process on the run's own reward model: on the true and the learned reward in turns, with the shares of time that
-the environment, the reward model, the policy's own computation and its updates take.
+in this process on the run's own reward model: Stable-Baselines3's and the batched one, on the true and the learned
+reward, in Gymnasium's and, where it is installed, EnvPool's environments, all in turns, with the shares of time that
+the environment, the reward and the gradients take. Times of PPO are those of the processor: what else runs on the
+machine hardly changes them.
 """
 
 import argparse
+import importlib.util
+import itertools
 import json
 import os
 import subprocess
@@ -22,7 +28,8 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parents[1]
 ENVS = ("cartpole_v1", "acrobot_v1", "lunar_lander_v3")
-_ROUNDS = 3  # of PPO on the true and the learned reward, in turns
+_PAID = ("true", "learned")
+_ROUNDS = 3  # of all kinds of PPO, in turns
 
 
 def whole_run(env: str, overrides: list[str], directory: Path) -> dict[str, Any]:
@@ -56,38 +63,27 @@ class Stopwatch:
         inner = getattr(owner, method)
 
         def timed(*arguments: Any, **settings: Any) -> Any:
-            started = time.perf_counter()
+            started = time.process_time()
             try:
                 return inner(*arguments, **settings)
             finally:
-                self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+                self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - started
 
         setattr(owner, method, timed)
 
 
-class Timed:
-    """A reward whose calls are timed."""
-
-    def __init__(self, reward: Any, watch: Stopwatch) -> None:
-        self._reward = reward
-        self.begin, self.seed = reward.begin, reward.seed
-        watch.wrap(self, "pay", "reward model")
-
-    def pay(self, *arguments: Any) -> Any:
-        return self._reward(*arguments)
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self.pay(*arguments)
-
-
 def policy_speed(env: str, overrides: list[str], directory: Path, steps: int) -> dict[str, Any]:
-    """Environment steps a second of PPO on the true and on the learned reward, and where the time goes."""
+    """Environment steps a second of processor time: Stable-Baselines3's PPO, and the batched one of 1 and of 5 replicates.
+
+    Args:
+        directory: of a run, whose learned reward is paid.
+    """
     import dataclasses
 
     import torch
 
     from mavrl.agents.ppo import PPOTraining
-    from mavrl.agents.rewards import LearnedStepReward, TrueReward
+    from mavrl.agents.rewards import LearnedStepReward, StepReward, TrueReward
     from mavrl.configuration.composition import compose
     from mavrl.configuration.settings import RunSettings
     from mavrl.families.control.family import Control
@@ -97,46 +93,71 @@ def policy_speed(env: str, overrides: list[str], directory: Path, steps: int) ->
     torch.set_num_threads(1)
     config = compose(f"env={env}", "modality=pdrs", "replicates=1", *overrides)
     control = Control(RunSettings.from_config(config), Workers(1))
-    policy, model = control.acting.policy, StepRewardModel.load(directory)
+    policy = control.acting.policy
+    model = StepRewardModel.load(directory)
     assert policy.ppo is not None
-    assert policy.paid is not None
-    rates: dict[str, list[float]] = {"true": [], "learned": []}
-    shares: dict[str, float] = {}
+    ppo = dataclasses.replace(policy.ppo, total_steps=steps)
+    vectors = ["gymnasium", *(["envpool"] if importlib.util.find_spec("envpool") else [])]
+    rates: dict[str, list[float]] = {}
+    shares: dict[str, dict[str, float]] = {}
+
+    def reward(who: str, seed: int) -> StepReward:
+        if who == "true":
+            return TrueReward()
+        assert policy.paid is not None
+        return LearnedStepReward(model[0], policy.paid, seed)
+
     for _ in range(_ROUNDS):
-        for who in rates:
-            watch = Stopwatch()
-            reward = TrueReward() if who == "true" else LearnedStepReward(model[0], policy.paid, 0)
-            envs = control.environment.training_vector(policy.ppo.n_envs)
-            watch.wrap(envs, "step", "environment")
-            ppo = dataclasses.replace(policy.ppo, total_steps=steps)
-            training = PPOTraining(envs, Timed(reward, watch), ppo, 0, 1)  # type: ignore[arg-type]
-            watch.wrap(training._model, "train", "updates")
-            started = time.perf_counter()
+        for who in _PAID:
+            training = PPOTraining(control.environment.training_vector(ppo.n_envs), reward(who, 0), ppo, 0, 1)
+            started = time.process_time()
             done = training.run()
-            seconds = time.perf_counter() - started
-            rates[who].append(done / seconds)
-            shares = {name: round(value / seconds, 3) for name, value in watch.seconds.items()}
-    shares["policy and bookkeeping"] = round(1 - sum(shares.values()), 3)
-    best = {who: max(values) for who, values in rates.items()}  # the least disturbed round
-    return {
-        "measured": "PPO",
-        "env": env,
-        "steps_per_second": {who: round(value) for who, value in best.items()},
-        "learned_over_true": round(best["learned"] / best["true"], 3),
-        "shares_on_learned": shares,
-    }
+            rates.setdefault(f"stable-baselines3, {who}", []).append(done / (time.process_time() - started))
+        for vector, replicates, who in itertools.product(vectors, (1, 5), _PAID):
+            name = f"batch of {replicates}, {who}, {vector}"
+            rewards = [reward(who, seed) for seed in range(replicates)]
+            rate, shares[name] = batched_speed(control.environment, vector, ppo, rewards)
+            rates.setdefault(name, []).append(rate)
+    best = {name: round(max(values)) for name, values in rates.items()}  # the least disturbed round
+    return {"measured": "PPO", "env": env, "steps_per_second": best, "shares": shares}
+
+
+def batched_speed(environment: Any, vector: Any, settings: Any, rewards: list[Any]) -> tuple[float, dict[str, float]]:
+    """Steps a second of a batch, all replicates together, and the shares of time of its parts."""
+    from mavrl.agents import batched_ppo
+    from mavrl.envs.pool import stepped_environments
+
+    watch, gradient = Stopwatch(), batched_ppo.loss_gradient
+    ppo = batched_ppo.BatchedPPO.of(environment.observation_size, environment.n_actions, settings, 1)
+    envs = stepped_environments(environment, len(rewards) * settings.n_envs, vector)
+    watch.wrap(envs, "step", "environment")
+    for reward in rewards:
+        watch.wrap(reward, "of_rollout", "reward")
+    seeds = list(range(len(rewards)))
+    learners = [ppo.begin(seed) for seed in seeds]
+    watch.wrap(batched_ppo, "loss_gradient", "gradients")
+    started = time.process_time()
+    try:
+        learners = ppo.train(envs, rewards, seeds, learners, 0)
+    finally:
+        batched_ppo.loss_gradient = gradient
+    seconds = time.process_time() - started
+    shares = {name: round(value / seconds, 3) for name, value in watch.seconds.items()}
+    return sum(learner.steps for learner in learners) / seconds, shares
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--envs", default=",".join(ENVS), help="comma-separated")
     parser.add_argument("--steps", type=int, default=50_000, help="of each timed PPO training")
+    parser.add_argument("--run", type=Path, help="a run whose reward is paid, instead of a new one")
     parser.add_argument("overrides", nargs="*", help="configuration overrides")
     arguments = parser.parse_intermixed_args()
     for env in arguments.envs.split(","):
         with tempfile.TemporaryDirectory() as scratch:
-            directory = Path(scratch) / "run"
-            print(json.dumps(whole_run(env, arguments.overrides, directory)), flush=True)
+            directory = arguments.run or Path(scratch) / "run"
+            if arguments.run is None:
+                print(json.dumps(whole_run(env, arguments.overrides, directory)), flush=True)
             print(json.dumps(policy_speed(env, arguments.overrides, directory, arguments.steps)), flush=True)
 
 

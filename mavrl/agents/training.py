@@ -17,7 +17,7 @@ from mavrl.agents.expert_training import true_returns
 from mavrl.agents.ppo_settings import PPOSettings
 from mavrl.agents.rewards import ConstantReward, LearnedRewardSettings, LearnedStepReward, StepReward, TrueReward
 from mavrl.envs.control import ControlEnvironment
-from mavrl.envs.stepping import SteppedEnvironments
+from mavrl.envs.pool import Vector, stepped_environments
 from mavrl.errors import StorageError, TrainingError
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.policies.network import NetworkPolicy
@@ -47,6 +47,7 @@ class PolicyTraining:
         model: directory of the learned reward.
         replicate: which replicate of the learned reward is paid.
         warm_states: states in which the policy first imitates the demonstrators, shape (N, O); None for no such start.
+        vector: whose copies of the environment it is trained in (`mavrl.envs.pool`).
     """
 
     environment: ControlEnvironment
@@ -61,6 +62,7 @@ class PolicyTraining:
     model: Path | None = None
     replicate: int = 0
     warm_states: np.ndarray | None = None
+    vector: Vector = "gymnasium"
 
 
 def train_policies(trainings: Sequence[PolicyTraining], workers: Workers, until: int | None = None) -> None:
@@ -123,17 +125,17 @@ def _train_together(trainings: Sequence[PolicyTraining], until: int | None) -> N
         torch.set_num_threads(threads)
 
 
-def _form(training: PolicyTraining) -> tuple[ControlEnvironment, PPOSettings, int]:
+def _form(training: PolicyTraining) -> tuple[ControlEnvironment, Vector, PPOSettings, int]:
     """What trainings must share to be one batch."""
-    return training.environment, training.ppo, training.chunks
+    return training.environment, training.vector, training.ppo, training.chunks
 
 
 def _train_alike(trainings: Sequence[PolicyTraining], until: int | None) -> None:
-    environment, settings, chunks = _form(trainings[0])
+    environment, vector, settings, chunks = _form(trainings[0])
     ppo = BatchedPPO.of(environment.observation_size, environment.n_actions, settings, chunks)
     end = ppo.chunks if until is None else min(until, ppo.chunks)
     runs = [_Run(training, ppo, end) for training in trainings]
-    envs = SteppedEnvironments(environment, len(runs) * settings.n_envs)
+    envs = stepped_environments(environment, len(runs) * settings.n_envs, vector)
     while going_on := [run for run in runs if run.chunk < end]:
         chunk = min(run.chunk for run in going_on)  # after a kill some may be one ahead
         now = [run for run in going_on if run.chunk == chunk]

@@ -1,6 +1,8 @@
 """Many copies of a control environment, stepped together for the training of policies."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -30,68 +32,172 @@ class Stepped:
     truncated: Bool[np.ndarray, "N"]
 
 
-class SteppedEnvironments:
-    """Copies of an environment in this process; one whose episode ends is reset in the same step.
+class Acted(NamedTuple):
+    """What environments give for one step, before time limits, fixed horizons and new episodes."""
+
+    following: Float[np.ndarray, "N O"]
+    reward: Float[np.ndarray, "N"]
+    terminated: Bool[np.ndarray, "N"]
+    truncated: Bool[np.ndarray, "N"]
+
+
+class SteppedEnvironments(ABC):
+    """Copies of an environment; one whose episode ends is reset in the same step.
 
     They give what `ControlEnvironment.training_vector` gives, in less time: what they give is checked once a step for
     all of them, and time limits and fixed horizons are counted for all of them, so that an environment needs no
-    wrapper and one in its absorbing state no step.
+    wrapper and one in its absorbing state no step. An episode depends on its seed and its actions, and on nothing that
+    runs beside it.
 
     Args:
         environment: of which.
-        count: copies.
-
-    Raises:
-        ConfigurationError: by the constructor, see `ControlEnvironment.check`; by `reset` and `step`, for an
-            observation or a reward that is none.
-        EnvironmentFault: the environment raises an error of its own.
+        size: features of an observation, without that of the absorbing state.
+        limit: steps after which an episode is truncated here; None for never.
     """
 
-    def __init__(self, environment: ControlEnvironment, count: int) -> None:
+    def __init__(self, environment: ControlEnvironment, size: int, limit: int | None) -> None:
         self._id = environment.id
-        made = [environment.make_bare() for _ in range(count)]
-        self._space = made[0].observation_space
-        assert isinstance(self._space, gym.spaces.Box)
-        assert isinstance(made[0].action_space, gym.spaces.Discrete)
-        self._first_action = int(made[0].action_space.start)
-        self._envs = [_peeled(environment, env) for env in made]
         self._absorbs = environment.fixed_horizon
-        counted = self._absorbs or self._envs[0] is not made[0]
-        self._limit = environment.time_limit if counted else None
-        self._size = self._space.shape[0]
-        self._running = self._envs
+        self._size, self._limit = size, limit
         self._elapsed = np.zeros(0, dtype=np.int64)
         self._absorbed = np.zeros(0, dtype=bool)
-        self._seen = np.zeros((0, self._size), dtype=np.float32)
+        self._seen = np.zeros((0, size), dtype=np.float32)
 
     def reset(self, seeds: Int[np.ndarray, "N"]) -> Float[np.ndarray, "N O"]:
         """Begin new episodes in the first N copies, each with its seed; the others rest.
 
         Returns:
             Their first observations.
+
+        Raises:
+            ConfigurationError: an observation is none.
+            EnvironmentFault: the environment raises an error of its own.
         """
         n = len(seeds)
-        self._running = self._envs[:n]
         self._elapsed, self._absorbed = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=bool)
-        seen = np.empty((n, self._size), dtype=np.float32)
-        for i, seed in enumerate(seeds.tolist()):
-            seen[i] = self._first(i, seed)
-        self._check(seen)
-        return self._extended(seen)
+        self._seen = self._begin(seeds)
+        self._check(self._seen)
+        return self._extended(self._seen)
 
     def step(self, actions: Int[np.ndarray, "N"]) -> Stepped:
-        """One step of each environment that `reset` began."""
-        n = len(self._running)
+        """One step of each environment that `reset` began.
+
+        Raises:
+            ConfigurationError: an observation or a reward is none.
+            EnvironmentFault: the environment raises an error of its own.
+        """
         self._elapsed += 1
-        following = np.empty((n, self._size), dtype=np.float32)
+        following, reward, terminated, truncated = self._act(actions)
+        if self._absorbs:
+            rests = self._absorbed
+            following[rests], reward[rests], terminated[rests], truncated[rests] = self._seen[rests], 0.0, True, False
+        self._check(following, reward)
+        if self._limit is not None:
+            truncated |= self._elapsed >= self._limit
+        if self._absorbs:
+            self._absorbed, terminated = terminated, np.zeros(len(terminated), dtype=bool)
+        self._seen = following
+        following = observation = self._extended(following)
+        over = terminated | truncated
+        if over.any():
+            observation = self._begun(following, over)
+        return Stepped(following, observation, reward, terminated, truncated)
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close all environments."""
+
+    @abstractmethod
+    def _begin(self, seeds: Int[np.ndarray, "N"]) -> Float[np.ndarray, "N O"]:
+        """New episodes in the first N copies."""
+
+    @abstractmethod
+    def _again(self, which: Int[np.ndarray, "K"]) -> Float[np.ndarray, "K O"]:
+        """New episodes in these copies, with the randomness that goes on from the last ones."""
+
+    @abstractmethod
+    def _act(self, actions: Int[np.ndarray, "N"]) -> Acted:
+        """New arrays of one step; what those in their absorbing state give is not read."""
+
+    def _begun(self, following: np.ndarray, over: np.ndarray) -> np.ndarray:
+        """The observations, with the first one of a new episode where one is over."""
+        observation = following.copy()
+        self._elapsed[over] = 0
+        self._absorbed[over] = False
+        first = self._again(np.flatnonzero(over))
+        self._check(first)
+        observation[over] = 0.0
+        observation[over, : self._size] = first
+        return observation
+
+    def _extended(self, seen: np.ndarray) -> np.ndarray:
+        return np.append(seen, self._absorbed[:, None].astype(np.float32), axis=1) if self._absorbs else seen
+
+    def _moment(self, i: int) -> str:
+        return f"step {self._elapsed[i]} of an episode" if self._elapsed[i] else "its reset"
+
+    def _check(self, seen: np.ndarray, reward: np.ndarray | None = None) -> None:
+        if not np.vdot(seen, seen) <= LARGEST:  # the quickest way to see that nothing is infinite or NaN
+            space = gym.spaces.Box(-np.inf, np.inf, (self._size,), np.float32)
+            for i, row in enumerate(seen):
+                taken_observation(row, space, self._id, self._moment(i))
+        if reward is not None and not np.isfinite(reward).all():
+            i = int(np.flatnonzero(~np.isfinite(reward))[0])
+            taken_reward(float(reward[i]), self._id, self._moment(i))
+
+
+class GymnasiumEnvironments(SteppedEnvironments):
+    """Environments as Gymnasium makes them, in this process.
+
+    Args:
+        environment: of which.
+        count: copies.
+
+    Raises:
+        ConfigurationError: see `ControlEnvironment.check`.
+        EnvironmentFault: the environment raises an error of its own.
+    """
+
+    def __init__(self, environment: ControlEnvironment, count: int) -> None:
+        made = [environment.make_bare() for _ in range(count)]
+        observations, actions = made[0].observation_space, made[0].action_space
+        assert isinstance(observations, gym.spaces.Box)
+        assert isinstance(actions, gym.spaces.Discrete)
+        self._space, self._first_action = observations, int(actions.start)
+        self._envs = [_peeled(environment, env) for env in made]
+        counted = environment.fixed_horizon or self._envs[0] is not made[0]
+        super().__init__(environment, observations.shape[0], environment.time_limit if counted else None)
+        self._running = self._envs
+
+    def close(self) -> None:
+        for env in self._envs:
+            try:
+                env.close()
+            except Exception as error:
+                raise fault_of(self._id, "closing it", error) from error
+
+    def _begin(self, seeds: Int[np.ndarray, "N"]) -> Float[np.ndarray, "N O"]:
+        self._running = self._envs[: len(seeds)]
+        return np.stack([self._first(i, seed) for i, seed in enumerate(seeds.tolist())])
+
+    def _again(self, which: Int[np.ndarray, "K"]) -> Float[np.ndarray, "K O"]:
+        return np.stack([self._first(i, None) for i in which.tolist()])
+
+    def _first(self, i: int, seed: int | None) -> np.ndarray:
+        try:
+            given, _ = self._running[i].reset(seed=seed)
+        except Exception as error:
+            raise fault_of(self._id, "its reset", error) from error
+        return taken_observation(given, self._space, self._id, "its reset").astype(np.float32)
+
+    def _act(self, actions: Int[np.ndarray, "N"]) -> Acted:
+        n = len(self._running)
+        following, reward = np.zeros((n, self._size), dtype=np.float32), np.zeros(n)
         terminated, truncated = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
-        reward = np.zeros(n)
         taken = (actions + self._first_action).tolist()  # environments check a number of Python's sooner
         dtype, shape = self._space.dtype, self._space.shape
         acting = zip(range(n), self._running, taken, strict=True)
-        if self._absorbs and self._absorbed.any():
-            following[self._absorbed] = self._seen[self._absorbed]
-            terminated |= self._absorbed
+        if self._absorbed.any():
             acting = [each for each in acting if not self._absorbed[each[0]]]
         i = 0
         try:
@@ -109,59 +215,7 @@ class SteppedEnvironments:
             raise
         except Exception as error:
             raise fault_of(self._id, self._moment(i), error) from error
-        self._check(following, reward)
-        if self._limit is not None:
-            truncated |= self._elapsed >= self._limit
-        if self._absorbs:
-            self._absorbed, terminated = terminated, np.zeros(n, dtype=bool)
-        self._seen = following
-        following = observation = self._extended(following)
-        over = terminated | truncated
-        if over.any():
-            observation = self._begun(following, over)
-        return Stepped(following, observation, reward, terminated, truncated)
-
-    def _begun(self, following: np.ndarray, over: np.ndarray) -> np.ndarray:
-        """The observations, with the first one of a new episode where one is over."""
-        observation = following.copy()
-        self._elapsed[over] = 0
-        self._absorbed[over] = False
-        for i in np.flatnonzero(over).tolist():
-            first = self._first(i, None)
-            self._check(first[None])
-            observation[i, : self._size] = first
-        if self._absorbs:
-            observation[over, -1] = 0
-        return observation
-
-    def close(self) -> None:
-        """Close all environments."""
-        for env in self._envs:
-            try:
-                env.close()
-            except Exception as error:
-                raise fault_of(self._id, "closing it", error) from error
-
-    def _first(self, i: int, seed: int | None) -> np.ndarray:
-        try:
-            given, _ = self._running[i].reset(seed=seed)
-        except Exception as error:
-            raise fault_of(self._id, "its reset", error) from error
-        return taken_observation(given, self._space, self._id, "its reset").astype(np.float32)
-
-    def _extended(self, seen: np.ndarray) -> np.ndarray:
-        return np.append(seen, self._absorbed[:, None].astype(np.float32), axis=1) if self._absorbs else seen
-
-    def _moment(self, i: int) -> str:
-        return f"step {self._elapsed[i]} of an episode" if self._elapsed[i] else "its reset"
-
-    def _check(self, seen: np.ndarray, reward: np.ndarray | None = None) -> None:
-        if not np.vdot(seen, seen) <= LARGEST:  # the quickest way to see that nothing is infinite or NaN
-            for i, row in enumerate(seen):
-                taken_observation(row.astype(self._space.dtype), self._space, self._id, self._moment(i))
-        if reward is not None and not np.isfinite(reward).all():
-            i = int(np.flatnonzero(~np.isfinite(reward))[0])
-            taken_reward(float(reward[i]), self._id, self._moment(i))
+        return Acted(following, reward, terminated, truncated)
 
 
 def _peeled(environment: ControlEnvironment, env: gym.Env) -> gym.Env:

@@ -15,7 +15,7 @@ from mavrl.agents.ppo_settings import PPOSettings
 from mavrl.agents.rewards import ConstantReward, StepReward, TrueReward
 from mavrl.agents.vector_env import RewardedVecEnv
 from mavrl.envs.control import ControlEnvironment
-from mavrl.envs.stepping import SteppedEnvironments
+from mavrl.envs.stepping import GymnasiumEnvironments
 
 CART_POLE = ControlEnvironment("CartPole-v1", max_steps=30)
 OBSERVATIONS = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
@@ -33,7 +33,7 @@ def train(
     chunks: int = 1,
 ) -> list[Learner]:
     ppo = ppo_of(settings, environment, chunks)
-    envs = SteppedEnvironments(environment, len(seeds) * settings.n_envs)
+    envs = GymnasiumEnvironments(environment, len(seeds) * settings.n_envs)
     learners = [ppo.begin(seed) for seed in seeds]
     for chunk in range(ppo.chunks):
         learners = ppo.train(envs, rewards or [TrueReward()] * len(seeds), seeds, learners, chunk)
@@ -212,10 +212,10 @@ class TestChunks:
     def test_a_learner_s_state_is_all_that_one_needs(self, tiny_ppo: Any):
         settings = tiny_ppo(normalize_reward=True)
         ppo = ppo_of(settings, chunks=2)
-        envs = SteppedEnvironments(CART_POLE, settings.n_envs)
+        envs = GymnasiumEnvironments(CART_POLE, settings.n_envs)
         (half,) = ppo.train(envs, [TrueReward()], [3], [ppo.begin(3)], 0)
         again = Learner.from_state(half.state())
-        (whole,) = ppo.train(SteppedEnvironments(CART_POLE, 9), [TrueReward()], [3], [again], 1)
+        (whole,) = ppo.train(GymnasiumEnvironments(CART_POLE, 9), [TrueReward()], [3], [again], 1)
         assert same(whole, train(settings, [3], chunks=2)[0])
 
 

@@ -140,6 +140,7 @@ SCIENTIFIC_CONTROL = {
     "optim.demonstration_batch_size": 7, "policy.total_steps": 7, "policy.reward": "sample", "policy.kappa": 0.5,
     "policy.sample_per": "episode", "policy.standardize": False, "policy.clip": 7.0, "policy.reference_weight": 0.123,
     "policy.warm_start": False, "policy.checkpoint": "true_reward", "policy.stop_below": 3, "policy.n_envs": 3,
+    "policy.vector": "envpool",
     "policy.learning_rate": 7e-4, "policy.gamma": 0.5, "policy.hidden_sizes": [3], "policy.evaluations": 3,
 }  # fmt: skip
 

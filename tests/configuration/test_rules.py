@@ -166,6 +166,7 @@ def test_values_beyond_the_limits(default: DictConfig, changed: Any, key: str, v
         ("policy.hidden_sizes", []),
         ("policy.checkpoint", "best"),
         ("policy.stop_below", "never"),
+        ("policy.vector", "auto"),
     ],
 )
 def test_values_beyond_the_limits_of_control(control: DictConfig, changed: Any, key: str, value: Any) -> None:
@@ -196,6 +197,7 @@ def test_values_within_the_limits(default: DictConfig, changed: Any, key: str, v
         ("policy.kappa", 0), ("policy.gamma", 0), ("policy.gae_lambda", 1), ("policy.learning_rate", "lin_3e-4"),
         ("policy.learning_rate", 3e-4), ("policy.clip_range", "lin_0.2"), ("policy.stop_below", -1.5),
         ("policy.reward", "sample"), ("policy.sample_per", "episode"), ("policy.batch_size", 2048),
+        ("policy.vector", "envpool"),
         ("model.reward_domain", "sas"),
     ],
 )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from gymnasium import spaces
 
 from mavrl.envs.control import ControlEnvironment
-from mavrl.envs.stepping import SteppedEnvironments
+from mavrl.envs.stepping import GymnasiumEnvironments
 from mavrl.errors import ConfigurationError, EnvironmentFault
 
 ENVIRONMENTS = {
@@ -28,7 +28,7 @@ ENVIRONMENTS = {
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_the_steps_are_those_of_a_vector_environment(name: str) -> None:
     environment, seeds = ENVIRONMENTS[name], np.array([5, 6, 7])
-    mine, theirs = SteppedEnvironments(environment, 4), environment.training_vector(3)
+    mine, theirs = GymnasiumEnvironments(environment, 4), environment.training_vector(3)
     stream = np.random.default_rng(0)
     expected, _ = theirs.reset(seed=seeds.tolist())
     assert mine.reset(seeds).tolist() == expected.astype(np.float32).tolist()
@@ -50,7 +50,7 @@ def test_the_steps_are_those_of_a_vector_environment(name: str) -> None:
 
 
 def test_what_it_gives_stays_as_it_is() -> None:
-    envs = SteppedEnvironments(ENVIRONMENTS["fixed horizon"], 2)
+    envs = GymnasiumEnvironments(ENVIRONMENTS["fixed horizon"], 2)
     first = envs.reset(np.array([1, 2]))
     given = [first, *(getattr(envs.step(np.array([0, 0])), k) for k in ("following", "observation") for _ in range(9))]
     copies = [each.copy() for each in given]
@@ -89,9 +89,9 @@ class Strange(gym.Env):
 
 
 @pytest.fixture
-def strange() -> Iterator[Callable[..., SteppedEnvironments]]:
-    def make(**kwargs: Any) -> SteppedEnvironments:
-        envs = SteppedEnvironments(ControlEnvironment("Strange-v0", kwargs), 2)
+def strange() -> Iterator[Callable[..., GymnasiumEnvironments]]:
+    def make(**kwargs: Any) -> GymnasiumEnvironments:
+        envs = GymnasiumEnvironments(ControlEnvironment("Strange-v0", kwargs), 2)
         envs.reset(np.array([0, 1]))
         envs.step(np.array([0, 1]))
         envs.step(np.array([0, 1]))

@@ -68,6 +68,7 @@ class ControlActing:
             model=place or directory,
             replicate=replicate,
             warm_states=warm_states,
+            vector=policy.vector,
         )
 
     def constant_training(self, directory: Path, reward: float, seed: int) -> PolicyTraining:
@@ -81,6 +82,7 @@ class ControlActing:
             directory=directory,
             chunks=self.policy.evaluations,
             evaluation_episodes=self.policy.evaluation_episodes,
+            vector=self.policy.vector,
         )
 
     def warm_states(self, data: CombinedDataModule, replicate: int) -> np.ndarray | None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from mavrl.agents.training import CURVE, policy_after, read_curve
 from mavrl.configuration.identity import which_environment
 from mavrl.configuration.settings import RunSettings
+from mavrl.envs.pool import check_vector
 from mavrl.errors import ConfigurationError
 from mavrl.evaluation.returns import Scale
 from mavrl.families.base import Family, Measured
@@ -48,7 +49,9 @@ class Control(Family):
         self.environment = self.env.environment
         self.environment.check()
         self.library = ExpertLibrary.from_settings(settings)
-        self.acting = ControlActing(settings, PolicySettings.from_policy(settings.policy), self.environment, workers)
+        policy = PolicySettings.from_policy(settings.policy)
+        check_vector(self.environment, policy.vector)
+        self.acting = ControlActing(settings, policy, self.environment, workers)
 
     # Simulating ------------------------------------------------------------------------------------------------------
 

@@ -101,6 +101,7 @@ _PPO_RULES = {
     "policy.evaluations": whole(1, 10_000),
     "policy.evaluation_episodes": whole(1, 100_000),
     "policy.stop_below": optional(number(-math.inf)),
+    "policy.vector": one_of("gymnasium", "envpool"),
     "policy.n_envs": whole(1, 1024),
     "policy.n_steps": whole(2, 100_000),
     "policy.minibatches": whole(1, 1_000_000),

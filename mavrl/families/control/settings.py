@@ -9,6 +9,7 @@ from mavrl.agents.ppo_settings import PPOSettings
 from mavrl.agents.rewards import LearnedRewardSettings
 from mavrl.configuration.settings import structured
 from mavrl.envs.control import ControlEnvironment
+from mavrl.envs.pool import Vector
 from mavrl.envs.wrappers import Wrapping
 
 
@@ -75,6 +76,7 @@ class PolicySettings:
         evaluations: parts of its training.
         evaluation_episodes: at the end of each part.
         stop_below: true return of such an evaluation that ends the training; None for none.
+        vector: whose copies of the environment it is trained in.
     """
 
     name: str
@@ -85,6 +87,7 @@ class PolicySettings:
     evaluations: int = 1
     evaluation_episodes: int = 1
     stop_below: float | None = None
+    vector: Vector = "gymnasium"
 
     @classmethod
     def from_policy(cls, policy: Mapping[str, Any]) -> "PolicySettings":

@@ -210,6 +210,7 @@ class TestLearning:
 class TestActing:
     def test_they_follow_the_configuration(self, make: Any, tmp_path: Path):
         family = make(seed=5, policy__reward="sample", policy__kappa=0.5, policy__stop_below=3.0)
+        assert family.acting.training(tmp_path, 1).vector == "gymnasium"
         job = family.acting.training(tmp_path, 1)
         assert (job.seed, job.replicate, job.model) == (6, 1, tmp_path)
         assert job.directory == policy_directory(tmp_path, 1) == tmp_path / "policies" / "1"
