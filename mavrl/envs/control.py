@@ -15,6 +15,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from mavrl.envs.fixed_horizon import FixedHorizon
 from mavrl.envs.intake import Intake, fault_of
 from mavrl.envs.perturbation import perturbed
+from mavrl.envs.teacher_reward import Part, TeacherReward, check_step
 from mavrl.envs.wrappers import Wrapping, wrapped
 from mavrl.errors import ConfigurationError
 
@@ -33,6 +34,7 @@ class ControlEnvironment:
         perturbation: changes of the dynamics (`mavrl.envs.perturbation`).
         fixed_horizon: whether all episodes last `time_limit` steps (`mavrl.envs.fixed_horizon`).
         wrappers: Gymnasium's own ones around it (`mavrl.envs.wrappers`), the first of them innermost.
+        teacher_reward: parts that its reward is made of (`mavrl.envs.teacher_reward`); empty for its own reward.
     """
 
     id: str
@@ -41,6 +43,7 @@ class ControlEnvironment:
     perturbation: dict[str, float] = field(default_factory=dict)
     fixed_horizon: bool = False
     wrappers: Sequence[Wrapping] = ()
+    teacher_reward: Sequence[Part] = ()
 
     def make(self) -> gym.Env:
         """A new environment.
@@ -54,19 +57,27 @@ class ControlEnvironment:
             raise ConfigurationError("env.max_steps", None, allowed)
         env = wrapped(perturbed(self._registered(), self.perturbation), self.wrappers)
         _check_spaces(self.id, env)
+        if self.teacher_reward:
+            env = TeacherReward(env, self.teacher_reward, self.id)
         env = Intake(env, self.id)
         return FixedHorizon(env, time_limit) if self.fixed_horizon and time_limit is not None else env
 
     def check(self) -> None:
-        """Makes an environment and closes it.
+        """Makes an environment and closes it; where its reward is made of parts, after a step that shows them.
 
         Raises:
             ConfigurationError: the id is not registered, its package is missing, observations are not vectors or
                 actions not numbered (`env.id`); the constructor refuses `env.kwargs`; `env.max_steps` is not a number
-                of steps, or missing where it is needed; a value of `env.perturbation` or `env.wrappers` is not allowed.
+                of steps, or missing where it is needed; a value of `env.perturbation` or `env.wrappers` is not allowed;
+                the environment has not a part of `env.teacher_reward`.
             EnvironmentFault: its module or its constructor raises an error of its own.
         """
-        self.make().close()
+        env = self.make()
+        try:
+            if self.teacher_reward:
+                check_step(env)
+        finally:
+            env.close()
 
     def vector(self, n: int) -> SyncVectorEnv:
         """`n` environments in this process that never reset by themselves: an episode ends where it ends."""

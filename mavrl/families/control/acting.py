@@ -11,7 +11,7 @@ from mavrl.agents.training import PolicyTraining, train_policy
 from mavrl.configuration.settings import RunSettings
 from mavrl.envs.control import ControlEnvironment
 from mavrl.families.control.learning import all_states
-from mavrl.families.control.settings import PolicySettings
+from mavrl.families.control.settings import PolicySettings, Unlearned
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.policies.network import NetworkPolicy, Policy
@@ -43,7 +43,7 @@ class ControlActing:
             self.workers.map(train_policy, [(each,) for each in trainings])
 
     def training(self, directory: Path, replicate: int, warm_states: np.ndarray | None = None) -> PolicyTraining:
-        """The training of one replicate's policy on the reward that a run has learned.
+        """The training of one replicate's policy on the reward that a run has learned, or on what is paid instead.
 
         Args:
             directory: of the run.
@@ -52,6 +52,7 @@ class ControlActing:
         policy = self.policy
         assert policy.ppo is not None
         assert policy.paid is not None
+        learned = policy.learned is not None
         return PolicyTraining(
             environment=self.environment,
             ppo=policy.ppo,
@@ -62,13 +63,13 @@ class ControlActing:
             evaluation_episodes=policy.evaluation_episodes,
             checkpoint=policy.checkpoint,
             stop_below=policy.stop_below,
-            model=directory,
+            model=directory if learned else None,
             replicate=replicate,
-            warm_states=warm_states,
+            warm_states=warm_states if learned else None,
         )
 
-    def constant_training(self, directory: Path, reward: float, seed: int) -> PolicyTraining:
-        """The training of a policy that is paid the same reward at every step."""
+    def unlearned_training(self, directory: Path, reward: Unlearned, seed: int) -> PolicyTraining:
+        """The training of a policy that is paid the true reward, or the same one at every step."""
         assert self.policy.ppo is not None
         return PolicyTraining(
             environment=self.environment,
