@@ -144,8 +144,10 @@ def repeating(content: Mapping[str, Any]) -> list[str]:
     for kind in (name for name in KINDS if name not in OWN_KINDS):
         group = f"feedback@feedback.{kind}"
         groups += [f"+{group}={choices[group]}"] if group in choices else []
-    unsaid = {key: None for key in _ENV_IF_SAID if key not in content["env"]}  # whatever the chosen option says
-    settings = flatten({**settings_of(content), "env": {**content["env"], **unsaid}})
+    settings = settings_of(content)
+    if "env" in settings:  # null also where the chosen option says something
+        settings["env"] = {**dict.fromkeys(_ENV_IF_SAID), **settings["env"]}
+    settings = flatten(settings)
     return groups + [f"++{key}={quoted(value)}" for key, value in settings.items() if not key.endswith("._target_")]
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -147,8 +148,10 @@ class ControlEnvironment:
             raise ConfigurationError("env.kwargs.max_episode_steps", value, "the time limit is env.max_steps")
         limit = -1 if self.time_limit is None else self.time_limit
         try:
-            # Gymnasium's checker warns of what is refused here, and of oddities that do no harm
-            return gym.make(self.id, max_episode_steps=limit, **{"disable_env_checker": True, **self.kwargs})
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*precision lowered by casting")  # which does no harm
+                # Gymnasium's checker warns of what is refused here, and of oddities that do no harm either
+                return gym.make(self.id, max_episode_steps=limit, **{"disable_env_checker": True, **self.kwargs})
         except (gym.error.Error, ImportError) as error:
             raise ConfigurationError("env.id", self.id, f"cannot be made: {_one_line(error)}") from error
         except (TypeError, ValueError, AssertionError) as error:
