@@ -77,7 +77,7 @@ def mean_return(judgement: EpisodicJudgement) -> Float[Tensor, "R"]:
 
 
 def regret(judgement: EpisodicJudgement) -> Float[Tensor, "R"] | None:
-    """What the demonstrator earns more than the policy, mean over pairs of episodes with the same seed; None without."""
+    """What the demonstrator earns more than the policy, mean over pairs of episodes with a seed; None without one."""
     if (expert := judgement.expert_returns) is None:
         return None
     lacking = [(expert - row).mean() for row in judgement.returns]

@@ -64,9 +64,7 @@ class ControlSimulator(Simulator):
         rows = []
         for stream in streams:
             addresses = ((*stream, "episode", k) for k in numbers())
-            shown = simulate_accepted(
-                self.environment, demonstrator, behaviour, addresses, count, _TRIES * (count + 1)
-            )
+            shown = simulate_accepted(self.environment, demonstrator, behaviour, addresses, count, _TRIES * (count + 1))
             if len(shown) < count:
                 allowed = (
                     f"only {len(shown)} of {_TRIES * (count + 1)} episodes of the demonstrator reach it, and "

@@ -67,7 +67,10 @@ def rewards(environment: ControlEnvironment, actions: list[int]) -> list[float]:
         ([{"action": 2, "weight": -1.0}], [-1, 0, -1]),
         ([{"constant": 0.125}], [0.125] * 3),
         (
-            [{"constant": 1.0}, {"reward": 0, "weight": 1.0}, {"action": 0, "weight": 5.0}, {"info": "speed", "weight": -1}],
+            [
+                {"constant": 1.0}, {"reward": 0, "weight": 1.0}, {"action": 0, "weight": 5.0},
+                {"info": "speed", "weight": -1},
+            ],
             [1 + 1 - 2, 1 + 2 + 5 - 4, 1 + 3 - 6],
         ),
     ],
@@ -108,7 +111,7 @@ def test_experts_and_policies_meet_it_in_every_copy(steps: str) -> None:
         ({"observation": 2, "weight": 1.0}, r"env\.teacher_reward\[1\]\.observation=2: .*below 2, the number of feat"),
         ({"action": 3, "weight": 1.0}, r"env\.teacher_reward\[1\]\.action=3: .*below 3, the number of actions"),
         ({"reward": 2, "weight": 1.0}, r"env\.teacher_reward\[1\]\.reward=2: .*below 2, the number of entries"),
-        ({"info": "sped", "weight": 1.0}, r"\[1\]\.info=sped: must name .* of Steps-v0; there are: speed, crashed, car\.l"),
+        ({"info": "sped", "weight": 1.0}, r"\[1\]\.info=sped: must name .*; there are: speed, crashed, car\.l"),
         ({"info": "car", "weight": 1.0}, r"\[1\]\.info=car: must name a number"),
         ({"info": "name", "weight": 1.0}, r"\[1\]\.info=name: must name a number"),
         ({"speed": 1, "weight": 1.0}, r"\[1\]=.*: must have one of reward, observation, info, action, constant"),

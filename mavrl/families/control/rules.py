@@ -58,7 +58,8 @@ _EXPERTS = Rule(
     "must hold the settings of dqn, of ppo, of both or of none, such as {dqn: {total_steps: 50000}}",
 )
 
-_TOLD_OF_CONSTANTS = {*RETURNS, "id", "kwargs", "wrappers", "max_steps", "perturbation", "fixed_horizon", "teacher_reward"}
+_IDENTITY = {"id", "kwargs", "wrappers", "max_steps", "perturbation", "fixed_horizon", "teacher_reward"}
+_TOLD_OF_CONSTANTS = {*RETURNS, *_IDENTITY}
 _CONSTANTS = Rule(
     lambda value: (
         isinstance(value, dict)
@@ -126,7 +127,7 @@ _CONTROL_RULES = {
 _PPO_RULES = {
     "policy.total_steps": whole(1, 1_000_000_000),
     "policy.checkpoint": one_of("last", "true_reward"),
-    "policy.reward": one_of("mean", "lower_bound", "sample", "true", "positive", "negative"),
+    "policy.reward": one_of("mean", "lower_bound", "sample", "true_reward", "positive", "negative"),
     "policy.kappa": number(0),
     "policy.sample_per": one_of("step", "episode"),
     "policy.standardize": one_of(True, False),
@@ -261,7 +262,9 @@ def _check_teacher_reward(parts: list[dict[str, Any]]) -> None:
         rules = {name: _PARTS[name], **({} if name == "constant" else _OF_PART)}
         for inner, value in part.items():
             if inner not in rules:
-                raise ConfigurationError(f"{key}.{inner}", written(value), f"no such key; {name} has {', '.join(rules)}")
+                raise ConfigurationError(
+                    f"{key}.{inner}", written(value), f"no such key; {name} has {', '.join(rules)}"
+                )
             if not rules[inner].holds(value):
                 raise ConfigurationError(f"{key}.{inner}", written(value), rules[inner].refusal(value))
         if name != "constant" and "weight" not in part:

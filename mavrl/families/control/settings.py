@@ -14,7 +14,7 @@ from mavrl.envs.wrappers import Wrapping
 
 Unlearned = float | Literal["true"]  # what a policy is paid that learns nothing from feedback
 CONSTANTS: dict[str, float] = {"positive": 1.0, "negative": -1.0}
-UNLEARNED: dict[str, Unlearned] = {"true": "true", **CONSTANTS}  # by the names that policy.reward has for them
+UNLEARNED: dict[str, Unlearned] = {"true_reward": "true", **CONSTANTS}  # by the names that policy.reward has for them
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,7 @@ from matplotlib.figure import Figure
 _COLOUR, _GREY = "#2b6cb0", "0.45"
 
 
-def training_figure(
-    curves: list[Path], final: list[float], expert: float | None, uniform: float, title: str
-) -> Figure:
+def training_figure(curves: list[Path], final: list[float], expert: float | None, uniform: float, title: str) -> Figure:
     """Draw the true return during the training of each replicate's policy, and of the policies that were kept.
 
     Args:
