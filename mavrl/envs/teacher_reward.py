@@ -77,7 +77,7 @@ class TeacherReward(gym.Wrapper, gym.utils.RecordConstructorArgs):
         return float(int(action) - self._first_action == index)
 
     def _info(self, number: int, name: str, info: Any) -> float:
-        value = info
+        value: Any = info
         for key in name.split("."):
             value = value.get(key) if isinstance(value, Mapping) else None
         if not _is_number(value):
