@@ -131,7 +131,9 @@ for _metric in (
         remark="100 is optimal", listed=True, needs="an optimal policy, or expert, that is better than the uniform one",
     ),
     Metric("mean_return", "mean return", "return", "maximize", 1, _episodic("mean_return")),
-    Metric("regret", "regret", "return", "minimize", 3, _both("regret")),
+    Metric(
+        "regret", "regret", "return", "minimize", 3, _both("regret"), needs="an optimal policy, or a demonstrator",
+    ),
     Metric("discounted_value", "discounted value", "return", "maximize", 3, _tabular("discounted_value")),
     Metric(
         "epic_distance", "EPIC distance", "none", "minimize", 3, _tabular("epic_distance"),

@@ -33,6 +33,8 @@ class _Need(NamedTuple):
 _NEEDS = (
     _Need("logger.name", "logger", "tensorboard", "tensorboard", "tensorboard"),
     _Need("logger.name", "logger", "wandb", "wandb", "wandb"),
+    _Need("env.id", "env.id", r"mo_gymnasium:.*", "mo_gymnasium", "multi"),
+    _Need("env.id", "env.id", r"highway_env:.*", "highway_env", "highway"),
     _Need("search.storage", "search.storage", r"postgresql(\+psycopg)?://.*", "psycopg", "postgres"),
 )
 

@@ -35,6 +35,7 @@ _ENV_DEFAULTS = {"feedback", "members", "replicates", "threads", "policy_steps",
 _ENV_REPORTED = {"baselines"}  # beside a result, which they do not change
 _ENV_SOURCES = {"constants", "experts", "demonstration_cap"}  # of values elsewhere, and of experts that are missing
 _ENV_BESIDE = {*_ENV_DEFAULTS, *_ENV_REPORTED, *_ENV_SOURCES}
+_ENV_IF_SAID = {"teacher_reward"}  # left out where they say nothing, which changes no run that was without them
 _ENV_OF_LEARNER = {"termination"}  # what is known about the environment, not what it is
 _ENV_OF_RUN = {"name", "family", "gamma", "normalization", "behaviour_expert", "demonstration_expert"}
 RETURNS = ("optimal", "uniform", "positive", "negative")  # of env.constants; its other keys say which environment
@@ -56,7 +57,8 @@ def seeds(config: DictConfig) -> list[int]:
 
 def environment(config: DictConfig) -> dict[str, Any]:
     """The environment's settings, without the defaults of other groups and the reports that are kept beside them."""
-    return {key: value for key, value in plain(config.env).items() if key not in _ENV_BESIDE}
+    said = {key: x for key, x in plain(config.env).items() if key not in _ENV_IF_SAID or x not in (None, {}, [])}
+    return {key: value for key, value in said.items() if key not in _ENV_BESIDE}
 
 
 def which_environment(env: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,7 +148,10 @@ def repeating(content: Mapping[str, Any]) -> list[str]:
     for kind in (name for name in KINDS if name not in OWN_KINDS):
         group = f"feedback@feedback.{kind}"
         groups += [f"+{group}={choices[group]}"] if group in choices else []
-    settings = flatten(settings_of(content))
+    settings = settings_of(content)
+    if "env" in settings:  # null also where the chosen option says something
+        settings["env"] = {**dict.fromkeys(_ENV_IF_SAID), **settings["env"]}
+    settings = flatten(settings)
     return groups + [f"++{key}={quoted(value)}" for key, value in settings.items() if not key.endswith("._target_")]
 
 

@@ -7,7 +7,7 @@ from mavrl.envs.layouts import LAYOUTS
 
 for _layout in LAYOUTS:
     gym.register(
-        id=f"mavrl/Grid{_layout.capitalize()}-v0",
+        id=f"mavrl/Grid{''.join(word.capitalize() for word in _layout.split('_'))}-v0",
         entry_point="mavrl.envs.grid:GridEnv",
         kwargs={"layout": _layout},
     )

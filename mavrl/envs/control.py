@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +16,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from mavrl.envs.fixed_horizon import FixedHorizon
 from mavrl.envs.intake import Intake, fault_of
 from mavrl.envs.perturbation import perturbed
+from mavrl.envs.teacher_reward import Part, TeacherReward, check_step
 from mavrl.envs.wrappers import Wrapping, wrapped
 from mavrl.errors import ConfigurationError
 
@@ -33,6 +35,7 @@ class ControlEnvironment:
         perturbation: changes of the dynamics (`mavrl.envs.perturbation`).
         fixed_horizon: whether all episodes last `time_limit` steps (`mavrl.envs.fixed_horizon`).
         wrappers: Gymnasium's own ones around it (`mavrl.envs.wrappers`), the first of them innermost.
+        teacher_reward: parts that its reward is made of (`mavrl.envs.teacher_reward`); empty for its own reward.
     """
 
     id: str
@@ -41,6 +44,7 @@ class ControlEnvironment:
     perturbation: dict[str, float] = field(default_factory=dict)
     fixed_horizon: bool = False
     wrappers: Sequence[Wrapping] = ()
+    teacher_reward: Sequence[Part] = ()
 
     def make(self) -> gym.Env:
         """A new environment.
@@ -63,18 +67,24 @@ class ControlEnvironment:
         """
         env = wrapped(perturbed(self._registered(), self.perturbation), self.wrappers)
         _check_spaces(self.id, env)
-        return env
+        return TeacherReward(env, self.teacher_reward, self.id) if self.teacher_reward else env
 
     def check(self) -> None:
-        """Makes an environment and closes it.
+        """Makes an environment and closes it; where its reward is made of parts, after a step that shows them.
 
         Raises:
             ConfigurationError: the id is not registered, its package is missing, observations are not vectors or
                 actions not numbered (`env.id`); the constructor refuses `env.kwargs`; `env.max_steps` is not a number
-                of steps, or missing where it is needed; a value of `env.perturbation` or `env.wrappers` is not allowed.
+                of steps, or missing where it is needed; a value of `env.perturbation` or `env.wrappers` is not allowed;
+                the environment has not a part of `env.teacher_reward`.
             EnvironmentFault: its module or its constructor raises an error of its own.
         """
-        self.make().close()
+        env = self.make()
+        try:
+            if self.teacher_reward:
+                check_step(env)
+        finally:
+            env.close()
 
     def vector(self, n: int) -> SyncVectorEnv:
         """`n` environments in this process that never reset by themselves: an episode ends where it ends."""
@@ -144,8 +154,10 @@ class ControlEnvironment:
             raise ConfigurationError("env.kwargs.max_episode_steps", value, "the time limit is env.max_steps")
         limit = -1 if self.time_limit is None else self.time_limit
         try:
-            # Gymnasium's checker warns of what is refused here, and of oddities that do no harm
-            return gym.make(self.id, max_episode_steps=limit, **{"disable_env_checker": True, **self.kwargs})
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*precision lowered by casting")  # which does no harm
+                # Gymnasium's checker warns of what is refused here, and of oddities that do no harm either
+                return gym.make(self.id, max_episode_steps=limit, **{"disable_env_checker": True, **self.kwargs})
         except (gym.error.Error, ImportError) as error:
             raise ConfigurationError("env.id", self.id, f"cannot be made: {_one_line(error)}") from error
         except (TypeError, ValueError, AssertionError) as error:

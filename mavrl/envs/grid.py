@@ -1,12 +1,14 @@
 """Grid worlds with a known transition model, as Gymnasium environments."""
 
+from collections.abc import Mapping
+
 import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
 from jaxtyping import Float
 
-from mavrl.envs.layouts import LAYOUTS
+from mavrl.envs.layouts import ENDLESS, LAYOUTS, PARTS
 from mavrl.planning import TransitionModel
 
 ACTIONS = ("right", "up", "left", "down", "stay")
@@ -19,7 +21,8 @@ class GridEnv(gym.Env):
 
     The reward depends on the cell that the action is taken in. A step taken in the goal terminates the episode; after
     `max_steps` steps it is truncated. States are numbered row by row; `gymnasium.wrappers.FlattenObservation` turns
-    the observation into the one-hot vector that the reward model sees.
+    the observation into the one-hot vector that the reward model sees. Layouts in `mavrl.envs.layouts.ENDLESS` have no
+    such goal: only `max_steps` ends an episode there.
 
     Args:
         layout: name in `mavrl.envs.layouts.LAYOUTS`.
@@ -27,6 +30,7 @@ class GridEnv(gym.Env):
         p_rand: probability that a uniformly chosen *other* action is executed.
         max_steps: steps after which an episode is truncated; None for no limit.
         render_mode: "ansi" for text, "rgb_array" for a picture, or None.
+        weights: of the layout's parts (`mavrl.envs.layouts.PARTS`), whose sum is the reward; None for the layout's own.
     """
 
     metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012
@@ -38,6 +42,7 @@ class GridEnv(gym.Env):
         p_rand: float = 0.0,
         max_steps: int | None = None,
         render_mode: str | None = None,
+        weights: Mapping[str, float] | None = None,
     ) -> None:
         if layout not in LAYOUTS:
             raise ValueError(f"layout={layout}: allowed are {', '.join(LAYOUTS)}")
@@ -53,10 +58,10 @@ class GridEnv(gym.Env):
         self.render_mode = render_mode
         self.observation_space = spaces.Discrete(size * size)
         self.action_space = spaces.Discrete(len(ACTIONS))
-        self.R: Float[np.ndarray, S] = LAYOUTS[layout](size).reshape(-1)
+        self.R: Float[np.ndarray, S] = reward_map(layout, size, weights).reshape(-1)
         self.initial_distribution: Float[np.ndarray, S] = np.eye(1, size * size).reshape(-1)
         self.goal = size * size - 1
-        self.terminal_states = np.arange(size * size) == self.goal
+        self.terminal_states = (np.arange(size * size) == self.goal) & (layout not in ENDLESS)
         self.transitions = transition_model(size, p_rand)
         self._destination = _destinations(size)
         self._state = 0
@@ -112,6 +117,21 @@ class GridEnv(gym.Env):
         colours[self._state] = 40
         grid = colours.reshape(self.size, self.size, 3)
         return grid.repeat(pixels, axis=0).repeat(pixels, axis=1)
+
+
+def reward_map(layout: str, size: int, weights: Mapping[str, float] | None = None) -> Float[np.ndarray, "n n"]:
+    """The reward of acting in each cell: the layout's own, or a weighted sum of its parts.
+
+    Raises:
+        ValueError: the layout has not these parts.
+    """
+    if not weights:
+        return LAYOUTS[layout](size)
+    parts = PARTS.get(layout, {})
+    for name in weights:
+        if name not in parts:
+            raise ValueError(f"weights={name}: layout {layout} has {', '.join(parts) or 'no parts'}")
+    return sum((weight * parts[name](size) for name, weight in weights.items()), np.zeros((size, size)))
 
 
 def transition_model(size: int, p_rand: float) -> TransitionModel:

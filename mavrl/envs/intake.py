@@ -25,7 +25,7 @@ class Intake(gym.Wrapper, gym.utils.RecordConstructorArgs):
     - Actions are numbered from 0, whatever number the environment's first one has.
     - Observations are new arrays, of the shape and kind that their space says, and finite in float32.
     - Rewards are finite numbers; an array that holds one number is that number.
-    - Nothing reads infos, which may be anything: they are left out.
+    - Nothing beyond reads infos, which may be anything: they are left out.
 
     Args:
         env: has a one-dimensional Box of observations and Discrete actions.
@@ -64,6 +64,8 @@ class Intake(gym.Wrapper, gym.utils.RecordConstructorArgs):
         try:
             observation, reward, terminated, truncated, _ = self.env.step(action)
             over = bool(terminated), bool(truncated)
+        except ConfigurationError:  # of a wrapper inside, which names its own key
+            raise
         except Exception as error:
             raise fault_of(self._env_id, self._moment, error) from error
         return self._observation(observation), self._reward(reward), *over, {}

@@ -65,6 +65,23 @@ def center(size: int) -> Float[np.ndarray, "n n"]:
     return reward
 
 
+def first_goal(size: int) -> Float[np.ndarray, "n n"]:
+    """+1 in a square block in the top-right corner, with a third of the grid's side."""
+    reward = np.zeros((size, size))
+    reward[: size // 3, -(size // 3) :] = 1.0
+    return reward
+
+
+def second_goal(size: int) -> Float[np.ndarray, "n n"]:
+    """+1 in a square block in the bottom-left corner: that of `first_goal`, mirrored at the diagonal of the start."""
+    return first_goal(size).T.copy()
+
+
+def two_goals(size: int) -> Float[np.ndarray, "n n"]:
+    """Both goals, equally good and equally far from the start. No state is terminal."""
+    return first_goal(size) + second_goal(size)
+
+
 LAYOUTS: dict[str, Layout] = {
     "trap": trap,
     "cliff": cliff,
@@ -72,4 +89,9 @@ LAYOUTS: dict[str, Layout] = {
     "dense": dense,
     "path": path,
     "center": center,
+    "two_goals": two_goals,
 }
+PARTS: dict[str, dict[str, Layout]] = {  # of layouts whose reward may be another weighted sum of them
+    "two_goals": {"first": first_goal, "second": second_goal},
+}
+ENDLESS = ("two_goals",)  # layouts in which nothing terminates an episode

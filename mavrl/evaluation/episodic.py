@@ -23,14 +23,14 @@ class EpisodicJudgement:
     Args:
         model: the learned reward.
         returns: undiscounted true return of each replicate's policy in each of N episodes.
-        expert_returns: those of the demonstrator in the same episodes.
+        expert_returns: those of the demonstrator in the same episodes; None without a demonstrator.
         scale: of normalized returns; None where there is none.
         held_out: steps of one replicate, shape (1, B, T), with their true rewards.
     """
 
     model: RewardModel
     returns: Float[np.ndarray, "R N"]
-    expert_returns: Float[np.ndarray, "N"]
+    expert_returns: Float[np.ndarray, "N"] | None
     scale: Scale | None
     held_out: Simulated
 
@@ -76,9 +76,11 @@ def mean_return(judgement: EpisodicJudgement) -> Float[Tensor, "R"]:
     return judgement.mean_returns
 
 
-def regret(judgement: EpisodicJudgement) -> Float[Tensor, "R"]:
-    """What the demonstrator earns more than the policy, mean over pairs of episodes with the same seed."""
-    lacking = [(judgement.expert_returns - row).mean() for row in judgement.returns]
+def regret(judgement: EpisodicJudgement) -> Float[Tensor, "R"] | None:
+    """What the demonstrator earns more than the policy, mean over pairs of episodes with a seed; None without one."""
+    if (expert := judgement.expert_returns) is None:
+        return None
+    lacking = [(expert - row).mean() for row in judgement.returns]
     return torch.tensor(lacking, dtype=torch.float64)
 
 

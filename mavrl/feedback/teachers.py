@@ -2,12 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mavrl.errors import ConfigurationError
 from mavrl.feedback.base import FeedbackLikelihood
 from mavrl.simulation.base import Simulated, Stream
 from mavrl.streams import torch_stream
@@ -74,6 +76,38 @@ class SimulatedTeacher(Teacher):
         values = shown.reward if likelihood.reads == "reward" else shown.regret
         batch = likelihood.sample(values, shown.transitions, label_streams(questions.streams))
         return Answers(batch.labels, likelihood.known_to_model())
+
+
+class ShuffledTeacher(SimulatedTeacher):
+    """Answers each question as the simulated teacher would the one before: right labels in the wrong places.
+
+    The frequencies of labels are the simulated teacher's, and nothing tells what a label is about; the first question
+    gets the answer to one in which nothing happens. A permutation of all labels would not do: the first n would depend
+    on how many follow. Questions are drawn independently of one another where the query is uniform; a rule that asks
+    twice about the same would let something through.
+
+    Raises:
+        ConfigurationError: it is asked for demonstrations, which have no labels.
+    """
+
+    @torch.no_grad()
+    def answer(self, questions: Questions) -> Answers:
+        """Labels drawn from the likelihood with the true values of the question before."""
+        if questions.likelihood is None:
+            allowed = f"has no labels of {questions.kind} to shuffle; choose a modality without it"
+            raise ConfigurationError("teacher", "shuffled", allowed)
+        shown = questions.shown
+        reward, regret = (_of_the_one_before(x, shown.transitions.valid) for x in (shown.reward, shown.regret))
+        elsewhere = replace(shown, reward=reward, regret=regret)
+        return super().answer(replace(questions, shown=elsewhere))
+
+
+def _of_the_one_before(
+    values: Float[Tensor, "R B *steps"], valid: Bool[Tensor, "R B *steps"]
+) -> Float[Tensor, "R B *steps"]:
+    """The values of the question before each, 0 where it had no step and before the first."""
+    real = torch.where(valid, values, torch.zeros_like(values))
+    return torch.cat([torch.zeros_like(real[:, :1]), real[:, :-1]], dim=1)
 
 
 def label_streams(streams: list[Stream]) -> list[torch.Generator]:

@@ -9,7 +9,7 @@ import torch
 
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError
-from mavrl.policies.network import NetworkPolicy, Policy
+from mavrl.policies.network import NetworkPolicy, Policy, UniformPolicy
 from mavrl.simulation.base import Behaviour, EpisodesTooShort, Segments, Simulated, Simulator, Stream
 from mavrl.simulation.episodes import Episode, simulate, simulate_accepted
 from mavrl.streams import numpy_stream
@@ -25,15 +25,16 @@ class ControlSimulator(Simulator):
 
     Args:
         environment: where.
-        behaviour: Q-values that behaviour policies act on, and that tell the true regret.
-        demonstrator: who demonstrates.
+        behaviour: Q-values that behaviour policies act on, and that tell the true regret; or a random walk, with which
+            regrets are NaN.
+        demonstrator: who demonstrates; None where nobody does.
         workers: processes that share the work.
         actors: who acts in the segments of each replicate; None for the one that behaviour policies act on.
     """
 
     environment: ControlEnvironment
-    behaviour: NetworkPolicy
-    demonstrator: NetworkPolicy
+    behaviour: NetworkPolicy | UniformPolicy
+    demonstrator: NetworkPolicy | None
     workers: Workers
     actors: Sequence[Policy] | None = None
 
@@ -62,12 +63,13 @@ class ControlSimulator(Simulator):
         return self._with_regret(rows)
 
     def episodes(self, streams: list[Stream], behaviour: Behaviour, count: int) -> Simulated:
+        demonstrator = self.demonstrator
+        if demonstrator is None:
+            raise ConfigurationError("env.demonstration_expert", None, "demonstrations need a demonstrator")
         rows = []
         for stream in streams:
             addresses = ((*stream, "episode", k) for k in numbers())
-            shown = simulate_accepted(
-                self.environment, self.demonstrator, behaviour, addresses, count, _TRIES * (count + 1)
-            )
+            shown = simulate_accepted(self.environment, demonstrator, behaviour, addresses, count, _TRIES * (count + 1))
             if len(shown) < count:
                 allowed = (
                     f"only {len(shown)} of {_TRIES * (count + 1)} episodes of the demonstrator reach it, and "
@@ -98,6 +100,8 @@ class ControlSimulator(Simulator):
         reward = columns.pop("reward")
         segments = Segments(*(columns.pop(name) for name in ("episode", "start", "stop")))
         steps = Transitions(**columns)
+        if isinstance(self.behaviour, UniformPolicy):  # who has no Q
+            return Simulated(segments, steps, reward, torch.full_like(reward, torch.nan))
         q = torch.stack([self.behaviour(state) for state in steps.state])  # one replicate at a time needs less memory
         regret = q.amax(-1) - q.gather(-1, steps.action[..., None]).squeeze(-1)
         return Simulated(segments, steps, reward, torch.where(steps.valid, regret, torch.zeros_like(regret)))

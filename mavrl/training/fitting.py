@@ -30,12 +30,14 @@ def fit(
     directory: Path,
     loggers: Sequence[Logger] = (),
 ) -> None:
-    """Train to the end, from the newest checkpoint if there is one.
+    """Train to the end, from the newest checkpoint if there is one. With no epochs the first weights are the last.
 
     Args:
         directory: of the run, for curves.
         loggers: that get the curves, too.
     """
+    if settings.trainer.max_epochs == 0:
+        return
     execution = settings.execution
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     callbacks: list[Callback] = [

@@ -18,6 +18,11 @@ ENVS, EXPERIMENTS = (sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 MODALITIES = sorted(name for name, _ in subsets())
 STUDIES = ["equal_budget", "fixed_allocation"]  # experiments of many searches, which change no run
 CONTROL = ["acrobot_v1", "cartpole_v1", "lunar_lander_v3"]
+OPPOSED = [  # teachers of experiment=opposed
+    "cartpole_v1_left", "cartpole_v1_right", "grid_two_goals_first", "grid_two_goals_second", "highway_v0_fast",
+    "highway_v0_gentle", "mo_lunar_lander_v3_fuel", "mo_lunar_lander_v3_landing", "mo_lunar_lander_v3_speed",
+]  # fmt: skip
+NOBODY = ["highway_v0", "mo_lunar_lander_v3", *OPPOSED[:2], *OPPOSED[4:]]  # no expert acts, demonstrates or stops
 KINDS = {"p": "preference", "d": "demonstration", "r": "rating", "s": "stop"}
 PUBLISHED = sorted(cell for cell in published_cells() if cell[0] in CONTROL)
 
@@ -25,14 +30,15 @@ PUBLISHED = sorted(cell for cell in published_cells() if cell[0] in CONTROL)
 def test_there_are_fifteen_modalities_six_grids_three_control_environments_and_three_experiments() -> None:
     letters = {"".join(c) for n in range(1, 5) for c in itertools.combinations("pdrs", n)}
     assert set(MODALITIES) == letters
-    assert [env for env in ENVS if not env.startswith("grid_")] == CONTROL
-    assert len(ENVS) == 9
-    assert {"paper", "small", "reference"} <= set(EXPERIMENTS)
+    assert [env for env in ENVS if not env.startswith("grid_") and env not in NOBODY] == CONTROL
+    assert len(ENVS) == 9 + 3 + len(NOBODY)
+    assert {"paper", "small", "reference", "opposed"} <= set(EXPERIMENTS)
 
 
 @pytest.mark.parametrize(("number", "modality"), list(enumerate(MODALITIES)))
 def test_every_modality_composes(number: int, modality: str, composed: Any) -> None:
     env, experiment = ENVS[number % len(ENVS)], EXPERIMENTS[number % len(EXPERIMENTS)]
+    env = "cartpole_v1" if env in NOBODY and set(modality) & set("ds") else env
     check(composed(f"env={env}", f"modality={modality}", f"experiment={experiment}"))
 
 
@@ -49,12 +55,12 @@ def test_every_query_rule_composes_and_is_made(query: str, composed: Any) -> Non
 def test_every_environment_composes_with_every_experiment(env: str, composed: Any) -> None:
     hashes = set()
     for experiment in EXPERIMENTS:
-        config = composed(f"env={env}", f"experiment={experiment}")
+        config = composed(f"env={env}", f"experiment={experiment}", *(["modality=pr"] if env in NOBODY else []))
         check(config)
         assert config.env.name == env
         assert config.env.family == ("grid" if env.startswith("grid_") else "control")
         assert config.policy.name == ("exact" if env.startswith("grid_") else "ppo")
-        assert config.model.q == ("learned" if env in CONTROL or experiment == "reference" else "planned")
+        assert config.model.q == ("learned" if not env.startswith("grid_") or experiment == "reference" else "planned")
         hashes.add(config_hash(config))
     assert len(hashes) == len(set(EXPERIMENTS) - set(STUDIES))
 
@@ -66,13 +72,30 @@ def test_every_modality_composes_with_every_environment_and_every_experiment(
 ) -> None:
     """In pairs; the third pair is above."""
     hashes = set()
-    for k, env in enumerate(ENVS):
+    told = [env for env in ENVS if not (env in NOBODY and set(modality) & set("ds"))]
+    for k, env in enumerate(told):
         experiment = EXPERIMENTS[(number + k) % len(EXPERIMENTS)]
         config = composed(f"env={env}", f"modality={modality}", f"experiment={experiment}")
         check(config)
         assert active_kinds(config) == [KINDS[letter] for letter in modality]
         hashes.add(config_hash(config))
-    assert len(hashes) == len(ENVS) > len(EXPERIMENTS)
+    assert len(hashes) == len(told) > len(EXPERIMENTS)
+
+
+def test_opposed_teachers_come_in_pairs_that_only_differ_in_what_is_wanted(composed: Any) -> None:
+    for one, other in itertools.combinations(OPPOSED, 2):
+        first, second = (composed(f"env={env}", "experiment=opposed") for env in (one, other))
+        assert (first.modality.name, first.replicates, first.env.termination) == ("pr", 5, "neutral")
+        assert first.env.teacher_reward != second.env.teacher_reward
+        if one.rpartition("_")[0] == other.rpartition("_")[0]:
+            own = ("name", "teacher_reward")
+            assert {k: v for k, v in first.env.items() if k not in own} == {
+                k: v for k, v in second.env.items() if k not in own
+            }
+        if first.env.family == "control":
+            assert first.env.fixed_horizon
+            assert (first.env.behaviour_expert, first.env.demonstration_expert) == ("uniform", None)
+            assert not first.policy.warm_start
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -108,7 +131,7 @@ def test_every_key_of_a_search_space_is_one_of_the_configuration(env: str, exper
 @pytest.mark.parametrize("policy", ["imitation", "ppo"])
 def test_every_policy_composes_with_every_experiment(env: str, policy: str, composed: Any) -> None:
     for experiment in EXPERIMENTS:
-        check(composed(f"env={env}", f"policy={policy}", f"experiment={experiment}"))
+        check(composed(f"env={env}", f"policy={policy}", f"experiment={experiment}", "modality=pdrs"))
 
 
 @pytest.mark.parametrize("env", CONTROL)

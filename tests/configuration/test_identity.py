@@ -25,6 +25,10 @@ CASES = [
     ("env=grid_trap", "experiment=[reference,small]", "feedback.stop.n_samples=0", "selection=best"),
     ("env=cartpole_v1", "env.perturbation.gravity=12", "policy.learning_rate=lin_3e-4", "policy.minibatches=4"),
     ("env=acrobot_v1", "policy=imitation", "modality=d"),
+    ("env=grid_two_goals_first", "env.teacher_reward.second=0"),
+    ("env=cartpole_v1_left",),
+    ("env=cartpole_v1_left", "env.teacher_reward=null"),
+    ("env=highway_v0_gentle",),
     ("env=lunar_lander_v3", "experiment=reference", "+env.kwargs={continuous: false, name: 'a b, c'}"),
 ]
 

@@ -95,7 +95,7 @@ def test_every_rule_of_control_refuses_a_bad_value_and_names_it(control: DictCon
         ("optim.lr", -1e-3),
         ("optim.batch_size", 0),
         ("optim.demonstration_batch_size", 0),
-        ("trainer.max_epochs", 0),
+        ("trainer.max_epochs", -1),
         ("trainer.patience", 0),
         ("trainer.least_steps", 0),
         ("threads", 0),
@@ -143,6 +143,10 @@ def test_values_beyond_the_limits(default: DictConfig, changed: Any, key: str, v
         ("model.kl_count", "samples"),
         ("policy.name", "exact"),
         ("policy.reward", "lower"),
+        ("policy.reward", True),
+        ("env.teacher_reward", "speed"),
+        ("env.teacher_reward", {"observation": 0}),
+        ("env.teacher_reward", [3]),
         ("policy.sample_per", "chunk"),
         ("policy.kappa", -1),
         ("policy.clip", 0),
@@ -187,6 +191,39 @@ def test_values_within_the_limits(default: DictConfig, changed: Any, key: str, v
 
 
 @pytest.mark.parametrize(
+    ("part", "key", "allowed"),
+    [
+        ({}, "", "must have one of reward, observation, info, action, constant"),
+        ({"speed": 1}, "", "must have one of"),
+        ({"reward": 0, "action": 1, "weight": 1}, "", "must have one of"),
+        ({"observation": 0}, "", "lacks a weight"),
+        ({"observation": -1, "weight": 1}, ".observation", "a whole number"),
+        ({"observation": 0.5, "weight": 1}, ".observation", "a whole number"),
+        ({"observation": "x", "weight": 1}, ".observation", "a whole number"),
+        ({"action": True, "weight": 1}, ".action", "a whole number"),
+        ({"info": 3, "weight": 1}, ".info", "a text"),
+        ({"info": "", "weight": 1}, ".info", "a text"),
+        ({"reward": 0, "weight": "much"}, ".weight", "finite"),
+        ({"reward": 0, "weight": float("nan")}, ".weight", "finite"),
+        ({"reward": 0, "weight": None}, ".weight", "finite"),
+        ({"constant": float("inf")}, ".constant", "finite"),
+        ({"constant": 1, "weight": 2}, ".weight", "no such key; constant has constant"),
+        ({"reward": 0, "weight": 1, "clip": 3}, ".clip", "two finite numbers"),
+        ({"reward": 0, "weight": 1, "clip": [1, -1]}, ".clip", "two finite numbers"),
+        ({"reward": 0, "weight": 1, "clip": [0, float("inf")]}, ".clip", "two finite numbers"),
+        ({"reward": 0, "weight": 1, "clamp": [0, 1]}, ".clamp", "no such key; reward has reward, weight"),
+    ],
+)
+def test_parts_of_a_teacher_s_reward_that_are_none(
+    control: DictConfig, changed: Any, part: dict, key: str, allowed: str
+) -> None:
+    error = _refused(changed(control, {"env.teacher_reward": [{"constant": 1.0}, part]}))
+    assert error.key == f"env.teacher_reward[1]{key}"
+    assert allowed in error.allowed
+    assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
     ("key", "value"),
     [
         ("env.normalization.optimal", None), ("env.normalization.uniform", -1e6), ("env.experts", {}),
@@ -196,7 +233,10 @@ def test_values_within_the_limits(default: DictConfig, changed: Any, key: str, v
         ("feedback.demonstration.minimum_return", -200), ("feedback.demonstration.minimum_return", None),
         ("policy.kappa", 0), ("policy.gamma", 0), ("policy.gae_lambda", 1), ("policy.learning_rate", "lin_3e-4"),
         ("policy.learning_rate", 3e-4), ("policy.clip_range", "lin_0.2"), ("policy.stop_below", -1.5),
-        ("policy.reward", "sample"), ("policy.sample_per", "episode"), ("policy.batch_size", 2048),
+        ("policy.reward", "sample"), ("policy.reward", "true_reward"), ("policy.reward", "negative"),
+        ("env.teacher_reward", None), ("env.teacher_reward", []), ("env.teacher_reward", [{"constant": -1}]),
+        ("env.teacher_reward", [{"info": "a.b", "weight": 1, "clip": [0, 1]}, {"action": 0, "weight": -1.5}]),
+        ("policy.sample_per", "episode"), ("policy.batch_size", 2048),
         ("policy.vector", "envpool"),
         ("model.reward_domain", "sas"),
     ],

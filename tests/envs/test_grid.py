@@ -12,7 +12,8 @@ from mavrl.envs.grid import transition_model
 from mavrl.envs.problem import TabularProblem
 
 RIGHT, UP, LEFT, DOWN, STAY = range(5)
-IDS = [f"mavrl/Grid{layout.capitalize()}-v0" for layout in LAYOUTS]
+NAMES = ("Trap", "Cliff", "Sparse", "Dense", "Path", "Center", "TwoGoals")
+IDS = [f"mavrl/Grid{name}-v0" for name in NAMES]
 
 
 def place(env: GridEnv, state: int) -> GridEnv:

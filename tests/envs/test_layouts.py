@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mavrl.envs.layouts import LAYOUTS
+from mavrl.envs.layouts import ENDLESS, LAYOUTS, PARTS
 
 TRAP_10 = """
 . . . . . . . . . .
@@ -88,7 +88,15 @@ def test_dense_falls_with_the_distance(size):
             assert reward[row, column] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+def test_two_goals():
+    expected = read("....11  ....11  ......  ......  22....  22....", {".": 0, "1": 1, "2": 1}, 6)
+    np.testing.assert_array_equal(LAYOUTS["two_goals"](6), expected)
+    first = read("....11  ....11  ......  ......  ......  ......", {".": 0, "1": 1}, 6)
+    np.testing.assert_array_equal(PARTS["two_goals"]["first"](6), first)
+    np.testing.assert_array_equal(PARTS["two_goals"]["second"](6), first.T)
+
+
+@pytest.mark.parametrize("layout", set(LAYOUTS) - set(ENDLESS))
 @pytest.mark.parametrize("size", [3, 4, 5, 7, 10, 23])
 def test_only_the_goal_is_best(layout, size):
     reward = LAYOUTS[layout](size)

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 import torch
 
-from mavrl.feedback.teachers import Answers, Questions, SimulatedTeacher, Teacher, label_streams
+from mavrl.errors import ConfigurationError
+from mavrl.feedback.teachers import (
+    Answers,
+    Questions,
+    ShuffledTeacher,
+    SimulatedTeacher,
+    Teacher,
+    label_streams,
+)
+from mavrl.types import segment_mean
 
 
 class Somebody(Teacher):
@@ -87,3 +96,51 @@ def test_where_behaviour_is_the_answer_another_may_have_done_it(make_source: Any
 
     batch = simulate(make_source("demonstration", 3), [0], teacher=Somebody("a", stay))
     assert (batch.transitions.action[batch.transitions.valid] == 4).all()
+
+
+class TestShuffled:
+    @pytest.mark.parametrize("world", ["grid", "control"])
+    @pytest.mark.parametrize("kind", ["preference", "rating", "stop"])
+    def test_the_first_labels_do_not_depend_on_how_many_follow(
+        self, kind: str, world: str, make_source: Any, simulate: Any, simulators: Any
+    ):
+        few, many = (
+            simulate(make_source(kind, n), [3, 4], simulators[world], teacher=ShuffledTeacher()) for n in (5, 9)
+        )
+        (name,) = few.labels
+        assert few.labels[name].equal(many.labels[name][:, :5])
+        assert few.transitions.state.equal(many.transitions.state[:, :5])
+
+    def test_a_label_is_the_answer_to_the_question_before(self, make_source: Any, simulate: Any, simulators: Any):
+        """Rationality enough to make answers certain where two mean rewards differ."""
+        recipe = make_source("preference", 40, teacher_rationality=1e9)
+        true, shuffled = (
+            simulate(recipe, [3], simulators["grid"], teacher=t) for t in (SimulatedTeacher(), ShuffledTeacher())
+        )
+        assert shuffled.transitions.state.equal(true.transitions.state)
+        reward = torch.from_numpy(simulators["grid"].problem.reward[0].numpy())
+        mean = segment_mean(reward[true.transitions.state], true.transitions.valid)
+        differ = mean[..., 0] != mean[..., 1]
+        full = true.transitions.valid.flatten(2).all(-1)
+        sure = differ[:, :-1] & full[:, :-1] & full[:, 1:]
+        assert sure.sum() > 10
+        assert shuffled.first_preferred[:, 1:][sure].equal(true.first_preferred[:, :-1][sure])
+        assert not shuffled.first_preferred.equal(true.first_preferred)
+
+    def test_labels_are_as_frequent_as_the_simulated_teacher_s(self, make_source: Any, simulate: Any):
+        true, shuffled = (
+            simulate(make_source("rating", 400), [0, 1], teacher=t).rating
+            for t in (SimulatedTeacher(), ShuffledTeacher())
+        )
+        counts = [torch.bincount(rating.flatten(), minlength=5) / rating.numel() for rating in (true, shuffled)]
+        assert (counts[0] - counts[1]).abs().max() < 0.06
+
+    def test_stops_never_fall_on_padding(self, make_source: Any, simulate: Any, simulators: Any):
+        batch = simulate(make_source("stop", 200), [0], simulators["control"], teacher=ShuffledTeacher())
+        length = batch.transitions.valid.sum(-1)
+        stopped = batch.stop_step < batch.transitions.valid.shape[-1]
+        assert (batch.stop_step < length)[stopped].all()
+
+    def test_demonstrations_have_no_labels_to_shuffle(self, make_source: Any, simulate: Any):
+        with pytest.raises(ConfigurationError, match="teacher=shuffled: has no labels of demonstration"):
+            simulate(make_source("demonstration", 2), [0], teacher=ShuffledTeacher())

@@ -11,7 +11,7 @@ from mavrl.agents.training import PolicyTraining, train_policies
 from mavrl.configuration.settings import RunSettings
 from mavrl.envs.control import ControlEnvironment
 from mavrl.families.control.learning import all_states
-from mavrl.families.control.settings import PolicySettings
+from mavrl.families.control.settings import PolicySettings, Unlearned
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.policies.network import NetworkPolicy, Policy
@@ -45,7 +45,7 @@ class ControlActing:
     def training(
         self, directory: Path, replicate: int, warm_states: np.ndarray | None = None, place: Path | None = None
     ) -> PolicyTraining:
-        """The training of one replicate's policy on the reward that a run has learned.
+        """The training of one replicate's policy on the reward that a run has learned, or on what is paid instead.
 
         Args:
             directory: of the run.
@@ -55,6 +55,7 @@ class ControlActing:
         policy = self.policy
         assert policy.ppo is not None
         assert policy.paid is not None
+        learned = policy.learned is not None
         return PolicyTraining(
             environment=self.environment,
             ppo=policy.ppo,
@@ -65,14 +66,14 @@ class ControlActing:
             evaluation_episodes=policy.evaluation_episodes,
             checkpoint=policy.checkpoint,
             stop_below=policy.stop_below,
-            model=place or directory,
+            model=(place or directory) if learned else None,
             replicate=replicate,
-            warm_states=warm_states,
+            warm_states=warm_states if learned else None,
             vector=policy.vector,
         )
 
-    def constant_training(self, directory: Path, reward: float, seed: int) -> PolicyTraining:
-        """The training of a policy that is paid the same reward at every step."""
+    def unlearned_training(self, directory: Path, reward: Unlearned, seed: int) -> PolicyTraining:
+        """The training of a policy that is paid the true reward, or the same one at every step."""
         assert self.policy.ppo is not None
         return PolicyTraining(
             environment=self.environment,

@@ -106,7 +106,8 @@ class ExpertLibrary:
     ) -> ConfigurationError | None:
         """Why an expert is that of another environment, where its card says so."""
         cure = "task=expert trains one for this environment; another env.name or paths.experts keeps them apart"
-        for key, value in described(environment).items():
+        card = {"teacher_reward": [], **card}
+        for key, value in {"teacher_reward": [], **described(environment)}.items():
             if key in card and not _acts_there(key, card[key], json.loads(json.dumps(value))):
                 allowed = f"the expert in {place} was trained with env.{key}={written(card[key])}; {cure}"
                 return ConfigurationError(f"env.{key}", written(value), allowed)

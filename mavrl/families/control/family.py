@@ -22,7 +22,7 @@ from mavrl.families.control.acting import ControlActing, policy_directory
 from mavrl.families.control.expert_library import ExpertLibrary, nominal
 from mavrl.families.control.judging import ControlJudging
 from mavrl.families.control.learning import ControlInference, control_inference, control_weights, go_on
-from mavrl.families.control.settings import ControlSettings, PolicySettings, described
+from mavrl.families.control.settings import CONSTANTS, ControlSettings, PolicySettings, Unlearned, described
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.metrics import measure
 from mavrl.model.beliefs import StepBelief
@@ -56,14 +56,17 @@ class Control(Family):
     # Simulating ------------------------------------------------------------------------------------------------------
 
     @cached_property
-    def behaviour_expert(self) -> NetworkPolicy:
-        """Whose Q acts in segments and tells the regret."""
+    def behaviour_expert(self) -> NetworkPolicy | UniformPolicy:
+        """Whose Q acts in segments and tells the regret; or a random walk, which has none."""
+        if self.env.behaviour_expert == "uniform":
+            return UniformPolicy(self.environment.n_actions)
         return self.library.find(self.environment, self.env.behaviour_expert)
 
     @cached_property
-    def demonstration_expert(self) -> NetworkPolicy:
-        """Who demonstrates."""
-        return self.library.find(self.environment, self.env.demonstration_expert)
+    def demonstration_expert(self) -> NetworkPolicy | None:
+        """Who demonstrates, and whom the regret is measured against; None where there is nobody."""
+        name = self.env.demonstration_expert
+        return None if name is None else self.library.find(self.environment, name)
 
     @cached_property
     def simulator(self) -> ControlSimulator:
@@ -71,7 +74,8 @@ class Control(Family):
 
     @property
     def simulation(self) -> dict[str, Any]:
-        experts = [expert.fingerprint for expert in (self.behaviour_expert, self.demonstration_expert)]
+        acting = (self.behaviour_expert, self.demonstration_expert)
+        experts = [each.fingerprint if isinstance(each, NetworkPolicy) else "nobody" for each in acting]
         return {**described(self.environment), "experts": experts}
 
     # Learning and acting ---------------------------------------------------------------------------------------------
@@ -93,7 +97,8 @@ class Control(Family):
     ) -> None:
         if self.acting.policy.name == "ppo":
             replicates = range(self.settings.replicates)
-            warm = [self.acting.warm_states(data, k) for k in replicates]
+            learned = self.acting.policy.learned is not None
+            warm = [self.acting.warm_states(data, k) if learned else None for k in replicates]
             trainings = [self.acting.training(directory, k, warm[k], place) for k in replicates]
             self.acting.train(trainings, until)
 
@@ -146,10 +151,12 @@ class Control(Family):
         policy, guided = self.acting.policy, "demonstration" in self.settings.feedback
         if policy.paid is None:
             return {"policy": policy.name, "checkpoint": policy.checkpoint}
+        if policy.learned is None:  # a baseline, which is paid nothing that is learned
+            return {"policy": policy.name, "reward": policy.reward, "checkpoint": policy.checkpoint}
         return {
             "policy": policy.name,
-            "reward": policy.paid.reward,
-            "reference_weight": policy.paid.reference_weight if guided else 0.0,
+            "reward": policy.reward,
+            "reference_weight": policy.learned.reference_weight if guided else 0.0,
             "warm_start": bool(policy.warm_start and guided),
             "checkpoint": policy.checkpoint,
         }
@@ -159,7 +166,7 @@ class Control(Family):
         return training_figure(
             [curve for curve in curves if curve.exists()],
             [float(value) for value in result["final"]["mean_return"]],
-            float(self.judging.expert_returns().mean()),
+            None if (expert := self.judging.expert_returns()) is None else float(expert.mean()),
             self.judging.uniform,
             f"{self.env.name} {self.settings.modality}: {score_in_words(result['mean'], 'mean_return')}",
         )
@@ -171,23 +178,25 @@ class Control(Family):
         if acting.policy.name != "ppo":
             raise ConfigurationError("policy", acting.policy.name, "must be ppo, which the baselines are trained with")
         expert, uniform = judging.expert_returns(), judging.uniform_returns()
+        paid: dict[str, Unlearned] = {**({"optimal": "true"} if expert is None else {}), **CONSTANTS}
         with tempfile.TemporaryDirectory() as scratch:
             trainings = {
-                name: [acting.constant_training(Path(scratch) / name / str(seed), value, seed) for seed in seeds]
-                for name, value in (("positive", 1.0), ("negative", -1.0))
+                name: [acting.unlearned_training(Path(scratch) / name / str(seed), value, seed) for seed in seeds]
+                for name, value in paid.items()
             }
             acting.train([each for of_name in trainings.values() for each in of_name])
             returns = {
                 name: [judging.returns(NetworkPolicy.load(each.directory)).mean() for each in of_name]
                 for name, of_name in trainings.items()
             }
-        found = {"optimal": expert, "uniform": uniform, **returns}
+        found = {"optimal": expert if expert is not None else returns["optimal"], "uniform": uniform, **returns}
         summary = {name: mean_and_stderr(values) for name, values in found.items()}
+        who = "PPO on the true reward" if expert is None else f"the {self.env.demonstration_expert} expert"
+        trained = "trained policies" if expert is None else "those paid a constant"
         return Measured(
             {name: round(mean, 3) for name, (mean, _) in summary.items()},
             {name: round(error, 3) for name, (_, error) in summary.items() if error is not None},
-            f"in {judging.episodes} episodes; optimal is the {self.env.demonstration_expert} expert; "
-            f"those paid a constant over {seeds_in_words(seeds)}",
+            f"in {judging.episodes} episodes; optimal is {who}; {trained} over {seeds_in_words(seeds)}",
             which_environment(self.settings.env),
         )
 

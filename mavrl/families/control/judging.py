@@ -1,5 +1,6 @@
 """Judging in control environments: true returns of the same episodes for all policies, beside those of others."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +20,8 @@ from mavrl.simulation.base import Behaviour, Simulator
 from mavrl.storage.answers import AnswerStore
 from mavrl.workers import Workers
 
+log = logging.getLogger(__name__)
+
 _HELD_OUT = (0, "held out", "evaluation")  # address of the transitions that rewards are compared on
 _HELD_OUT_EPISODES, _HELD_OUT_STEPS = 32, 4096
 _HELD_OUT_BEHAVIOUR = Behaviour(rationality=5.0)  # good but not perfect, and the same for all runs
@@ -30,7 +33,7 @@ class ControlJudging:
 
     Args:
         environment: where.
-        demonstrator: whom regret is measured against.
+        demonstrator: whom regret is measured against; None for nobody.
         normalization: returns that count as 100 and 0.
         episodes: that judge a policy.
         workers: processes that share the work.
@@ -39,7 +42,7 @@ class ControlJudging:
     """
 
     environment: ControlEnvironment
-    demonstrator: NetworkPolicy
+    demonstrator: NetworkPolicy | None
     normalization: NormalizationSettings
     episodes: int
     workers: Workers
@@ -51,8 +54,10 @@ class ControlJudging:
         """Undiscounted true returns in the evaluation's episodes, which are the same for all policies."""
         return true_returns(self.environment, policy, (0, "evaluation"), self.episodes, self.workers)
 
-    def expert_returns(self) -> Float[np.ndarray, "N"]:
-        """True returns of the demonstrator in the same episodes; kept in the store."""
+    def expert_returns(self) -> Float[np.ndarray, "N"] | None:
+        """True returns of the demonstrator in the same episodes; kept in the store. None without a demonstrator."""
+        if self.demonstrator is None:
+            return None
         return self._stored(self.demonstrator, self.demonstrator.fingerprint)
 
     def uniform_returns(self) -> Float[np.ndarray, "N"]:
@@ -72,10 +77,12 @@ class ControlJudging:
         return self._known_returns[who]
 
     @property
-    def optimal(self) -> float:
-        """The return that counts as 100: the configured one, or what the demonstrator reaches."""
-        given = self.normalization.optimal
-        return float(self.expert_returns().mean() if given is None else given)
+    def optimal(self) -> float | None:
+        """The return that counts as 100: the configured one, or what the demonstrator reaches; None without both."""
+        if (given := self.normalization.optimal) is not None:
+            return float(given)
+        expert = self.expert_returns()
+        return None if expert is None else float(expert.mean())
 
     @property
     def uniform(self) -> float:
@@ -85,8 +92,14 @@ class ControlJudging:
 
     @cached_property
     def scale(self) -> Scale | None:
-        """The scale of normalized returns; None, with a warning, where 100 would not be better than 0."""
-        return Scale.between(self.optimal, self.uniform)
+        """The scale of normalized returns; None, with a warning, where 100 is not known or not better than 0."""
+        if (optimal := self.optimal) is None:
+            log.warning(
+                "normalized returns are left out: there is no demonstrator, and env.normalization.optimal is null; "
+                "task=normalize measures it"
+            )
+            return None
+        return Scale.between(optimal, self.uniform)
 
     def comparison(self, baselines: Mapping[str, float | None]) -> dict[str, float]:
         """Normalized returns of others, by name; of none where there is no scale.
@@ -96,8 +109,9 @@ class ControlJudging:
         """
         if self.scale is None:
             return {}
+        expert = self.expert_returns()
         found = {
-            "expert": float(self.expert_returns().mean()),
+            "expert": None if expert is None else float(expert.mean()),
             "uniform": self.uniform,
             "constant reward +1": baselines.get("positive"),
             "constant reward -1": baselines.get("negative"),

@@ -11,7 +11,19 @@ from omegaconf import DictConfig, OmegaConf
 
 from mavrl.configuration.identity import RETURNS, active_kinds
 from mavrl.configuration.plain import plain, written
-from mavrl.configuration.rule import MAPPING, POSITIVE, SIZES, Rule, mapping, number, one_of, optional, whole
+from mavrl.configuration.rule import (
+    MAPPING,
+    POSITIVE,
+    SIZES,
+    TEXT,
+    Rule,
+    if_there,
+    mapping,
+    number,
+    one_of,
+    optional,
+    whole,
+)
 from mavrl.configuration.sources import source_digests
 from mavrl.errors import ConfigurationError
 from mavrl.metrics import is_scale
@@ -46,7 +58,8 @@ _EXPERTS = Rule(
     "must hold the settings of dqn, of ppo, of both or of none, such as {dqn: {total_steps: 50000}}",
 )
 
-_TOLD_OF_CONSTANTS = {*RETURNS, "id", "kwargs", "wrappers", "max_steps", "perturbation", "fixed_horizon"}
+_IDENTITY = {"id", "kwargs", "wrappers", "max_steps", "perturbation", "fixed_horizon", "teacher_reward"}
+_TOLD_OF_CONSTANTS = {*RETURNS, *_IDENTITY}
 _CONSTANTS = Rule(
     lambda value: (
         isinstance(value, dict)
@@ -64,6 +77,29 @@ _WRAPPERS = Rule(
     "[FlattenObservation, {DelayObservation: {delay: 2}}]",
 )
 
+_PART_LIST = Rule(
+    lambda value: isinstance(value, list) and all(isinstance(part, dict) for part in value),
+    "must be a list of parts, such as [{observation: 0, weight: -1.0}, {constant: 1.0}]",
+)
+_INDEX = whole(0, 1_000_000)
+_PARTS = {  # of env.teacher_reward, as mavrl.envs.teacher_reward has them
+    "reward": _INDEX,
+    "observation": _INDEX,
+    "info": TEXT,
+    "action": _INDEX,
+    "constant": number(-math.inf),
+}
+_RANGE = Rule(
+    lambda value: (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(number(-math.inf).holds(end) for end in value)
+        and value[0] < value[1]
+    ),
+    "must be two finite numbers, the lower first, such as [-1.0, 1.0]",
+)
+_OF_PART = {"weight": number(-math.inf), "clip": optional(_RANGE)}
+
 _LEARNING_RATE = Rule(_is_schedule, "must be a number above 0, or lin_x such as lin_3e-4 for a linear schedule to 0")
 
 _CONTROL_RULES = {
@@ -73,8 +109,9 @@ _CONTROL_RULES = {
     "env.perturbation": mapping(optional(number(-math.inf)), example="{gravity: 12.0}"),
     "env.experts": _EXPERTS,
     "env.fixed_horizon": one_of(True, False),
-    "env.behaviour_expert": one_of("dqn"),
-    "env.demonstration_expert": one_of("dqn", "ppo"),
+    "env.behaviour_expert": one_of("dqn", "uniform"),
+    "env.demonstration_expert": optional(one_of("dqn", "ppo")),
+    "env.teacher_reward": if_there(optional(_PART_LIST)),
     "env.normalization.optimal": optional(number(-math.inf)),
     "env.normalization.uniform": optional(number(-math.inf)),
     "env.constants": optional(_CONSTANTS),
@@ -90,7 +127,7 @@ _CONTROL_RULES = {
 _PPO_RULES = {
     "policy.total_steps": whole(1, 1_000_000_000),
     "policy.checkpoint": one_of("last", "true_reward"),
-    "policy.reward": one_of("mean", "lower_bound", "sample"),
+    "policy.reward": one_of("mean", "lower_bound", "sample", "true_reward", "positive", "negative"),
     "policy.kappa": number(0),
     "policy.sample_per": one_of("step", "episode"),
     "policy.standardize": one_of(True, False),
@@ -193,6 +230,14 @@ def check(config: DictConfig) -> None:
         for name, rule in _EXPERT_RULES[algorithm].items():
             if name in settings and not rule.holds(settings[name]):
                 raise ConfigurationError(f"env.experts.{algorithm}.{name}", written(settings[name]), rule.allowed)
+    _check_teacher_reward(plain(config.env).get("teacher_reward") or [])
+    kinds, nobody = active_kinds(config), config.env.demonstration_expert is None
+    if config.env.behaviour_expert == "uniform" and "stop" in kinds:
+        allowed = "has no Q to tell the regret that stops are about; choose a modality without s, or dqn"
+        raise ConfigurationError("env.behaviour_expert", "uniform", allowed)
+    if nobody and "demonstration" in kinds:
+        allowed = "leaves nobody who demonstrates; choose a modality without d, or dqn or ppo"
+        raise ConfigurationError("env.demonstration_expert", None, allowed)
     policy = config.policy
     optimal, uniform = (OmegaConf.select(config, f"env.normalization.{name}") for name in ("optimal", "uniform"))
     if optimal is not None and uniform is not None and not is_scale(optimal, uniform):
@@ -205,3 +250,23 @@ def check(config: DictConfig) -> None:
     if policy.name == "ppo" and policy.batch_size > policy.n_envs * policy.n_steps:
         allowed = f"must be at most policy.n_envs * policy.n_steps = {policy.n_envs * policy.n_steps}"
         raise ConfigurationError("policy.batch_size", policy.batch_size, allowed)
+
+
+def _check_teacher_reward(parts: list[dict[str, Any]]) -> None:
+    """Refuse a part that is none, or whose keys are not those of its kind."""
+    for number_of_part, part in enumerate(parts):
+        key = f"env.teacher_reward[{number_of_part}]"
+        names = [name for name in _PARTS if name in part]
+        if len(names) != 1:
+            raise ConfigurationError(key, written(part), f"must have one of {', '.join(_PARTS)}")
+        (name,) = names
+        rules = {name: _PARTS[name], **({} if name == "constant" else _OF_PART)}
+        for inner, value in part.items():
+            if inner not in rules:
+                raise ConfigurationError(
+                    f"{key}.{inner}", written(value), f"no such key; {name} has {', '.join(rules)}"
+                )
+            if not rules[inner].holds(value):
+                raise ConfigurationError(f"{key}.{inner}", written(value), rules[inner].refusal(value))
+        if name != "constant" and "weight" not in part:
+            raise ConfigurationError(key, written(part), "lacks a weight")

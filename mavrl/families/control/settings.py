@@ -10,7 +10,12 @@ from mavrl.agents.rewards import LearnedRewardSettings
 from mavrl.configuration.settings import structured
 from mavrl.envs.control import ControlEnvironment
 from mavrl.envs.pool import Vector
+from mavrl.envs.teacher_reward import Part
 from mavrl.envs.wrappers import Wrapping
+
+Unlearned = float | Literal["true"]  # what a policy is paid that learns nothing from feedback
+CONSTANTS: dict[str, float] = {"positive": 1.0, "negative": -1.0}
+UNLEARNED: dict[str, Unlearned] = {"true_reward": "true", **CONSTANTS}  # by the names that policy.reward has for them
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,11 @@ class ControlSettings:
     termination: str
     fixed_horizon: bool
     perturbation: Mapping[str, float | None]
-    behaviour_expert: Algorithm
-    demonstration_expert: Algorithm
+    behaviour_expert: Algorithm | Literal["uniform"]
+    demonstration_expert: Algorithm | None
     normalization: NormalizationSettings
     wrappers: Sequence[Wrapping] | None = None  # what a run of an earlier version has
+    teacher_reward: Sequence[Part] | None = None  # left out where the reward is the environment's own
 
     @classmethod
     def from_env(cls, env: Mapping[str, Any]) -> "ControlSettings":
@@ -55,12 +61,16 @@ class ControlSettings:
             perturbation={name: value for name, value in self.perturbation.items() if value is not None},
             fixed_horizon=self.fixed_horizon,
             wrappers=tuple(self.wrappers or ()),
+            teacher_reward=tuple(self.teacher_reward or ()),
         )
 
 
 def described(environment: ControlEnvironment) -> dict[str, Any]:
-    """What tells an environment from others, in plain values."""
-    return {each.name: getattr(environment, each.name) for each in fields(environment)}
+    """What tells an environment from others, in plain values; without `teacher_reward` where the reward is its own."""
+    values = {each.name: getattr(environment, each.name) for each in fields(environment)}
+    if not environment.teacher_reward:
+        del values["teacher_reward"]  # what was kept before there was such a thing stays what it is
+    return values
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,9 @@ class PolicySettings:
         name: ppo, imitation, or dqn, which only trains experts.
         checkpoint: the policy that is kept: the last, or the one that was best on the true reward.
         ppo: hyperparameters, where PPO is trained.
-        paid: how it is paid a learned reward.
+        reward: name of what it is paid.
+        paid: how it is paid a learned reward; or "true" for the true one, or a number for the same at every step, which
+            baselines are paid.
         warm_start: whether it begins like the demonstrators.
         evaluations: parts of its training.
         evaluation_episodes: at the end of each part.
@@ -82,7 +94,8 @@ class PolicySettings:
     name: str
     checkpoint: Literal["last", "true_reward"] = "last"
     ppo: PPOSettings | None = None
-    paid: LearnedRewardSettings | None = None
+    reward: str | None = None
+    paid: LearnedRewardSettings | Unlearned | None = None
     warm_start: bool = False
     evaluations: int = 1
     evaluation_episodes: int = 1
@@ -98,9 +111,16 @@ class PolicySettings:
         """
         if policy["name"] != "ppo":
             return structured(cls, "policy", policy)
-        ppo, paid = (
+        ppo, learned = (
             {each.name: policy[each.name] for each in fields(of)} for of in (PPOSettings, LearnedRewardSettings)
         )
-        both = ppo.keys() | paid.keys() | {"minibatches"}  # which batch_size is made of
+        both = ppo.keys() | learned.keys() | {"minibatches"}  # which batch_size is made of
         own = {name: value for name, value in policy.items() if name not in both}
-        return structured(cls, "policy", {**own, "ppo": PPOSettings(**ppo), "paid": LearnedRewardSettings(**paid)})
+        reward = policy["reward"]
+        paid = UNLEARNED[reward] if reward in UNLEARNED else LearnedRewardSettings(**learned)
+        return structured(cls, "policy", {**own, "reward": reward, "ppo": PPOSettings(**ppo), "paid": paid})
+
+    @property
+    def learned(self) -> LearnedRewardSettings | None:
+        """How it is paid a learned reward; None where it is paid none."""
+        return self.paid if isinstance(self.paid, LearnedRewardSettings) else None

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from mavrl.configuration.settings import RunSettings
 from mavrl.envs import LAYOUTS, GridEnv
+from mavrl.envs.layouts import ENDLESS, PARTS
 from mavrl.envs.problem import TabularProblem
 from mavrl.errors import ConfigurationError
 from mavrl.families.grid.drawing import grid_figure
@@ -34,7 +35,8 @@ class Grid(TabularFamily):
 
     @property
     def simulation(self) -> dict[str, Any]:
-        return {key: getattr(self.env, key) for key in ("layout", "size", "p_rand", "gamma", "max_steps")}
+        own = {key: getattr(self.env, key) for key in ("layout", "size", "p_rand", "gamma", "max_steps")}
+        return {**own, **({"teacher_reward": dict(self.env.teacher_reward)} if self.env.teacher_reward else {})}
 
     def figure(self, directory: Path, result: Mapping[str, Any]) -> Figure:
         first = {name: values[0] for name, values in result["final"].items()}
@@ -56,9 +58,16 @@ def problem_of(env: GridSettings) -> TabularProblem:
     """The tabular problem of a grid.
 
     Raises:
-        ConfigurationError: there is no such layout.
+        ConfigurationError: there is no such layout, it has not the parts that are weighted, or no episode would end.
     """
     if env.layout not in LAYOUTS:
         raise ConfigurationError("env.layout", env.layout, f"must be one of {', '.join(LAYOUTS)}")
-    grid = GridEnv(layout=env.layout, size=env.size, p_rand=env.p_rand, max_steps=env.max_steps)
+    parts = PARTS.get(env.layout, {})
+    for name, weight in (env.teacher_reward or {}).items():
+        if name not in parts:
+            allowed = f"layout {env.layout} has {'the parts ' + ', '.join(parts) if parts else 'no parts to weigh'}"
+            raise ConfigurationError(f"env.teacher_reward.{name}", weight, allowed)
+    if env.layout in ENDLESS and env.max_steps is None:
+        raise ConfigurationError("env.max_steps", None, f"must be a number: in layout {env.layout} no episode ends")
+    grid = GridEnv(env.layout, env.size, env.p_rand, env.max_steps, weights=env.teacher_reward)
     return TabularProblem.of_grid(grid, env.gamma)

@@ -1,13 +1,16 @@
 """What the keys of a grid may be."""
 
+import math
+
 from omegaconf import DictConfig
 
-from mavrl.configuration.rule import TEXT, Rule, number, one_of, whole
+from mavrl.configuration.rule import TEXT, Rule, if_there, mapping, number, one_of, optional, whole
 
 _RULES = {
     "env.layout": TEXT,
     "env.size": whole(3, 1000),
     "env.p_rand": number(0, 1),
+    "env.teacher_reward": if_there(optional(mapping(number(-math.inf), example="{first: 1.0, second: -1.0}"))),
     "model.reward_domain": one_of("s"),
     "policy.name": one_of("exact"),
     "feedback.demonstration.minimum_return": Rule(

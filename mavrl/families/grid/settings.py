@@ -20,6 +20,7 @@ class GridSettings:
         gamma: discount.
         max_steps: steps after which an episode is cut off; None for no limit.
         termination: what it means that an episode terminates: success, neutral or failure.
+        teacher_reward: weights of the layout's parts, whose sum is the reward; None or empty for the layout's own.
     """
 
     name: str
@@ -30,6 +31,7 @@ class GridSettings:
     gamma: float
     max_steps: int | None
     termination: str
+    teacher_reward: Mapping[str, float] | None = None
 
     @classmethod
     def from_env(cls, env: Mapping[str, Any]) -> "GridSettings":

@@ -8,13 +8,13 @@ from matplotlib.figure import Figure
 _COLOUR, _GREY = "#2b6cb0", "0.45"
 
 
-def training_figure(curves: list[Path], final: list[float], expert: float, uniform: float, title: str) -> Figure:
+def training_figure(curves: list[Path], final: list[float], expert: float | None, uniform: float, title: str) -> Figure:
     """Draw the true return during the training of each replicate's policy, and of the policies that were kept.
 
     Args:
         curves: paths of curve.csv, one for each trained policy.
         final: mean true return of each replicate's policy in the evaluation.
-        expert, uniform: mean returns to compare with.
+        expert, uniform: mean returns to compare with; None where there is no expert.
     """
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.subplots()
@@ -28,7 +28,8 @@ def training_figure(curves: list[Path], final: list[float], expert: float, unifo
         axes.plot(steps, returns, color=_COLOUR, alpha=0.55, linewidth=1.2, label=label)
     axes.plot([last * 1.02] * len(final), final, "o", color=_COLOUR, markersize=5, label="kept, greedy", clip_on=False)
     for value, name, style in ((expert, "expert", "--"), (uniform, "uniform policy", ":")):
-        axes.axhline(value, color=_GREY, linestyle=style, linewidth=1.0, label=name)
+        if value is not None:
+            axes.axhline(value, color=_GREY, linestyle=style, linewidth=1.0, label=name)
     axes.set_xlim(0, last * 1.04)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g} k" if x else "0")
     axes.set_xlabel("environment steps")
