@@ -37,7 +37,7 @@ def check_vector(environment: ControlEnvironment, vector: Vector) -> None:
         return
     if environment.id not in ALIKE:
         raise ConfigurationError("policy.vector", vector, f"has {', '.join(ALIKE)}, not {environment.id}")
-    for key in ("kwargs", "perturbation", "wrappers"):
+    for key in ("kwargs", "perturbation", "teacher_reward", "wrappers"):
         if value := getattr(environment, key):
             raise ConfigurationError(
                 "policy.vector", vector, f"has the environment as it is, without env.{key}={value}"

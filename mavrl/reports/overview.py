@@ -41,6 +41,12 @@ def print_overview(
     if len(cells) > 1:
         console.print()
         _print_cells(cells)
+    asking = [run for run in runs if run.state == "running" and "rounds" in run.status]
+    if asking:
+        console.print("\nrounds of questions:")
+    for run in asking:
+        at = f"round {run.status['round']} of {run.status['rounds']}"
+        console.print(_cropped(f"  {relative_path(run.path, root)}  {at}", console.width))
     for state, remark in (("failed", ""), ("interrupted", " (the same commands go on with them)")):
         found = [run for run in runs if run.state == state]
         if found:
