@@ -238,7 +238,8 @@ def _complete(words: list[str], folder: Path) -> None:
     for _ in range(3):
         if _start(words, folder).wait() == 0:
             return
-    raise SystemExit(f"{' '.join(words)} failed; its files are gone with its folder")
+    said = (folder / "output.log").read_text(encoding="utf-8", errors="replace").splitlines()
+    raise SystemExit("\n".join([*said[-20:], f"{' '.join(words)} failed; its files are gone with its folder"]))
 
 
 def _start(words: list[str], folder: Path, torn: int | None = None) -> subprocess.Popen:

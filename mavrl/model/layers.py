@@ -79,7 +79,7 @@ def restandardize(layer: BatchedLinear, columns: slice, before: Standardization,
         return
     weight = layer.weight[:, columns].clone()
     shift = (after.mean - before.mean) / before.std
-    layer.bias += torch.bmm(shift, weight)
+    layer.bias.add_(torch.bmm(shift, weight))
     layer.weight[:, columns] = weight * (after.std / before.std).transpose(1, 2)
 
 

@@ -151,7 +151,8 @@ class InverseStepPosterior(StepPosterior):
     ) -> None:
         super().__init__(*others, **more)
         self.q = q
-        self.gamma, self.backup, self.soft_temperature = gamma, backup, soft_temperature
+        self.backup: Backup = backup
+        self.gamma, self.soft_temperature = gamma, soft_temperature
 
     @property
     def reads_next_state(self) -> bool:

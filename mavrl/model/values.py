@@ -70,7 +70,7 @@ class LearnedValues(ValueSource[Points]):
         super().__init__()
         self.network = network
         self._gamma = gamma
-        self._backup = backup
+        self._backup: Backup = backup
         self._temperature = soft_temperature
 
     def bellman(

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import optimize, stats
 
-from mavrl.model.layers import Standardization
-from mavrl.model.posterior import RewardPrior, StatePosterior, StepPosterior
+from mavrl.model.layers import BatchedMLP, Standardization
+from mavrl.model.posterior import InverseStepPosterior, RewardPrior, StatePosterior, StepPosterior
 from mavrl.model.support import StateSupport, StepSupport
 
 N_FEATURES, N_ACTIONS = 3, 4  # of the fixture's control environment
@@ -214,3 +214,72 @@ def test_the_prior_of_transitions_has_its_mean_where_they_terminate(control_batc
     q = torch.distributions.Normal(torch.where(support.terminal, 1.0, 0.0), 0.5)
     expected = torch.distributions.kl_divergence(p, q)
     assert torch.allclose(prior.kl(mean, logvar, support), expected, atol=1e-4)
+
+
+# The inverse form ----------------------------------------------------------------------------------------------------
+
+
+def _inverse(backup: Any = "optimal", scale: Standardization | None = None) -> InverseStepPosterior:
+    scale = scale or Standardization.identity(2, N_FEATURES)
+    q = BatchedMLP(N_FEATURES, [6], N_ACTIONS, _generators(2))
+    return InverseStepPosterior(
+        N_FEATURES,
+        N_ACTIONS,
+        "sa",
+        [6],
+        _generators(2),
+        scale,
+        1.0,
+        q=q,
+        gamma=0.9,
+        backup=backup,
+        soft_temperature=0.1,
+    )
+
+
+@torch.no_grad()
+def test_the_reward_is_what_q_implies() -> None:
+    posterior, steps = _inverse(), _arguments()
+    steps["terminal"][0, 2] = True
+    mean, _ = posterior.transition_moments(**steps)
+    now, following = posterior.q(steps["state"]), posterior.q(steps["next_state"])
+    for r in range(2):
+        for n in range(5):
+            end = bool(steps["terminal"][r, n])
+            value = 0.0 if end else 0.9 * max(following[r, n].tolist())
+            assert float(mean[r, n]) == pytest.approx(float(now[r, n, steps["action"][r, n]]) - value, abs=1e-5)
+
+
+@torch.no_grad()
+def test_along_a_path_it_telescopes() -> None:
+    """The discounted sum is V at the start plus the discounted advantages, whatever the path."""
+    posterior, n = _inverse(), 6
+    path, action = torch.randn(2, n + 1, N_FEATURES), torch.randint(N_ACTIONS, (2, n))
+    end = torch.zeros(2, n, dtype=torch.bool)
+    end[:, -1] = True
+    mean, _ = posterior.transition_moments(path[:, :-1], action, path[:, 1:], end)
+    discount = 0.9 ** torch.arange(n)
+    q = posterior.q(path[:, :-1])
+    advantage = q.gather(-1, action[..., None]).squeeze(-1) - q.amax(-1)
+    assert (advantage <= 0).all()
+    torch.testing.assert_close((discount * mean).sum(-1), q[:, 0].amax(-1) + (discount * advantage).sum(-1))
+
+
+@torch.no_grad()
+def test_the_behaviour_backup_implies_no_reward() -> None:
+    with pytest.raises(ValueError, match="no function of the state"):
+        _inverse("behaviour").transition_moments(**_arguments())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("domain", ["s", "sa", "sas"])
+def test_weights_under_another_standardization_give_the_same_rewards(domain: Any) -> None:
+    before = Standardization(torch.randn(2, N_FEATURES), torch.rand(2, N_FEATURES) + 1)
+    after = Standardization(torch.randn(2, N_FEATURES), torch.rand(2, N_FEATURES) + 1)
+    old, new = _step_posterior(domain, 1.0, before), _step_posterior(domain, 1.0, after)
+    steps = {name: x / 4 if x.is_floating_point() else x for name, x in _arguments().items()}  # nothing is clipped
+    steps["terminal"][:, 1] = True
+    assert not torch.allclose(old.transition_moments(**steps)[0], new.transition_moments(**steps)[0], atol=1e-2)
+    new.go_on_from(old.encoder.state_dict(), before)
+    for ours, theirs in zip(new.transition_moments(**steps), old.transition_moments(**steps), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)

@@ -66,19 +66,23 @@ def test_kinds_compete_for_a_budget(tmp_path: Path, query: str) -> None:
     assert sum(labels(rows, "preference")) + sum(labels(rows, "rating")) >= 3
 
 
-@pytest.mark.parametrize("words", [(*SMALL, "modality=prs", "query=information_gain"), CARTPOLE])
-@pytest.mark.parametrize("refit", ["continue", "fresh"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        (*SMALL, "modality=prs", "query=information_gain"),
+        pytest.param((*CARTPOLE, "query=disagreement"), marks=pytest.mark.slow),
+        pytest.param((*CARTPOLE, "rounds.refit=fresh"), marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_that_was_cut_off_ends_as_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], refit: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
-    words = (*words, f"rounds.refit={refit}")
     whole = result_of(tmp_path / "whole", *words)
-    for function in ("ask_round", "fit", "store", "_log_likelihoods"):
-        for call in (1, 2):
-            with monkeypatch.context() as patch:
-                patch.setattr(online, function, _cut(getattr(online, function), call))
-                with pytest.raises(KeyboardInterrupt):
-                    result_of(tmp_path / "parts", *words)
+    for function, call in (("fit", 1), ("_log_likelihoods", 1), ("ask_round", 2), ("store", 2)):
+        with monkeypatch.context() as patch:
+            patch.setattr(online, function, _cut(getattr(online, function), call))
+            with pytest.raises(KeyboardInterrupt):
+                result_of(tmp_path / "parts", *words)
     parts = result_of(tmp_path / "parts", *words)
     assert {name: parts[name] for name in RESULTS} == {name: whole[name] for name in RESULTS}
 
@@ -115,13 +119,6 @@ def test_policies_go_on_and_are_asked_about(tmp_path: Path) -> None:
 def test_learning_goes_on_from_the_last_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With so small a learning rate that nothing is learned, rewards stay although observations have other moments."""
     found: list[torch.Tensor] = []
-    build = online.build_learner
-
-    def kept(*arguments: Any) -> Any:
-        learner = build(*arguments)
-        return learner
-
-    monkeypatch.setattr(online, "build_learner", kept)
     states = torch.rand(1, 6, 4, generator=torch.Generator().manual_seed(0)) - 0.5
     steps = (states, torch.tensor([[0, 1, 0, 1, 0, 1]]), states.flip(1), torch.zeros(1, 6, dtype=torch.bool))
     learn = online.OnlineLearning._learn
