@@ -73,7 +73,7 @@ class Stopwatch:
 
 
 def policy_speed(env: str, overrides: list[str], directory: Path, steps: int) -> dict[str, Any]:
-    """Environment steps a second of processor time: Stable-Baselines3's PPO, the batched one of 1 and 5 replicates.
+    """Environment steps a second of processor time: Stable-Baselines3's PPO, and batches of 1 and of 5 replicates.
 
     Args:
         directory: of a run, whose learned reward is paid.

@@ -1,29 +1,20 @@
-"""PPO of Stable-Baselines3, in chunks that begin from checkpoints: a resumed training equals an undisturbed one."""
+"""PPO of Stable-Baselines3, which experts are trained with, in chunks that begin with new episodes."""
 
-import io
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from gymnasium.vector import SyncVectorEnv
-from jaxtyping import Float
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
-from torch import Tensor
 
 from mavrl.agents.ppo_settings import PPOSettings, schedule
 from mavrl.agents.rewards import StepReward
 from mavrl.agents.vector_env import RewardedVecEnv
 from mavrl.errors import TrainingError
 from mavrl.policies.network import NetworkPolicy
-from mavrl.storage.checkpoints import Checkpoints
 from mavrl.streams import numpy_stream
-
-_BATCH, _DISTILLATION_STEPS = 256, 3000
 
 
 class _RemainingShare(BaseCallback):
@@ -60,7 +51,6 @@ class PPOTraining:
         settings: hyperparameters.
         seed: address of all its randomness.
         chunks: parts of the training. Each begins with new episodes and new random streams.
-        checkpoints: where the state after each chunk is kept; None for nowhere.
     """
 
     def __init__(
@@ -70,11 +60,9 @@ class PPOTraining:
         settings: PPOSettings,
         seed: int,
         chunks: int,
-        checkpoints: Checkpoints | None = None,
     ) -> None:
         self._settings = settings
         self._seed = seed
-        self._checkpoints = checkpoints
         paid: VecEnv = RewardedVecEnv(envs, reward)
         self._normalized = (
             VecNormalize(paid, norm_obs=False, gamma=settings.gamma) if settings.normalize_reward else None
@@ -107,22 +95,8 @@ class PPOTraining:
             },
         )
 
-    def imitate(self, state: Float[Tensor, "N O"], probabilities: Float[Tensor, "N A"]) -> None:
-        """Move the policy towards these probabilities of actions in these states, by minimising the cross-entropy."""
-        policy = self._model.policy
-        stream = torch.Generator().manual_seed(self._key("imitation"))
-        parameters = [*policy.mlp_extractor.policy_net.parameters(), *policy.action_net.parameters()]
-        optimizer = torch.optim.Adam(parameters, lr=1e-3)
-        for _ in range(_DISTILLATION_STEPS):
-            rows = torch.randint(len(state), (_BATCH,), generator=stream)
-            logits = policy.action_net(policy.mlp_extractor.forward_actor(state[rows]))
-            loss = -(probabilities[rows] * torch.log_softmax(logits, dim=-1)).sum(-1).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-
     def run(self, after_chunk: Callable[[int, NetworkPolicy], bool] = lambda steps, policy: True) -> int:
-        """Train from the newest checkpoint to the end.
+        """Train to the end.
 
         Args:
             after_chunk: takes the environment steps so far and the policy; the training ends when it returns False.
@@ -133,16 +107,12 @@ class PPOTraining:
         Raises:
             TrainingError: the weights are no longer finite.
         """
-        for chunk in range(self._restore(), self.chunks):
+        for chunk in range(self.chunks):
             self._begin(chunk)
             first, last = (self._updates * k // self.chunks for k in (chunk, chunk + 1))
             steps = (last - first) * self._per_update
             self._learn(steps)
-            goes_on = after_chunk(self._model.num_timesteps, self.policy())
-            if self._checkpoints is not None:
-                done = chunk + 1 if goes_on else self.chunks
-                self._checkpoints.save(chunk + 1, lambda path, done=done: self._write(path, done))
-            if not goes_on:
+            if not after_chunk(self._model.num_timesteps, self.policy()):
                 break
         self._env.close()
         return self._model.num_timesteps
@@ -173,38 +143,3 @@ class PPOTraining:
 
     def _key(self, *purpose: str | int) -> int:
         return int(numpy_stream(self._seed, "ppo", *purpose).integers(2**31 - 1))
-
-    # Checkpoints: plain containers and tensors only, read with weights_only=True --------------------------------------
-
-    def _state(self, chunk: int) -> dict[str, Any]:
-        model = self._model
-        state: dict[str, Any] = {
-            "chunk": chunk,
-            "policy": model.policy.state_dict(),
-            "optimizer": model.policy.optimizer.state_dict(),
-            "steps": model.num_timesteps,
-        }
-        if self._normalized is not None:
-            statistics = self._normalized.ret_rms
-            state["returns"] = {name: float(getattr(statistics, name)) for name in ("mean", "var", "count")}
-        return state
-
-    def _write(self, path: Path, chunk: int) -> None:
-        content = io.BytesIO()  # torch's own way to a file does not say that a disk is full
-        torch.save(self._state(chunk), content)
-        path.write_bytes(content.getvalue())
-
-    def _restore(self) -> int:
-        """Load the newest checkpoint; returns the chunk to go on with."""
-        newest: Path | None = None if self._checkpoints is None else self._checkpoints.newest()
-        if newest is None:
-            return 0
-        state = torch.load(newest, weights_only=True)
-        model = self._model
-        model.policy.load_state_dict(state["policy"])
-        model.policy.optimizer.load_state_dict(state["optimizer"])
-        model.num_timesteps = state["steps"]
-        if self._normalized is not None:
-            for name, value in state["returns"].items():
-                setattr(self._normalized.ret_rms, name, np.float64(value))
-        return state["chunk"]

@@ -74,7 +74,7 @@ class PooledEnvironments(SteppedEnvironments):
             self._pool = envpool.make_gymnasium(
                 self._id, num_envs=len(seeds), seed=seeds.tolist(), num_threads=1, max_episode_steps=never
             )
-        return self._pool.reset()[0].copy()
+            return self._pool.reset()[0].copy()
 
     def _again(self, which: Int[np.ndarray, "K"]) -> Float[np.ndarray, "K O"]:
         return self._pool.reset(which.astype(np.int32))[0]

@@ -1,6 +1,7 @@
 """Batched PPO: an update is that of Stable-Baselines3, and a replicate is what it would be alone."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from stable_baselines3.common.logger import configure
 from mavrl.agents import batched_ppo
 from mavrl.agents.batched_ppo import BatchedPPO, Learner, chosen
 from mavrl.agents.ppo_settings import PPOSettings
-from mavrl.agents.rewards import ConstantReward, StepReward, TrueReward
+from mavrl.agents.rewards import ConstantReward, LearnedStepReward, Rollout, StepReward, TrueReward
 from mavrl.agents.vector_env import RewardedVecEnv
 from mavrl.envs.control import ControlEnvironment
 from mavrl.envs.stepping import GymnasiumEnvironments
@@ -209,14 +210,41 @@ class TestChunks:
         assert ppo_of(tiny_ppo(), chunks=9).chunks == 4
         assert [learner.steps for learner in train(tiny_ppo(), [3], chunks=9)] == [128]
 
-    def test_a_learner_s_state_is_all_that_one_needs(self, tiny_ppo: Any):
-        settings = tiny_ppo(normalize_reward=True)
+    @pytest.mark.parametrize("normalize_reward", [False, True])
+    @pytest.mark.parametrize("kind", ["true", "constant", "mean", "sample per step", "sample per episode"])
+    def test_a_learner_s_state_is_all_that_one_needs(
+        self, tiny_ppo: Any, make_cart_pole_reward: Any, kind: str, normalize_reward: bool
+    ):
+        """Whatever the reward and the environments were before."""
+        settings = tiny_ppo(normalize_reward=normalize_reward)
         ppo = ppo_of(settings, chunks=2)
         envs = GymnasiumEnvironments(CART_POLE, settings.n_envs)
-        (half,) = ppo.train(envs, [TrueReward()], [3], [ppo.begin(3)], 0)
+        (half,) = ppo.train(envs, [make_cart_pole_reward(kind)], [3], [ppo.begin(3)], 0)
         again = Learner.from_state(half.state())
-        (whole,) = ppo.train(GymnasiumEnvironments(CART_POLE, 9), [TrueReward()], [3], [again], 1)
-        assert same(whole, train(settings, [3], chunks=2)[0])
+        (whole,) = ppo.train(GymnasiumEnvironments(CART_POLE, 9), [make_cart_pole_reward(kind)], [3], [again], 1)
+        assert same(whole, train(settings, [3], [make_cart_pole_reward(kind)], chunks=2)[0])
+
+
+@pytest.fixture
+def make_cart_pole_reward(make_model: Any, paid: Any) -> Callable[[str], StepReward]:
+    """Rewards for CartPole, by name; the learned ones look at the first three features."""
+
+    class OfThree(LearnedStepReward):
+        def __call__(self, state, action, next_state, terminated, true_reward):
+            return super().__call__(state[:, :3], action, next_state[:, :3], terminated, true_reward)
+
+        def of_rollout(self, rollout: Rollout):
+            three = (rollout.state[..., :3], rollout.next_state[..., :3])
+            return super().of_rollout(replace(rollout, state=three[0], next_state=three[1]))
+
+    def make(kind: str) -> StepReward:
+        if kind in ("true", "constant"):
+            return TrueReward() if kind == "true" else ConstantReward(-1.0)
+        reward, _, per = kind.partition(" per ")
+        model = make_model([[1.0, 2.0, 3.0, 0.0, 1.0], [3.0, 0.0, 3.0, 2.0, 0.0]], [0.5, 1.5], at_termination=-1.0)
+        return OfThree(model, paid(reward=reward, sample_per=per or "step", clip=10.0), seed=3)
+
+    return make
 
 
 class TestLearning:

@@ -1,7 +1,6 @@
-"""PPO in chunks: a training that was cut off ends like one that was not."""
+"""PPO of Stable-Baselines3 in chunks: what its own `learn` does."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -12,23 +11,17 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from mavrl.agents import ppo
 from mavrl.agents.ppo import PPOTraining
 from mavrl.agents.ppo_settings import PPOSettings, schedule
-from mavrl.agents.rewards import ConstantReward, LearnedStepReward, StepReward, TrueReward
+from mavrl.agents.rewards import StepReward, TrueReward
 from mavrl.agents.vector_env import RewardedVecEnv
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import TrainingError
 from mavrl.policies.network import NetworkPolicy
-from mavrl.storage.checkpoints import Checkpoints
 
 CART_POLE = ControlEnvironment("CartPole-v1")
 OBSERVATIONS = torch.randn(50, 4, generator=torch.Generator().manual_seed(1))
 FROZEN = [1.1492064, 1.129688, 1.1189701]
-
-
-class Cut(Exception):
-    """What ends a training in the middle."""
 
 
 def weights(policy: NetworkPolicy) -> torch.Tensor:
@@ -41,7 +34,6 @@ def train(tiny_ppo: Any) -> Callable[..., PPOTraining]:
 
     def make(
         reward: StepReward | None = None,
-        checkpoints: Checkpoints | None = None,
         environment: ControlEnvironment = CART_POLE,
         chunks: int = 4,
         seed: int = 0,
@@ -49,7 +41,7 @@ def train(tiny_ppo: Any) -> Callable[..., PPOTraining]:
     ) -> PPOTraining:
         chosen: PPOSettings = tiny_ppo(**settings)
         envs = environment.training_vector(chosen.n_envs)
-        return PPOTraining(envs, reward or TrueReward(), chosen, seed, chunks, checkpoints)
+        return PPOTraining(envs, reward or TrueReward(), chosen, seed, chunks)
 
     return make
 
@@ -176,91 +168,6 @@ class TestSeeds:
         assert not weights(one.policy()).equal(weights(other.policy()))
 
 
-class TestResumption:
-    def cut_after(self, chunks: int) -> Callable[[int, NetworkPolicy], bool]:
-        """Ends a training in the chunk after these, when its work is done and its checkpoint not yet written."""
-        left = iter(range(chunks))
-
-        def after_chunk(steps: int, policy: NetworkPolicy) -> bool:
-            if next(left, None) is None:
-                raise Cut
-            return True
-
-        return after_chunk
-
-    @pytest.mark.parametrize("normalize_reward", [False, True])
-    @pytest.mark.parametrize("kind", ["true", "constant", "mean", "sample per step", "sample per episode"])
-    @pytest.mark.parametrize("done", [1, 2])
-    def test_a_training_that_was_cut_off_ends_like_one_that_was_not(
-        self, kind: str, done: int, normalize_reward: bool, train: Any, make_cart_pole_reward: Any, tmp_path: Path
-    ):
-        settings = {"normalize_reward": normalize_reward, "learning_rate": "lin_1e-2", "clip_range": "lin_0.3"}
-        whole = train(make_cart_pole_reward(kind), **settings)
-        steps: list[int] = []
-        whole.run(lambda at, policy: steps.append(at) or True)
-        checkpoints = Checkpoints(tmp_path)
-        with pytest.raises(Cut):
-            train(make_cart_pole_reward(kind), checkpoints, **settings).run(self.cut_after(done))
-        resumed, again = train(make_cart_pole_reward(kind), checkpoints, **settings), []
-        assert resumed.run(lambda at, policy: again.append(at) or True) == 128
-        assert again == steps[done:]
-        assert weights(resumed.policy()).equal(weights(whole.policy()))
-        for name, tensor in whole._model.policy.state_dict().items():
-            assert resumed._model.policy.state_dict()[name].equal(tensor), name
-
-    def test_a_finished_training_is_over(self, train: Any, tmp_path: Path):
-        first = train(checkpoints=Checkpoints(tmp_path))
-        first.run()
-        again = train(checkpoints=Checkpoints(tmp_path))
-        assert again.run(lambda steps, policy: pytest.fail("nothing is left to do")) == 128
-        assert weights(again.policy()).equal(weights(first.policy()))
-
-    def test_so_is_one_that_was_ended(self, train: Any, tmp_path: Path):
-        first = train(checkpoints=Checkpoints(tmp_path))
-        first.run(lambda steps, policy: steps < 64)
-        again = train(checkpoints=Checkpoints(tmp_path))
-        assert again.run(lambda steps, policy: pytest.fail("it was ended")) == 64
-        assert weights(again.policy()).equal(weights(first.policy()))
-
-    @pytest.mark.parametrize("normalize_reward", [False, True])
-    def test_checkpoints_hold_nothing_that_runs_code(self, train: Any, normalize_reward: bool, tmp_path: Path):
-        checkpoints = Checkpoints(tmp_path)
-        train(checkpoints=checkpoints, normalize_reward=normalize_reward).run()
-        assert len(list(tmp_path.iterdir())) == 1
-        state = torch.load(checkpoints.newest(), weights_only=True)
-        assert state["steps"] == 128
-        assert ("returns" in state) == normalize_reward
-
-    def test_a_damaged_checkpoint_is_not_used(self, train: Any, tmp_path: Path):
-        whole = train()
-        whole.run()
-        with pytest.raises(Cut):
-            train(checkpoints=Checkpoints(tmp_path)).run(self.cut_after(2))
-        (path,) = tmp_path.iterdir()
-        path.write_bytes(path.read_bytes()[:-7])
-        resumed = train(checkpoints=Checkpoints(tmp_path))
-        assert resumed.run() == 128
-        assert weights(resumed.policy()).equal(weights(whole.policy()))
-
-
-@pytest.fixture
-def make_cart_pole_reward(make_model: Any, paid: Any) -> Callable[[str], StepReward]:
-    """Rewards for CartPole, by name; the learned ones look at the first three features."""
-
-    class OfThree(LearnedStepReward):
-        def __call__(self, state, action, next_state, terminated, true_reward):
-            return super().__call__(state[:, :3], action, next_state[:, :3], terminated, true_reward)
-
-    def make(kind: str) -> StepReward:
-        if kind in ("true", "constant"):
-            return TrueReward() if kind == "true" else ConstantReward(-1.0)
-        reward, _, per = kind.partition(" per ")
-        model = make_model([[1.0, 2.0, 3.0, 0.0, 1.0], [3.0, 0.0, 3.0, 2.0, 0.0]], [0.5, 1.5], at_termination=-1.0)
-        return OfThree(model, paid(reward=reward, sample_per=per or "step", clip=10.0), seed=3)
-
-    return make
-
-
 class TestPolicy:
     def test_it_acts_like_stable_baselines_own(self, train: Any):
         training = train(hidden_sizes=[8, 6])
@@ -290,35 +197,6 @@ class TestPolicy:
 class _Negative(StepReward):
     def __call__(self, state, action, next_state, terminated, true_reward):
         return -true_reward
-
-
-class TestImitation:
-    def test_it_reproduces_probabilities(self, train: Any, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(ppo, "_DISTILLATION_STEPS", 1500)
-        training = train(hidden_sizes=[32])
-        right = torch.sigmoid(2 * OBSERVATIONS[:, 0])
-        wanted = torch.stack([1 - right, right], dim=-1)
-        before = training.policy().probabilities(OBSERVATIONS, 1.0)
-        training.imitate(OBSERVATIONS, wanted)
-        after = training.policy().probabilities(OBSERVATIONS, 1.0)
-        assert (after - wanted).abs().max() < 0.03
-        assert (before - wanted).abs().max() > 0.3
-
-    def test_it_leaves_the_value_function_alone_and_depends_on_the_seed(
-        self, train: Any, monkeypatch: pytest.MonkeyPatch
-    ):
-        monkeypatch.setattr(ppo, "_DISTILLATION_STEPS", 3)
-        wanted = torch.full((50, 2), 0.5)
-        trainings = [train(seed=seed) for seed in (0, 0, 1)]
-        before = {name: t.clone() for name, t in trainings[0]._model.policy.state_dict().items()}
-        for training in trainings:
-            training.imitate(OBSERVATIONS, wanted)
-        after = trainings[0]._model.policy.state_dict()
-        changed = {name for name, tensor in after.items() if not tensor.equal(before[name])}
-        assert changed == {name for name in after if "policy_net" in name or "action_net" in name}
-        one, again, other = (weights(training.policy()) for training in trainings)
-        assert one.equal(again)
-        assert not one.equal(other)
 
 
 def test_the_environments_are_closed_at_the_end(train: Any) -> None:

@@ -1,6 +1,7 @@
 """The training of one policy: what it keeps, when it ends, and how it goes on."""
 
 import csv
+import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -323,6 +324,15 @@ class TestTogether:
         assert len(returns(good)) == 1
         train_policy(good)  # from its checkpoint
         assert len(returns(good)) == 1
+
+
+@pytest.mark.skipif(importlib.util.find_spec("envpool") is None, reason="needs envpool")
+def test_in_envpool_s_environments_it_resumes_too(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, cut, other = job("whole", vector="envpool"), job("cut", vector="envpool"), job("other")
+    train_policy(whole, other)
+    _cut_off(cut, monkeypatch, at=2)
+    train_policy(cut)
+    assert returns(cut) == returns(whole) != returns(other)
 
 
 class TestInParts:
