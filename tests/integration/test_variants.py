@@ -54,3 +54,27 @@ def test_a_noisy_grid_of_every_layout_with_mini_batches_and_validation(fresh_app
     paths = list(fresh_app.directory.glob("runs/*/pdrs/*/metrics.json"))
     assert len(paths) == 6
     assert all(_finite(read_json(path)) for path in paths)
+
+
+def test_opposed_teachers_of_a_grid_and_of_a_cart_in_one_multirun(fresh_app: Any) -> None:
+    envs = ("grid_two_goals_first", "grid_two_goals_second", "cartpole_v1_left", "cartpole_v1_right")
+    policy = ("policy.total_steps=64", "policy.n_envs=2", "policy.n_steps=16", "policy.evaluation_episodes=2")
+    small = ("members=1", "model.hidden_sizes=[4]", "evaluation.episodes=6", "env.feedback.n_episodes=64", *policy)
+    outcome = fresh_app("-m", "experiment=opposed", f"env={','.join(envs)}", *QUICK, *small)
+    assert outcome.status == 0, outcome.err
+    for env in envs:
+        (path,) = fresh_app.directory.glob(f"runs/{env}/pr/*/metrics.json")
+        metrics = read_json(path)
+        assert _finite(metrics)
+        assert metrics["protocol"]["termination"] == "neutral"
+        assert ("normalized_return" in metrics["final"]) == env.startswith("grid_")
+
+
+@pytest.mark.parametrize("words", [("teacher=shuffled",), ("trainer.max_epochs=0",)])
+def test_baselines_of_a_grid(words: tuple[str, ...], fresh_app: Any) -> None:
+    outcome = fresh_app("experiment=opposed", "env=grid_two_goals_first", *QUICK, *words)
+    assert outcome.status == 0, outcome.err
+    (path,) = fresh_app.directory.glob("runs/grid_two_goals_first/pr/*/metrics.json")
+    metrics = read_json(path)
+    assert _finite(metrics)
+    assert ("bound" in metrics["final"]) == (words == ("teacher=shuffled",))
