@@ -69,7 +69,7 @@ def test_the_candidates_are_the_same_and_the_labels_differ(pair: str, composed: 
 
 
 def test_labels_follow_the_position_of_the_cart(composed: Any) -> None:
-    """Mean rewards of 2.5 - 10 x and 2.5 + 10 x, by hand; a preference of log-odds 5 or more is nearly always as it should be."""
+    """Mean rewards of 2.5 - 10 x and 2.5 + 10 x, by hand; a clear preference is nearly always as it should be."""
     for env, sign in zip(PAIRS["cartpole"], (-1.0, 1.0), strict=True):
         more = ("feedback.preference.n_samples=200", "env.feedback.n_episodes=64", "modality=p")
         pairs = feedback(family(composed, f"env={env}", *SMALL, *PPO, *more)).train_sets["preference"]
