@@ -22,12 +22,14 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         ("logger=tensorboard", "tensorboard"),
         ("search.storage=postgresql://host/studies", "postgres"),
         ("search.storage=postgresql+psycopg://host/studies", "postgres"),
+        ("env.id=mo_gymnasium:mo-lunar-lander-v3", "multi"),
+        ("env.id=highway_env:highway-v0", "highway"),
     ],
 )
 @pytest.mark.usefixtures("nothing_installed")
 def test_the_line_names_key_value_and_how_to_install(setting: str, extra: str, composed: Any) -> None:
     with pytest.raises(ConfigurationError) as raised:
-        check(composed(setting))
+        check(composed(*(["env=cartpole_v1"] if setting.startswith("env.") else []), setting))
     assert str(raised.value).startswith(f"{setting}: needs ")
     assert f'pip install "mavrl[{extra}]"' in str(raised.value)
 

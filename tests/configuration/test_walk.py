@@ -115,6 +115,9 @@ ALLOWED: dict[tuple[str, ...], str] = {
     ("null", "number as text", "text"): """
         task.sweep
     """,
+    ("empty list", "empty mapping", "mapping", "null"): """
+        env.teacher_reward
+    """,
 }  # fmt: skip
 
 

@@ -69,13 +69,14 @@ def test_the_candidates_are_the_same_and_the_labels_differ(pair: str, composed: 
 
 
 def test_labels_follow_the_position_of_the_cart(composed: Any) -> None:
-    """Mean rewards of -10 x and +10 x, by hand; a preference of log-odds 5 or more is nearly always as it should be."""
+    """Mean rewards of 2.5 - 10 x and 2.5 + 10 x, by hand; a clear preference is nearly always as it should be."""
     for env, sign in zip(PAIRS["cartpole"], (-1.0, 1.0), strict=True):
         more = ("feedback.preference.n_samples=200", "env.feedback.n_episodes=64", "modality=p")
         pairs = feedback(family(composed, f"env={env}", *SMALL, *PPO, *more)).train_sets["preference"]
         steps = pairs.transitions
-        position = steps.next_state[..., 0].clamp(-0.5, 0.5) * (1 - steps.state[..., -1])  # 0 is paid after the end
-        mean = segment_mean(sign * 10 * position, steps.valid)
+        alive = 1 - steps.state[..., -1]  # nothing is paid after the end
+        reward = alive * (2.5 + sign * 10 * steps.next_state[..., 0].clamp(-0.5, 0.5))
+        mean = segment_mean(reward, steps.valid)
         odds = 5 * (mean[..., 0] - mean[..., 1])
         clear = odds.abs() > 4
         assert clear.sum() >= 10
@@ -149,7 +150,7 @@ class TestNobodyElse:
         measured = family(composed, *LEFT).normalization()
         assert measured.returns.keys() == {"optimal", "uniform", "positive", "negative"}
         assert "optimal is PPO on the true reward; trained policies over" in measured.how
-        assert measured.environment["teacher_reward"] == [{"observation": 0, "weight": -10.0, "clip": [-0.5, 0.5]}]
+        assert measured.environment["teacher_reward"][1] == {"observation": 0, "weight": -10.0, "clip": [-0.5, 0.5]}
         assert measured.environment["fixed_horizon"] is True
 
     def test_constants_are_those_of_a_teacher(self, composed: Any, changed: Any):

@@ -1,4 +1,4 @@
-"""The benchmarks of quality, of the posterior, and of kills, on a small share of their work."""
+"""The benchmarks of quality, of the posterior, of opposed teachers, and of kills, on a small share of their work."""
 
 import json
 import subprocess
@@ -48,3 +48,25 @@ def test_kills_at_random_moments_lose_nothing(what: str):
     assert summary["kills"] >= 4
     assert summary["finished"] > 0
     assert summary["nothing_lost_and_equal"]
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+def test_opposed_teachers_of_a_grid_each_win_and_nothing_runs_twice(tmp_path: Path):
+    arguments = ("--envs", "grid_two_goals", "--seeds", "0-1", "--rows", "learned,shuffled,prior,true")
+    command = [sys.executable, str(BENCHMARKS / "opposed.py"), *arguments, "--runs", str(tmp_path / "runs")]
+    command += ["progress=false", f"paths.cache={tmp_path / 'cache'}"]
+    first, second = (
+        subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout.splitlines()
+        for _ in range(2)
+    )
+    assert first == second
+    lines = [json.loads(line) for line in first[:6]]
+    assert [(line["teacher"], line["row"]) for line in lines] == [
+        (teacher, row) for teacher in ("first", "second") for row in ("learned", "shuffled", "prior")
+    ]
+    assert [line["wins"] for line in lines if line["row"] == "learned"] == [2, 2]
+    assert all(value < 0 for line in lines for values in line.get("of_other_teachers", {}).values() for value in values)
+    assert len(list((tmp_path / "runs").glob("*/pr/*/metrics.json"))) == 6
+    assert first[6].startswith("| environment | teacher | learned | shuffled | prior |")
+    assert first[8].startswith("| grid_two_goals | first |")

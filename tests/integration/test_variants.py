@@ -54,3 +54,37 @@ def test_a_noisy_grid_of_every_layout_with_mini_batches_and_validation(fresh_app
     paths = list(fresh_app.directory.glob("runs/*/pdrs/*/metrics.json"))
     assert len(paths) == 6
     assert all(_finite(read_json(path)) for path in paths)
+
+
+def test_opposed_teachers_of_a_grid_in_one_multirun(fresh_app: Any) -> None:
+    envs = ("grid_two_goals_first", "grid_two_goals_second")
+    outcome = fresh_app("-m", "experiment=opposed", f"env={','.join(envs)}", *QUICK)
+    assert outcome.status == 0, outcome.err
+    for env in envs:
+        (path,) = fresh_app.directory.glob(f"runs/{env}/pr/*/metrics.json")
+        metrics = read_json(path)
+        assert _finite(metrics)
+        assert metrics["protocol"]["termination"] == "neutral"
+        assert "normalized_return" in metrics["final"]
+
+
+@pytest.mark.parametrize("reward", ["lower_bound", "true_reward"])
+def test_a_teacher_of_a_cart_on_the_command_line(reward: str, fresh_control_app: Any) -> None:
+    wanted = "env.teacher_reward=[{observation:0,weight:-10.0,clip:[-0.5,0.5]}]"
+    nobody = ("env.fixed_horizon=true", "env.behaviour_expert=uniform", "env.demonstration_expert=null")
+    outcome = fresh_control_app("experiment=opposed", wanted, *nobody, f"policy.reward={reward}", *QUICK)
+    assert outcome.status == 0, outcome.err
+    metrics = read_json(outcome.run / "metrics.json")
+    assert _finite(metrics)
+    assert metrics["protocol"]["reward"] == reward
+    assert metrics["final"].keys() == {"mean_return", "spearman", "posterior_std", "bound"}
+
+
+@pytest.mark.parametrize("words", [("teacher=shuffled",), ("trainer.max_epochs=0",)])
+def test_baselines_of_a_grid(words: tuple[str, ...], fresh_app: Any) -> None:
+    outcome = fresh_app("experiment=opposed", "env=grid_two_goals_first", *QUICK, *words)
+    assert outcome.status == 0, outcome.err
+    (path,) = fresh_app.directory.glob("runs/grid_two_goals_first/pr/*/metrics.json")
+    metrics = read_json(path)
+    assert _finite(metrics)
+    assert ("bound" in metrics["final"]) == (words == ("teacher=shuffled",))
