@@ -83,7 +83,7 @@ def policy_speed(env: str, overrides: list[str], directory: Path, steps: int) ->
     import torch
 
     from mavrl.agents.ppo import PPOTraining
-    from mavrl.agents.rewards import LearnedStepReward, StepReward, TrueReward
+    from mavrl.agents.rewards import LearnedRewardSettings, LearnedStepReward, StepReward, TrueReward
     from mavrl.configuration.composition import compose
     from mavrl.configuration.settings import RunSettings
     from mavrl.families.control.family import Control
@@ -104,7 +104,7 @@ def policy_speed(env: str, overrides: list[str], directory: Path, steps: int) ->
     def reward(who: str, seed: int) -> StepReward:
         if who == "true":
             return TrueReward()
-        assert policy.paid is not None
+        assert isinstance(policy.paid, LearnedRewardSettings)
         return LearnedStepReward(model[0], policy.paid, seed)
 
     for _ in range(_ROUNDS):
