@@ -60,9 +60,9 @@ def check(config: DictConfig, choices: Mapping[str, Any] | None = None, values: 
         raise ConfigurationError(
             "modality", config.modality.name, f"no feedback is active with {counts}; one needs more than 0"
         )
-    if config.rounds.name == "once" and config.task.name in _SIMULATES:
+    if config.rounds.name != "online" and config.task.name in _SIMULATES:
         _check_segments(config)
-    if config.rounds.name != "once" and config.trainer.validation:
+    if config.rounds.name == "online" and config.trainer.validation:
         allowed = "must be false with rounds: what is held out is the teacher's, and chooses nothing"
         raise ConfigurationError("trainer.validation", True, allowed)
     importlib.import_module(FAMILIES[config.env.family].rules).check(config)

@@ -108,7 +108,8 @@ def scientific(config: DictConfig) -> dict[str, Any]:
     values, env = {key: config[key] for key in _VALUES}, environment(config)
     targets = [str(node["_target_"]) for node in (groups["query"], groups["teacher"], *feedback.values())]
     code = {**environment_code(env), **source_digests(targets)}
-    rounds = {} if config.rounds.name == "once" else {"rounds": plain(config.rounds)}
+    in_rounds = OmegaConf.select(config, "rounds.name") == "online"  # a run of an earlier version does not say
+    rounds = {"rounds": plain(config.rounds)} if in_rounds else {}
     return {**groups, **values, **rounds, "env": env, "feedback": feedback, **({CODE: code} if code else {})}
 
 

@@ -192,7 +192,7 @@ class RunSettings:
             evaluation_episodes=config.evaluation.episodes,
             experts=plain(config.env).get("experts", {}),
             baselines=plain(config.env).get("baselines", {}),
-            rounds=RoundsSettings.from_group(plain(config.rounds)),
+            rounds=RoundsSettings.from_group(plain(config.rounds) if "rounds" in config else {"name": "once"}),
             execution=Execution(
                 progress=config.progress,
                 threads=config.threads,
