@@ -74,13 +74,18 @@ def test_the_moments_of_a_member_are_those_of_its_posterior(model: StepRewardMod
         torch.testing.assert_close(std[replicate, member], torch.exp(logvar[row] / 2))
 
 
-def test_a_terminal_transition_has_the_prior_mean_on_top(model: StepRewardModel) -> None:
-    state, action, following = _transitions(6)
+def test_a_terminal_transition_has_the_prior_mean_on_top() -> None:
     ends = torch.tensor([True, False, False, True, True, False])
-    (mean, std), (plain, plain_std) = (model.member_moments(state, action, following, t) for t in (ends, None))
+    failure, neutral = (_seeded_model(at_termination=mean) for mean in (-1.0, 0.0))
+    (mean, std), (plain, plain_std) = (model.member_moments(*_transitions(6), ends) for model in (failure, neutral))
     torch.testing.assert_close(mean - plain, torch.where(ends, -1.0, 0.0).expand(R, M, 6))
     assert std.equal(plain_std)
-    assert model.at_termination == -1.0
+    assert failure.at_termination == -1.0
+
+
+def _seeded_model(**settings: Any) -> StepRewardModel:
+    torch.manual_seed(0)
+    return _model(**settings)
 
 
 def test_mean_and_std_are_those_of_the_mixture_of_members(model: StepRewardModel) -> None:
