@@ -37,6 +37,8 @@ class TabularSimulator(Simulator):
         self.q = q
 
     def subset(self, replicates: list[int]) -> "TabularSimulator":
+        if len(self.problem.reward) == 1 and self.q is None:
+            return self
         problem, q = self.problem, None if self.q is None else self.q[replicates]
         if len(problem.reward) > 1:
             problem = dataclasses.replace(problem, reward=problem.reward[replicates])

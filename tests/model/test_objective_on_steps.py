@@ -61,8 +61,9 @@ class _OneModel:
             parts.append(torch.eye(N_ACTIONS)[steps.action[at]])
         if self.domain == "sas":
             parts.append(self._scaled(steps.next_state[at]))
+        parts.append(steps.terminal[at].float()[None])
         mean, logvar = _network(self.model.posterior.encoder, self.r, torch.cat(parts))
-        return Normal(mean + self._prior_mean(steps, at), torch.exp(logvar / 2))
+        return Normal(mean + self._prior_mean(steps, at), torch.exp(logvar.clamp(-20, 2) / 2))
 
     def kl(self, steps: Transitions, at: tuple[int, ...]) -> float:
         prior = Normal(self._prior_mean(steps, at), self.prior_scale)
@@ -316,7 +317,9 @@ def test_one_hot_observations_are_states(objective: str, backup: Any, make_feedb
     streams, none = [torch.Generator() for _ in range(2)], Standardization.identity(2, 9)
     posterior = StatePosterior(9, [8], streams)
     of_steps = StepPosterior(9, 5, "s", [8], streams, none)
-    of_steps.encoder.load_state_dict(posterior.encoder.state_dict())
+    weights, first = posterior.encoder.state_dict(), "layers.0.weight"
+    ends_count_nothing = torch.nn.functional.pad(weights[first], (0, 0, 0, 1))
+    of_steps.encoder.load_state_dict({**weights, first: ends_count_nothing})
     network = BatchedMLP(9, [8], 5, streams)
     states = RewardInference(
         posterior,
