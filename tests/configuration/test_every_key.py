@@ -20,6 +20,7 @@ TOGETHER = ("search.", "skip.", "env.experts.")  # prefixes of keys that are cha
 OTHERS: dict[str, Any] = {  # None: has no other value
     "modality.active": ["rating"], "counts": "small", "env.family": None, "selection": "best", "device": "cuda",
     "progress": True, "model.objective": "weighted", "model.reward_domain": "sas",
+    "rounds.name": "once", "rounds.first": "behaviour", "rounds.refit": "fresh", "rounds.budget": 7.0,
     "model.backup": "soft", "model.kl_count": "sample", "optim.schedule": "constant",
 }  # fmt: skip
 LEAST = 120  # keys, so that the test does not pass because there are none
@@ -78,7 +79,10 @@ def _put(config: DictConfig, values: dict[str, Any]) -> None:
         OmegaConf.update(config, key, value, merge=False, force_add=True)
 
 
-@pytest.mark.parametrize("arguments", [("env=grid_trap", "modality=pr"), ("env=cartpole_v1", "modality=ds")])
+ARGUMENTS = [("env=grid_trap", "modality=pr"), ("env=cartpole_v1", "modality=ds"), ("task=online", "modality=p")]
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS)
 def test_another_hash_is_another_result(arguments: tuple[str, ...], composed: Any) -> None:
     config = composed(*arguments)
     name, made = config_hash(config), _of_result(config)

@@ -34,6 +34,7 @@ BASES = {  # words, and which keys are tried: "" for all, or those that begin so
     "wandb": (("logger=wandb",), "logger"),
     "tensorboard": (("logger=tensorboard",), "logger"),
     "query": (("query=information_gain",), "query"),
+    "rounds": (("task=online",), "rounds"),
     "search=fixed": (("search=fixed",), "search"),
     **{f"task={task}": ((f"task={task}",), "task") for task in OWN_TASKS if task != "search_worker"},
     "task=search_worker": (("task=search_worker", "task.command=x"), "task"),
