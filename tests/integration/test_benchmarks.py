@@ -41,7 +41,7 @@ def test_posterior_is_near_the_exact_one(kind: str):
 
 @pytest.mark.slow
 @pytest.mark.integration
-@pytest.mark.parametrize("what", ["searches", "search workers", "batches", "local workers"])
+@pytest.mark.parametrize("what", ["searches", "local workers"])  # the benchmark itself has nine
 def test_kills_at_random_moments_lose_nothing(what: str):
     """Of a command, its workers and the jobs in them: what had finished stays, and all is there in the end."""
     *_, summary = _lines("kills.py", "--kills", "4", "--only", what)

@@ -184,7 +184,6 @@ def test_a_run_killed_while_it_trains_policies_ends_like_one_that_was_not(
         directory = fresh_control_app.kill_when(arguments, moment)
         assert read_json(directory / "status.json")["state"] == "running"
         assert not (directory / "metrics.json").exists()
-    assert (directory / "policies" / "0" / "card.json").exists()
     resumed = fresh_control_app(*arguments)
     assert resumed.status == 0, resumed.err
     assert resumed.run == directory
