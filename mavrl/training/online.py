@@ -12,8 +12,9 @@ import torch
 from lightning.pytorch.loggers import Logger
 
 from mavrl.configuration.settings import RoundsSettings, RunSettings
+from mavrl.errors import ConfigurationError
 from mavrl.families.base import Family
-from mavrl.feedback.base import FeedbackBatch
+from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.feedback.rounds import ask_round, held_out, share_of_round
 from mavrl.model.beliefs import outcomes_under
@@ -70,6 +71,7 @@ class OnlineLearning:
         data, failed = self.data, []
         for number in range(self.rounds.count):
             asked = self._ask(number, learner)
+            self._check_query()
             if number == 0:
                 begun()
             self.advance(number + 1, self.rounds.count)
@@ -104,6 +106,17 @@ class OnlineLearning:
         limits = shares if rounds.budget is None else {kind: each.n_samples for kind, each in modules.items()}
         outcomes = lambda kind, steps: self._outcomes(number, learner, kind, steps)  # noqa: E731
         return ask_round(modules, self._actors(number), number, limits, budget, rounds.n_episodes, outcomes)
+
+    def _check_query(self) -> None:
+        """
+        Raises:
+            ConfigurationError: the query looks ahead at answers, and a kind does not say what answers there are.
+        """
+        for kind, module in self.data.modules.items():
+            query, asked = module.asking.query, "train" in module.sets
+            if asked and query.samples and type(module.likelihood()).outcomes is FeedbackLikelihood.outcomes:
+                allowed = f"looks ahead at answers, and {kind} does not say which there are; must be random"
+                raise ConfigurationError("query", type(query).__name__, allowed)
 
     def _actors(self, number: int) -> Mixture:
         """Who acts in the segments of a round: the present policies, earlier ones, and the configured behaviour."""

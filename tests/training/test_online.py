@@ -10,6 +10,9 @@ import torch
 
 from mavrl.configuration.composition import compose
 from mavrl.configuration.settings import RoundsSettings, RunSettings
+from mavrl.errors import ConfigurationError
+from mavrl.feedback.base import FeedbackLikelihood
+from mavrl.feedback.preference import PreferenceLikelihood
 from mavrl.training import online
 from mavrl.training.run import run
 
@@ -134,6 +137,16 @@ def test_learning_goes_on_from_the_last_weights(tmp_path: Path, monkeypatch: pyt
               "feedback.stop.n_episodes=8")  # fmt: skip
     torch.testing.assert_close(found[0], found[2], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(found[1], found[3], atol=1e-4, rtol=1e-4)
+
+
+def test_a_kind_that_does_not_say_its_answers_is_refused_before_anything_is_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PreferenceLikelihood, "outcomes", FeedbackLikelihood.outcomes)
+    with pytest.raises(ConfigurationError, match=r"query=DisagreementQuery: .*preference does not say which"):
+        result_of(tmp_path, *SMALL, "modality=p", "query=disagreement")
+    assert not list(tmp_path.iterdir())
+    assert len(result_of(tmp_path, *SMALL, "modality=p")["rounds"]) == 3
 
 
 def test_when_rounds_are_asked() -> None:
