@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mavrl.metrics import METRICS
-from mavrl.reports.words import counted, counts_in_words, numbers_in_words, settings_in_words
+from mavrl.reports.words import counted, counts_in_words, numbers_in_words, rounded, settings_in_words
 
 
 def print_metrics(metrics: dict[str, Any], directory: Path, remark: str = "") -> None:
@@ -26,7 +26,7 @@ def print_metrics(metrics: dict[str, Any], directory: Path, remark: str = "") ->
     for name, metric in METRICS.items():
         if name in metrics["mean"]:
             error = metrics["stderr"].get(name)
-            table.add_row(metric.label, f"{metrics['mean'][name]:.3f}", "" if error is None else f"{error:.3f}")
+            table.add_row(metric.label, rounded(metrics["mean"][name], 3), "" if error is None else f"{error:.3f}")
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(table)
     console.print(f"feedback: {counts_in_words(metrics['n_samples'])}")

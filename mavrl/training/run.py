@@ -112,6 +112,7 @@ def described(settings: RunSettings, family: Family) -> dict[str, Any]:
             "backup": model.backup if model.q == "learned" else "exact",
             "termination": settings.env["termination"],
             "selection": settings.selection,
+            **({} if settings.rounds is None else {"rounds": settings.rounds.count}),
             **family.protocol(),
         },
     }

@@ -50,3 +50,8 @@ def test_what_the_returns_stand_beside(tmp_path: Path, capsys: pytest.CaptureFix
 def test_failed_replicates_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     print_metrics({**METRICS, "failed_replicates": [1]}, tmp_path)
     assert "failed replicates, left out of the means: [1]" in capsys.readouterr().out
+
+
+def test_nothing_is_not_negative(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    print_metrics({**METRICS, "mean": {"regret": -1e-9}}, tmp_path)
+    assert "-0.000" not in capsys.readouterr().out

@@ -21,6 +21,7 @@ def grid_figure(problem: TabularProblem, model: TabularRewardModel, title: str) 
         learned.numpy(),
         most_probable_path(problem, learned),
         title,
+        bool(problem.terminal_states.any()),
     )
 
 

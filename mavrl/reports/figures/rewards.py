@@ -22,6 +22,7 @@ def reward_figure(
     learned_actions: Int[np.ndarray, "S"],
     path: list[int],
     title: str,
+    goal: bool = True,
 ) -> Figure:
     """Draw the true reward and the learned posterior mean as colours, with each reward's greedy policy.
 
@@ -32,6 +33,7 @@ def reward_figure(
         true_actions, learned_actions: greedy action in each state, numbered as in `mavrl.envs.grid.ACTIONS`.
         path: states that the learned policy visits from the start.
         title: of the figure.
+        goal: whether the last state is one, in which episodes end.
     """
     size = int(np.sqrt(len(true_reward)))
     figure = Figure(figsize=(9.6, 4.9), layout="constrained")
@@ -45,7 +47,9 @@ def reward_figure(
         f"smaller cell: less certain; std from {std.min():.2g} to {std.max():.2g}", fontsize=9, labelpad=14
     )
     arrows = "arrows: greedy policy; " if size <= _LARGEST_WITH_ARROWS else ""
-    left.set_xlabel(f"{arrows}S start, G goal", fontsize=9, labelpad=14)
+    left.set_xlabel(f"{arrows}S start{', G goal' if goal else ''}", fontsize=9, labelpad=14)
+    for axes in (left, right) if goal else ():
+        axes.text(size - 1, size - 0.38, "G", ha="center", va="top", fontsize=9)
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -77,7 +81,6 @@ def _panel(
         )  # fmt: skip
         axes.plot(columns[~going], rows[~going], ".", color="0.25", markersize=3, zorder=4)
     axes.text(0, -0.62, "S", ha="center", va="bottom", fontsize=9)
-    axes.text(size - 1, size - 0.38, "G", ha="center", va="top", fontsize=9)
     axes.set(xlim=(-0.6, size - 0.4), ylim=(size - 0.4, -0.6), aspect="equal", xticks=[], yticks=[])
     axes.set_title(title, fontsize=10, pad=12)
     figure.colorbar(ScalarMappable(norm, _COLOURS), ax=axes, shrink=0.75)

@@ -15,11 +15,11 @@ SIZE = 4
 STD = np.linspace(0, 1, SIZE * SIZE)
 
 
-def _figure(std: np.ndarray = STD, size: int = SIZE) -> Figure:
+def _figure(std: np.ndarray = STD, size: int = SIZE, goal: bool = True) -> Figure:
     n = size * size
     true, mean = np.linspace(-4, 1, n), np.linspace(-1, 1, n)
     actions = np.arange(n) % 5
-    return reward_figure(true, mean, std, actions, actions, [0, 1, size + 1], "a title")
+    return reward_figure(true, mean, std, actions, actions, [0, 1, size + 1], "a title", goal)
 
 
 def _panels(figure: Figure) -> list:
@@ -32,6 +32,13 @@ def _cells(axes) -> PatchCollection:
 
 def _areas(axes) -> np.ndarray:
     return np.array([np.prod(np.ptp(path.vertices, axis=0)) for path in _cells(axes).get_paths()])
+
+
+@pytest.mark.parametrize("goal", [True, False])
+def test_a_goal_is_marked_where_there_is_one(goal: bool) -> None:
+    for axes in _panels(figure := _figure(goal=goal)):
+        assert [text.get_text() for text in axes.texts] == ["S", "G"][: 1 + goal]
+    assert ("G goal" in _panels(figure)[0].get_xlabel()) == goal
 
 
 def test_two_panels_with_the_rewards_as_colours() -> None:
