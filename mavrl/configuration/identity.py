@@ -108,8 +108,8 @@ def scientific(config: DictConfig) -> dict[str, Any]:
     values, env = {key: config[key] for key in _VALUES}, environment(config)
     targets = [str(node["_target_"]) for node in (groups["query"], groups["teacher"], *feedback.values())]
     code = {**environment_code(env), **source_digests(targets)}
-    in_rounds = OmegaConf.select(config, "rounds.name") == "online"  # a run of an earlier version does not say
-    rounds = {"rounds": plain(config.rounds)} if in_rounds else {}
+    at_once = OmegaConf.select(config, "rounds.name", default="once") == "once"  # earlier versions do not say
+    rounds = {} if at_once else {"rounds": plain(config.rounds)}
     return {**groups, **values, **rounds, "env": env, "feedback": feedback, **({CODE: code} if code else {})}
 
 
