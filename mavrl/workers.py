@@ -40,10 +40,10 @@ class Workers:
             done.set_result(function(*arguments))
             return done
         before = set(multiprocessing.active_children())
+        if self._pool is None:  # outside of the block: the first one in a process lets SIGINT and SIGTERM in again
+            context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+            self._pool = ProcessPoolExecutor(self.count, context, initializer=_begin)
         with signals_blocked(*_ANSWERED_BY_THE_RUN):  # the processes that are started in here keep them blocked
-            if self._pool is None:
-                context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
-                self._pool = ProcessPoolExecutor(self.count, context, initializer=_begin)
             future = self._pool.submit(function, *arguments)
             self._processes |= set(multiprocessing.active_children()) - before
         return future

@@ -137,6 +137,30 @@ class TestManyProcesses:
         assert sum(future.cancelled() for future in waiting) > 20
 
 
+_MASK = """
+import signal
+from mavrl.workers import workers
+if __name__ == "__main__":
+    with workers(2) as pool:
+        for blocked in pool.map(signal.pthread_sigmask, [(signal.SIG_BLOCK, ())] * 2):
+            print(*sorted(int(number) for number in blocked))
+"""
+
+
+@pytest.mark.slow
+def test_signals_are_blocked_in_the_first_worker_of_a_process_too(tmp_path: Path) -> None:
+    """What starts with the first worker, Python's resource tracker, must not let signals in again before it."""
+    script = tmp_path / "run.py"
+    script.write_text(_MASK)
+    root = str(Path(__file__).resolve().parents[1])
+    environment = {**os.environ, "PYTHONPATH": root}
+    run = subprocess.run([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment, check=True)
+    expected = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR2}
+    masks = [{int(number) for number in line.split()} for line in run.stdout.splitlines()]
+    assert len(masks) == 2
+    assert all(expected <= mask for mask in masks)
+
+
 _RUN = """
 import os, time
 from mavrl.workers import Workers
