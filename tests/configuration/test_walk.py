@@ -60,7 +60,7 @@ ALLOWED: dict[tuple[str, ...], str] = {
         model.prior.hyperprior_shape model.soft_temperature optim.gradient_clip optim.lr optim.weight_decay
         policy.clip policy.clip_range policy.ent_coef policy.gae_lambda policy.gamma policy.kappa
         policy.learning_rate policy.max_grad_norm policy.reference_weight policy.termination_weight
-        policy.vf_coef
+        policy.vf_coef rounds.behaviour rounds.earlier rounds.until
     """,
     ("null",): """
         cells.env cells.modality env.constants env.demonstration_cap env.max_steps env.normalization.optimal
@@ -102,7 +102,7 @@ ALLOWED: dict[tuple[str, ...], str] = {
         logger.entity logger.group
     """,
     ("fraction", "null"): """
-        model.prior.scale
+        model.prior.scale rounds.budget
     """,
     ("number as text", "text", "upwards"): """
         env.constants.id env.id
