@@ -138,7 +138,7 @@ def batched_speed(environment: Any, vector: Any, settings: Any, rewards: list[An
     watch.wrap(batched_ppo, "loss_gradient", "gradients")
     started = time.process_time()
     try:
-        learners = ppo.train(envs, rewards, seeds, learners, 0)
+        learners = [seen[-1] for seen in ppo.train(envs, rewards, seeds, learners, 0)]
     finally:
         batched_ppo.loss_gradient = gradient
     seconds = time.process_time() - started

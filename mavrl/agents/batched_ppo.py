@@ -72,17 +72,25 @@ class BatchedPPO:
         form: of the networks.
         settings: hyperparameters.
         chunks: parts of the training, at most one for each update. Each begins with new episodes and random streams.
+        looks: how often policies are looked at during the training; at the end of each chunk they are in any case.
     """
 
     form: ActorCritic
     settings: PPOSettings
     chunks: int
+    looks: int = 1
 
     @classmethod
-    def of(cls, n_inputs: int, n_actions: int, settings: PPOSettings, chunks: int) -> "BatchedPPO":
+    def of(cls, n_inputs: int, n_actions: int, settings: PPOSettings, chunks: int, looks: int = 1) -> "BatchedPPO":
         """The trainings in an environment of these sizes."""
         form = ActorCritic(n_inputs, tuple(settings.hidden_sizes), n_actions)
-        return cls(form, settings, min(chunks, _updates(settings)))
+        return cls(form, settings, min(chunks, _updates(settings)), looks)
+
+    def looks_of(self, chunk: int) -> list[int]:
+        """Updates after which policies are looked at in a chunk, counted from the beginning; the last is its end."""
+        first, end = (updates_until(self.settings, k, self.chunks) for k in (chunk, chunk + 1))
+        equally = {updates_until(self.settings, k + 1, self.looks) for k in range(self.looks)}
+        return sorted({end, *(k for k in equally if first < k < end)})
 
     def begin(self, seed: int) -> Learner:
         """A replicate before its training."""
@@ -121,7 +129,7 @@ class BatchedPPO:
         seeds: Sequence[int],
         learners: Sequence[Learner],
         chunk: int,
-    ) -> list[Learner]:
+    ) -> list[list[Learner]]:
         """Train all replicates for one chunk.
 
         Args:
@@ -132,7 +140,8 @@ class BatchedPPO:
             chunk: which one, from 0.
 
         Returns:
-            Each after this chunk. The parameters of one whose training failed are not finite.
+            Each at every look of this chunk, the last of which is its end. The parameters of one whose training failed
+            are not finite.
         """
         return _Chunk(self, envs, rewards, seeds, learners, chunk).run()
 
@@ -152,8 +161,7 @@ class _Chunk:
         self._form, self._settings = ppo.form, ppo.settings
         self._envs, self._rewards = envs, rewards
         self._learners = learners
-        updates = _updates(ppo.settings)
-        self._first, self._last = (updates * k // ppo.chunks for k in (chunk, chunk + 1))
+        self._first, self._looks = updates_until(ppo.settings, chunk, ppo.chunks), ppo.looks_of(chunk)
         self._rows = torch.cat([each.parameters for each in learners])
         self._mean, self._square = (torch.cat([getattr(each, k) for each in learners]) for k in ("mean", "square"))
         (self._adam_steps,) = {each.updates for each in learners}
@@ -171,12 +179,18 @@ class _Chunk:
         starts = [stream.integers(2**31 - 1, size=n_envs) for stream in streams("episodes")]
         self._observation = envs.reset(np.concatenate(starts))
 
-    def run(self) -> list[Learner]:
-        updates = _updates(self._settings)
-        for update in range(self._first, self._last):
+    def run(self) -> list[list[Learner]]:
+        updates, seen = _updates(self._settings), []
+        for update in range(self._first, self._looks[-1]):
             remaining = 1 - (update + 1) / updates
             self._update(self._collect(), remaining)
-        steps = (self._last - self._first) * self._settings.n_envs * self._settings.n_steps
+            if update + 1 in self._looks:
+                seen.append(self._present(update + 1 - self._first))
+        return [list(each) for each in zip(*seen, strict=True)]
+
+    def _present(self, updates: int) -> list[Learner]:
+        """The replicates after so many updates of this chunk."""
+        steps = updates * self._settings.n_envs * self._settings.n_steps
         return [
             replace(
                 learner,
@@ -330,6 +344,13 @@ def _adam(rows: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, step: in
     square.mul_(_BETAS[1]).addcmul_(gradient, gradient, value=1 - _BETAS[1])
     first, second = (1 - beta**step for beta in _BETAS)
     rows.addcdiv_(mean, (square / second).sqrt_().add_(epsilon), value=-rate / first)
+
+
+def updates_until(settings: PPOSettings, part: int, parts: int) -> int:
+    """Updates before part number `part` of as many as there are, or of `parts` if those are fewer."""
+    updates = _updates(settings)
+    parts = min(parts, updates)
+    return updates * min(part, parts) // parts
 
 
 def _updates(settings: PPOSettings) -> int:

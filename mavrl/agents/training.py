@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from mavrl.agents.batched_ppo import BatchedPPO, Learner
+from mavrl.agents.batched_ppo import BatchedPPO, Learner, updates_until
 from mavrl.agents.expert_training import true_returns
 from mavrl.agents.ppo_settings import PPOSettings
 from mavrl.agents.rewards import ConstantReward, LearnedRewardSettings, LearnedStepReward, StepReward, TrueReward
@@ -41,6 +41,7 @@ class PolicyTraining:
         seed: address of all randomness.
         directory: for the policy, its training curve and its checkpoints.
         chunks: parts of the training, each ending with an evaluation on the true reward for the curve.
+        looks: evaluations during the whole training, beside those.
         evaluation_episodes: episodes of each evaluation.
         checkpoint: which policy is kept: the "last", or the best in those evaluations ("true_reward").
         stop_below: ends the training when an evaluation falls below this return; None for never.
@@ -63,6 +64,13 @@ class PolicyTraining:
     replicate: int = 0
     warm_states: np.ndarray | None = None
     vector: Vector = "gymnasium"
+    looks: int = 1
+
+    @property
+    def n_evaluations(self) -> int:
+        """Rows of the training curve in all."""
+        equally = {updates_until(self.ppo, k + 1, self.looks) for k in range(self.looks)}
+        return len(equally | {updates_until(self.ppo, k + 1, self.chunks) for k in range(self.chunks)} - {0})
 
 
 def train_policies(trainings: Sequence[PolicyTraining], workers: Workers, until: int | None = None) -> None:
@@ -125,14 +133,14 @@ def _train_together(trainings: Sequence[PolicyTraining], until: int | None) -> N
         torch.set_num_threads(threads)
 
 
-def _form(training: PolicyTraining) -> tuple[ControlEnvironment, Vector, PPOSettings, int]:
+def _form(training: PolicyTraining) -> tuple[ControlEnvironment, Vector, PPOSettings, int, int]:
     """What trainings must share to be one batch."""
-    return training.environment, training.vector, training.ppo, training.chunks
+    return training.environment, training.vector, training.ppo, training.chunks, training.looks
 
 
 def _train_alike(trainings: Sequence[PolicyTraining], until: int | None) -> None:
-    environment, vector, settings, chunks = _form(trainings[0])
-    ppo = BatchedPPO.of(environment.observation_size, environment.n_actions, settings, chunks)
+    environment, vector, settings, chunks, looks = _form(trainings[0])
+    ppo = BatchedPPO.of(environment.observation_size, environment.n_actions, settings, chunks, looks)
     end = ppo.chunks if until is None else min(until, ppo.chunks)
     runs = [_Run(training, ppo, end) for training in trainings]
     envs = stepped_environments(environment, len(runs) * settings.n_envs, vector)
@@ -140,8 +148,8 @@ def _train_alike(trainings: Sequence[PolicyTraining], until: int | None) -> None
         chunk = min(run.chunk for run in going_on)  # after a kill some may be one ahead
         now = [run for run in going_on if run.chunk == chunk]
         rewards, seeds, learners = ([getattr(run, k) for run in now] for k in ("reward", "seed", "learner"))
-        for run, learner in zip(now, ppo.train(envs, rewards, seeds, learners, chunk), strict=True):
-            run.take(learner)
+        for run, seen in zip(now, ppo.train(envs, rewards, seeds, learners, chunk), strict=True):
+            run.take(seen)
         for run in now:
             run.check()
     envs.close()
@@ -175,13 +183,14 @@ class _Run:
         self._rows = read_curve(training.directory / CURVE)
         self._begun = time.monotonic()
 
-    def take(self, learner: Learner) -> None:
-        """Judge and keep what came out of a chunk, unless its weights are not finite."""
-        self.learner = learner
-        if not learner.finite:
+    def take(self, seen: Sequence[Learner]) -> None:
+        """Judge what was seen in a chunk, and keep what came out of it, unless its weights are not finite."""
+        self.learner = seen[-1]
+        if not self.learner.finite:
             return
         done = self.chunk + 1
-        self.chunk = done if self._goes_on(learner.steps, self._ppo.policy(learner)) else self._ppo.chunks
+        go_on = [self._goes_on(learner.steps, self._ppo.policy(learner)) for learner in seen]
+        self.chunk = done if all(go_on) else self._ppo.chunks
         self._checkpoints.save(done, self._write)
 
     def _write(self, path: Path) -> None:

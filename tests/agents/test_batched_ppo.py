@@ -22,8 +22,10 @@ CART_POLE = ControlEnvironment("CartPole-v1", max_steps=30)
 OBSERVATIONS = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
 
 
-def ppo_of(settings: PPOSettings, environment: ControlEnvironment = CART_POLE, chunks: int = 1) -> BatchedPPO:
-    return BatchedPPO.of(environment.observation_size, environment.n_actions, settings, chunks)
+def ppo_of(
+    settings: PPOSettings, environment: ControlEnvironment = CART_POLE, chunks: int = 1, looks: int = 1
+) -> BatchedPPO:
+    return BatchedPPO.of(environment.observation_size, environment.n_actions, settings, chunks, looks)
 
 
 def train(
@@ -32,12 +34,15 @@ def train(
     rewards: list[StepReward] | None = None,
     environment: ControlEnvironment = CART_POLE,
     chunks: int = 1,
+    only: int | None = None,
 ) -> list[Learner]:
+    """What comes out of all chunks, or of the first ones only."""
     ppo = ppo_of(settings, environment, chunks)
     envs = GymnasiumEnvironments(environment, len(seeds) * settings.n_envs)
     learners = [ppo.begin(seed) for seed in seeds]
-    for chunk in range(ppo.chunks):
-        learners = ppo.train(envs, rewards or [TrueReward()] * len(seeds), seeds, learners, chunk)
+    for chunk in range(ppo.chunks if only is None else only):
+        seen = ppo.train(envs, rewards or [TrueReward()] * len(seeds), seeds, learners, chunk)
+        learners = [each[-1] for each in seen]
     return learners
 
 
@@ -219,10 +224,38 @@ class TestChunks:
         settings = tiny_ppo(normalize_reward=normalize_reward)
         ppo = ppo_of(settings, chunks=2)
         envs = GymnasiumEnvironments(CART_POLE, settings.n_envs)
-        (half,) = ppo.train(envs, [make_cart_pole_reward(kind)], [3], [ppo.begin(3)], 0)
+        ((half,),) = ppo.train(envs, [make_cart_pole_reward(kind)], [3], [ppo.begin(3)], 0)
         again = Learner.from_state(half.state())
-        (whole,) = ppo.train(GymnasiumEnvironments(CART_POLE, 9), [make_cart_pole_reward(kind)], [3], [again], 1)
+        ((whole,),) = ppo.train(GymnasiumEnvironments(CART_POLE, 9), [make_cart_pole_reward(kind)], [3], [again], 1)
         assert same(whole, train(settings, [3], [make_cart_pole_reward(kind)], chunks=2)[0])
+
+
+class TestLooks:
+    """Looks at policies in the middle of a chunk: there are four updates of 32 steps."""
+
+    @pytest.mark.parametrize(
+        ("chunks", "looks", "expected"),
+        [
+            (1, 1, [[4]]),
+            (1, 2, [[2, 4]]),
+            (1, 4, [[1, 2, 3, 4]]),
+            (1, 99, [[1, 2, 3, 4]]),
+            (2, 1, [[2], [4]]),
+            (2, 4, [[1, 2], [3, 4]]),
+            (2, 3, [[1, 2], [4]]),
+        ],
+    )
+    def test_when(self, tiny_ppo: Any, chunks: int, looks: int, expected: list[list[int]]):
+        ppo = ppo_of(tiny_ppo(), chunks=chunks, looks=looks)
+        assert [ppo.looks_of(chunk) for chunk in range(chunks)] == expected
+
+    def test_they_change_nothing_and_show_what_a_shorter_chunk_ends_with(self, tiny_ppo: Any):
+        settings = tiny_ppo()
+        ppo, envs = ppo_of(settings, looks=4), GymnasiumEnvironments(CART_POLE, settings.n_envs)
+        (seen,) = ppo.train(envs, [TrueReward()], [3], [ppo.begin(3)], 0)
+        assert [learner.steps for learner in seen] == [32, 64, 96, 128]
+        assert same(seen[-1], train(settings, [3])[0])
+        assert same(seen[1], train(settings, [3], chunks=2, only=1)[0])
 
 
 @pytest.fixture

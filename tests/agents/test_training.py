@@ -66,6 +66,23 @@ def judged(job: PolicyTraining, steps: float) -> float:
 
 
 class TestWhatItLeaves:
+    def test_evaluations_within_a_part_are_rows_of_the_curve(self, job: Any):
+        done, plain = job(chunks=2, looks=4), job("plain", chunks=2)
+        train_policy(done)
+        train_policy(plain)
+        assert [row["step"] for row in curve(done)] == [32, 64, 96, 128]
+        assert done.n_evaluations == 4
+        assert returns(done)[1::2] == returns(plain)  # they change nothing
+        assert plain.n_evaluations == 2
+
+    def test_the_best_policy_may_be_of_the_middle_of_a_part(self, job: Any, tiny_ppo: Any):
+        settings = tiny_ppo(total_steps=512, learning_rate=1e-2)
+        done = job(ppo=settings, reward=-1.0, chunks=1, looks=16, checkpoint="true_reward")
+        train_policy(done)
+        best = max(range(16), key=lambda k: returns(done)[k])
+        assert best < 15
+        assert judged(done, curve(done)[best]["step"]) == returns(done)[best]
+
     def test_the_policy_its_curve_and_no_checkpoints(self, job: Any):
         done = job()
         train_policy(done)
@@ -374,10 +391,10 @@ class TestInParts:
         """Policy, optimizer and scale of rewards are those that the first part left."""
         first = job(ppo=replace(job().ppo, normalize_reward=True))
         second = replace(first, reward=-1.0)
-        seen: list[tuple[list[Any], list[Learner], list[Learner]]] = []
+        seen: list[tuple[list[Any], list[Learner], list[list[Learner]]]] = []
         inner = BatchedPPO.train
 
-        def recorded(self: BatchedPPO, envs: Any, rewards: Any, seeds: Any, learners: Any, chunk: int) -> list[Learner]:
+        def recorded(self: BatchedPPO, envs: Any, rewards: Any, seeds: Any, learners: Any, chunk: int) -> Any:
             after = inner(self, envs, rewards, seeds, learners, chunk)
             seen.append((rewards, learners, after))
             return after
@@ -386,7 +403,7 @@ class TestInParts:
         train_policy(first, until=2)
         train_policy(second)
         assert [getattr(rewards[0], "value", "true") for rewards, _, _ in seen] == ["true", "true", -1, -1]
-        (_, _, (before,)), (_, (after,), _) = seen[1], seen[2]
+        (_, _, ((before,),)), (_, (after,), _) = seen[1], seen[2]
         for name, value in before.state().items():
             found = after.state()[name]
             assert found.equal(value) if isinstance(value, torch.Tensor) else found == value

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mavrl.agents.batched_ppo import updates_until
 from mavrl.agents.imitation import DemonstratedPolicy
 from mavrl.agents.progress import policy_progress
 from mavrl.agents.training import PolicyTraining, train_policies
@@ -38,9 +39,16 @@ class ControlActing:
 
     def train(self, trainings: list[PolicyTraining], until: int | None = None) -> None:
         """Train policies together, with a progress bar, to their end or until after a part."""
-        directories, parts = [each.directory for each in trainings], sum(each.chunks for each in trainings)
-        with policy_progress(self.settings.execution.progress, directories, parts):
+        directories, looks = [each.directory for each in trainings], sum(each.n_evaluations for each in trainings)
+        with policy_progress(self.settings.execution.progress, directories, looks):
             train_policies(trainings, self.workers, until)
+
+    def steps_after(self, parts: int) -> int:
+        """Environment steps of a training until the end of its part number `parts`, counted from 1."""
+        ppo = self.policy.ppo
+        if ppo is None:
+            return 0
+        return updates_until(ppo, parts, self.policy.parts) * ppo.n_envs * ppo.n_steps
 
     def training(
         self, directory: Path, replicate: int, warm_states: np.ndarray | None = None, place: Path | None = None
@@ -62,7 +70,8 @@ class ControlActing:
             reward=policy.paid,
             seed=self.settings.seeds[replicate],
             directory=policy_directory(directory, replicate),
-            chunks=policy.evaluations,
+            chunks=policy.parts,
+            looks=policy.evaluations,
             evaluation_episodes=policy.evaluation_episodes,
             checkpoint=policy.checkpoint,
             stop_below=policy.stop_below,
@@ -81,7 +90,8 @@ class ControlActing:
             reward=reward,
             seed=seed,
             directory=directory,
-            chunks=self.policy.evaluations,
+            chunks=self.policy.parts,
+            looks=self.policy.evaluations,
             evaluation_episodes=self.policy.evaluation_episodes,
             vector=self.policy.vector,
         )

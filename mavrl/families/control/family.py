@@ -104,7 +104,7 @@ class Control(Family):
 
     @property
     def parts(self) -> int:
-        return self.acting.policy.evaluations
+        return self.acting.policy.parts
 
     def explorer(self, directory: Path, place: Path, parts: int) -> tuple[ControlSimulator, Behaviour]:
         policies = [
@@ -120,7 +120,8 @@ class Control(Family):
 
     def standing(self, directory: Path, place: Path, parts: int) -> dict[str, float]:
         curves = [read_curve(policy_directory(directory, k) / CURVE) for k in range(self.settings.replicates)]
-        returns = [rows[parts - 1]["true_return"] for rows in curves if len(rows) >= parts > 0]
+        steps = self.acting.steps_after(parts)
+        returns = [row["true_return"] for rows in curves for row in rows if row["step"] == steps > 0]
         return {"true_return": sum(returns) / len(returns)} if returns else {}
 
     # Judging ---------------------------------------------------------------------------------------------------------

@@ -135,6 +135,7 @@ _PPO_RULES = {
     "policy.termination_weight": number(0),
     "policy.reference_weight": number(0),
     "policy.warm_start": one_of(True, False),
+    "policy.parts": whole(1, 10_000),
     "policy.evaluations": whole(1, 10_000),
     "policy.evaluation_episodes": whole(1, 100_000),
     "policy.stop_below": optional(number(-math.inf)),

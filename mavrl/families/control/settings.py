@@ -85,8 +85,9 @@ class PolicySettings:
         paid: how it is paid a learned reward; or "true" for the true one, or a number for the same at every step, which
             baselines are paid.
         warm_start: whether it begins like the demonstrators.
-        evaluations: parts of its training.
-        evaluation_episodes: at the end of each part.
+        parts: of its training, at whose ends it can be gone on with.
+        evaluations: during its training, beside one at the end of each part.
+        evaluation_episodes: of each.
         stop_below: true return of such an evaluation that ends the training; None for none.
         vector: whose copies of the environment it is trained in.
     """
@@ -97,6 +98,7 @@ class PolicySettings:
     reward: str | None = None
     paid: LearnedRewardSettings | Unlearned | None = None
     warm_start: bool = False
+    parts: int = 1
     evaluations: int = 1
     evaluation_episodes: int = 1
     stop_below: float | None = None
