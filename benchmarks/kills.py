@@ -34,7 +34,7 @@ CONTROL = [
     "trainer.max_epochs=20", "trainer.least_steps=2", "evaluation.episodes=8", "env.feedback.segment_len=8",
     "env.feedback.n_episodes=16", "feedback.preference.n_samples=6", "feedback.demonstration.n_samples=2",
     "policy.total_steps=2048", "policy.n_envs=4", "policy.n_steps=32", "policy.batch_size=64", "policy.n_epochs=2",
-    "policy.evaluations=8", "policy.evaluation_episodes=4", "policy.hidden_sizes=[8]", "checkpoint_seconds=0",
+    "policy.parts=8", "policy.evaluation_episodes=4", "policy.hidden_sizes=[8]", "checkpoint_seconds=0",
     "threads=1",
 ]  # fmt: skip
 SLURM = ["hydra/launcher=euler", "hydra.launcher.setup=[]", "hydra.launcher.mem_per_cpu=null",

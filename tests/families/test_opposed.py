@@ -30,7 +30,7 @@ SMALL = (
 )  # fmt: skip
 PPO = (
     "policy.total_steps=64", "policy.n_envs=2", "policy.n_steps=16", "policy.batch_size=16",
-    "policy.hidden_sizes=[4]", "policy.evaluations=1", "policy.evaluation_episodes=2",
+    "policy.hidden_sizes=[4]", "policy.parts=1", "policy.evaluation_episodes=2",
 )  # fmt: skip
 LEFT = ("env=cartpole_v1_left", *SMALL, *PPO)
 PAIRS = {

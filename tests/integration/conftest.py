@@ -27,7 +27,7 @@ TINY_CONTROL = (
 )  # fmt: skip
 TINY_PPO = (
     "policy.total_steps=512", "policy.n_envs=4", "policy.n_steps=32", "policy.batch_size=64", "policy.n_epochs=2",
-    "policy.evaluations=2", "policy.evaluation_episodes=4", "policy.hidden_sizes=[8]", "policy.learning_rate=1e-2",
+    "policy.parts=2", "policy.evaluation_episodes=4", "policy.hidden_sizes=[8]", "policy.learning_rate=1e-2",
 )  # fmt: skip
 _UNWANTED = ("WANDB_", "HYDRA_FULL_ERROR", "COLUMNS")
 

@@ -177,7 +177,7 @@ def _trained(replicate: int, chunks: int) -> Any:
 def test_a_run_killed_while_it_trains_policies_ends_like_one_that_was_not(
     settings: tuple[str, ...], moments: list[Any], fresh_control_app: Any
 ) -> None:
-    arguments = ("policy.total_steps=1024", "policy.evaluations=8", *settings)
+    arguments = ("policy.total_steps=1024", "policy.parts=8", *settings)
     whole = fresh_control_app(*arguments, "paths.runs=whole")
     assert whole.status == 0, whole.err
     for moment in moments:

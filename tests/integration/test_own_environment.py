@@ -122,7 +122,7 @@ SMALL = (
     "replicates=1", "members=2", "model.hidden_sizes=[8]", "trainer.max_epochs=2", "evaluation.episodes=8",
     "env.feedback.n_episodes=16", "feedback.preference.n_samples=6", "feedback.demonstration.n_samples=2",
     "feedback.rating.n_samples=6", "feedback.stop.n_samples=6", "policy.n_envs=4", "policy.n_steps=32",
-    "policy.batch_size=64", "policy.n_epochs=2", "policy.evaluations=2", "policy.evaluation_episodes=4",
+    "policy.batch_size=64", "policy.n_epochs=2", "policy.parts=2", "policy.evaluation_episodes=4",
     "policy.hidden_sizes=[8]", "processes=1", "paths.experts=experts",
 )  # fmt: skip
 

@@ -25,7 +25,7 @@ CARTPOLE = (
     "task=online", "env=cartpole_v1", "replicates=2", "members=2", "processes=1", "paths.cache=null", "modality=pr",
     "rounds.count=2", "rounds.n_episodes=4", "rounds.held_out=3", "feedback.preference.n_samples=5",
     "feedback.rating.n_samples=4", "trainer.max_epochs=2", "policy.total_steps=512", "policy.n_envs=4",
-    "policy.n_steps=32", "policy.evaluations=4", "policy.evaluation_episodes=2", "evaluation.episodes=3",
+    "policy.n_steps=32", "policy.parts=4", "policy.evaluation_episodes=2", "evaluation.episodes=3",
     "feedback.rating.n_episodes=8",
 )  # fmt: skip
 RESULTS = ("final", "rounds", "n_samples")

@@ -71,7 +71,7 @@ class ControlActing:
             seed=self.settings.seeds[replicate],
             directory=policy_directory(directory, replicate),
             chunks=policy.parts,
-            looks=policy.evaluations,
+            looks=policy.looks,
             evaluation_episodes=policy.evaluation_episodes,
             checkpoint=policy.checkpoint,
             stop_below=policy.stop_below,
@@ -91,7 +91,7 @@ class ControlActing:
             seed=seed,
             directory=directory,
             chunks=self.policy.parts,
-            looks=self.policy.evaluations,
+            looks=self.policy.looks,
             evaluation_episodes=self.policy.evaluation_episodes,
             vector=self.policy.vector,
         )

@@ -136,7 +136,7 @@ _PPO_RULES = {
     "policy.reference_weight": number(0),
     "policy.warm_start": one_of(True, False),
     "policy.parts": whole(1, 10_000),
-    "policy.evaluations": whole(1, 10_000),
+    "policy.evaluate_every": optional(whole(1, 1_000_000_000)),
     "policy.evaluation_episodes": whole(1, 100_000),
     "policy.stop_below": optional(number(-math.inf)),
     "policy.vector": one_of("gymnasium", "envpool"),

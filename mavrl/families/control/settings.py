@@ -86,7 +86,7 @@ class PolicySettings:
             baselines are paid.
         warm_start: whether it begins like the demonstrators.
         parts: of its training, at whose ends it can be gone on with.
-        evaluations: during its training, beside one at the end of each part.
+        evaluate_every: steps between evaluations during its training; None for one at the end of each part.
         evaluation_episodes: of each.
         stop_below: true return of such an evaluation that ends the training; None for none.
         vector: whose copies of the environment it is trained in.
@@ -99,7 +99,7 @@ class PolicySettings:
     paid: LearnedRewardSettings | Unlearned | None = None
     warm_start: bool = False
     parts: int = 1
-    evaluations: int = 1
+    evaluate_every: int | None = None
     evaluation_episodes: int = 1
     stop_below: float | None = None
     vector: Vector = "gymnasium"
@@ -117,10 +117,15 @@ class PolicySettings:
             {each.name: policy[each.name] for each in fields(of)} for of in (PPOSettings, LearnedRewardSettings)
         )
         both = ppo.keys() | learned.keys() | {"minibatches"}  # which batch_size is made of
-        own = {name: value for name, value in policy.items() if name not in both}
+        own = {name: value for name, value in policy.items() if name not in {*both, "evaluations"}}  # of version 5
         reward = policy["reward"]
         paid = UNLEARNED[reward] if reward in UNLEARNED else LearnedRewardSettings(**learned)
         return structured(cls, "policy", {**own, "reward": reward, "ppo": PPOSettings(**ppo), "paid": paid})
+
+    @property
+    def looks(self) -> int:
+        """Evaluations during a training, beside one at the end of each part."""
+        return 1 if not self.ppo or not self.evaluate_every else max(1, self.ppo.total_steps // self.evaluate_every)
 
     @property
     def learned(self) -> LearnedRewardSettings | None:
