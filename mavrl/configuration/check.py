@@ -292,6 +292,7 @@ def register_with_hydra() -> None:
     OmegaConf.register_resolver("config_hash", _resolver(config_hash), replace=True)
     OmegaConf.register_resolver("run_directory", _resolver(run_directory), replace=True)
     OmegaConf.register_resolver("minibatch", _minibatch, replace=True)
+    OmegaConf.register_resolver("steps_of_update", _steps_of_update, replace=True)
     OmegaConf.register_resolver("constant", _constant, replace=True)
     OmegaConf.register_resolver("cap_beside_others", _cap_beside_others, replace=True)
 
@@ -301,6 +302,13 @@ def _minibatch(n_envs: Any, n_steps: Any, minibatches: Any) -> int:
     if not all(type(number) is int for number in (n_envs, n_steps, minibatches)):
         return 0
     return max(2, n_envs * n_steps // max(1, minibatches))
+
+
+def _steps_of_update(total_steps: Any, n_envs: Any, updates: Any) -> int:
+    """Steps of each environment, so that there are so many updates; 0 where something is no number, as above."""
+    if not all(type(number) is int for number in (total_steps, n_envs, updates)):
+        return 0
+    return max(2, -(-total_steps // max(1, n_envs * updates)))
 
 
 def _constant(name: str, *, _root_: DictConfig) -> int | float | None:

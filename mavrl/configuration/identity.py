@@ -98,7 +98,8 @@ def scientific(config: DictConfig) -> dict[str, Any]:
     """What makes the result: settings, without where it is stored and how it is watched, and code."""
     keys = (*_MAPPINGS, *FAMILIES[config.env.family].result_keys)
     groups = {key: plain(config[key]) for key in keys}
-    groups.get("policy", {}).pop("minibatches", None)  # batch_size says it
+    for key in ("minibatches", "updates"):  # batch_size and n_steps say it
+        groups.get("policy", {}).pop(key, None)
     feedback = {kind: plain(config.feedback[kind]) for kind in active_kinds(config)}
     for settings in feedback.values():
         for key in NOT_OF_RESULT:

@@ -16,7 +16,13 @@ from mavrl.configuration.check import resolved, resolved_value
 from mavrl.configuration.known import put, value_of
 from mavrl.configuration.registry import subsets
 
-_PURE = {"oc.env", "oc.select", "oc.decode", "minibatch"}  # resolvers that read nothing but what their text names
+_PURE = {
+    "oc.env",
+    "oc.select",
+    "oc.decode",
+    "minibatch",
+    "steps_of_update",
+}  # resolvers that read nothing but what their text names
 
 
 class Composed(NamedTuple):

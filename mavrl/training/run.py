@@ -109,7 +109,7 @@ def described(settings: RunSettings, family: Family) -> dict[str, Any]:
         "protocol": {
             "objective": model.objective,
             "q": model.q,
-            "backup": model.backup if model.q == "learned" else "exact",
+            "backup": "exact" if model.q == "planned" else model.backup,
             "termination": settings.env["termination"],
             "selection": settings.selection,
             **({} if settings.rounds is None else {"rounds": settings.rounds.count}),

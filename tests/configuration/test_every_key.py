@@ -21,7 +21,7 @@ OTHERS: dict[str, Any] = {  # None: has no other value
     "modality.active": ["rating"], "counts": "small", "env.family": None, "selection": "best", "device": "cuda",
     "progress": True, "model.objective": "weighted", "model.reward_domain": "sas",
     "rounds.name": "once", "rounds.first": "behaviour", "rounds.refit": "fresh", "rounds.budget": 7.0,
-    "model.backup": "soft", "model.kl_count": "sample", "optim.schedule": "constant",
+    "model.backup": "soft", "model.kl_count": "transition", "optim.schedule": "constant",
 }  # fmt: skip
 LEAST = 120  # keys, so that the test does not pass because there are none
 
@@ -32,7 +32,8 @@ def _of_result(config: DictConfig) -> dict[str, Any]:
     for kind in settings["feedback"].values():
         for key in NOT_OF_RESULT:
             del kind[key]
-    settings["policy"].pop("minibatches", None)  # in batch_size
+    for key in ("minibatches", "updates"):  # in batch_size and n_steps
+        settings["policy"].pop(key, None)
     read = FAMILIES[config.env.family].result_keys
     if "policy" not in read:
         del settings["policy"]
@@ -42,8 +43,8 @@ def _of_result(config: DictConfig) -> dict[str, Any]:
 
 
 def _another(value: Any) -> Any:
-    if value in ("planned", "learned"):
-        return {"planned": "learned", "learned": "planned"}[value]
+    if value in ("planned", "learned", "inverse"):
+        return {"planned": "learned", "learned": "planned", "inverse": "learned"}[value]
     if isinstance(value, bool):
         return not value
     if isinstance(value, (int, float)):

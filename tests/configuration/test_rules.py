@@ -156,6 +156,7 @@ def test_values_beyond_the_limits(default: DictConfig, changed: Any, key: str, v
         ("policy.parts", 0),
         ("policy.evaluate_every", 0),
         ("policy.n_steps", 1),
+        ("policy.updates", 0),
         ("policy.batch_size", 1),
         ("policy.learning_rate", 0),
         ("policy.learning_rate", "3e-4x"),

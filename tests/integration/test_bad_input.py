@@ -95,6 +95,7 @@ CONTROL_CASES = {
     "policy=dqn": ("policy=dqn", "task=expert"),
     "policy=exact": ("policy.name=exact", "ppo, imitation"),
     "policy=imitation modality=pr": ("policy=imitation", "needs demonstrations"),
+    "model.backup=behaviour": ("model.backup=behaviour", "is about actions that were taken"),
     "policy.batch_size=9999": ("policy.batch_size=9999", "must be at most policy.n_envs * policy.n_steps"),
     "policy.learning_rate=linear": ("policy.learning_rate=linear", "lin_3e-4"),
     "policy.reward=lower": ("policy.reward=lower", "lower_bound"),

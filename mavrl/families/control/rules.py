@@ -141,6 +141,7 @@ _PPO_RULES = {
     "policy.stop_below": optional(number(-math.inf)),
     "policy.vector": one_of("gymnasium", "envpool"),
     "policy.n_envs": whole(1, 1024),
+    "policy.updates": whole(1, 1_000_000),
     "policy.n_steps": whole(2, 100_000),
     "policy.minibatches": whole(1, 1_000_000),
     "policy.batch_size": whole(2, 1_000_000),
@@ -239,6 +240,9 @@ def check(config: DictConfig) -> None:
     if nobody and "demonstration" in kinds:
         allowed = "leaves nobody who demonstrates; choose a modality without d, or dqn or ppo"
         raise ConfigurationError("env.demonstration_expert", None, allowed)
+    if config.model.q == "inverse" and config.model.backup == "behaviour":
+        allowed = "is about actions that were taken; the reward that Q implies (model.q=inverse) is optimal or soft"
+        raise ConfigurationError("model.backup", "behaviour", allowed)
     policy = config.policy
     optimal, uniform = (OmegaConf.select(config, f"env.normalization.{name}") for name in ("optimal", "uniform"))
     if optimal is not None and uniform is not None and not is_scale(optimal, uniform):

@@ -116,7 +116,7 @@ class PolicySettings:
         ppo, learned = (
             {each.name: policy[each.name] for each in fields(of)} for of in (PPOSettings, LearnedRewardSettings)
         )
-        both = ppo.keys() | learned.keys() | {"minibatches"}  # which batch_size is made of
+        both = ppo.keys() | learned.keys() | {"minibatches", "updates"}  # which others are made of
         own = {name: value for name, value in policy.items() if name not in {*both, "evaluations"}}  # of version 5
         reward = policy["reward"]
         paid = UNLEARNED[reward] if reward in UNLEARNED else LearnedRewardSettings(**learned)
