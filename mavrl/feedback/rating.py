@@ -1,6 +1,5 @@
 """Ratings of segments on an ordered scale: the cumulative logit model."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,10 +66,13 @@ class RatingLikelihood(FeedbackLikelihood[RatingBatch]):
         self.raw_increments = nn.Parameter(raw.float())
 
     @classmethod
-    def uninformed(cls, n_replicates: int, n_categories: int) -> "RatingLikelihood":
-        """Cutpoints that give a segment of mean reward 0 every rating with equal probability."""
-        levels = [math.log(k / (n_categories - k)) for k in range(1, n_categories)]
-        theta = torch.tensor(levels).expand(n_replicates, -1)
+    def from_counts(cls, counts: Float[Tensor, "R K"]) -> "RatingLikelihood":
+        """Cutpoints that give a segment of mean reward 0 each category as often as it is counted, and half a time more.
+
+        The half is that of Jeffreys' prior, without which a category that nobody gave would have no width.
+        """
+        smoothed = counts.double() + 0.5
+        theta = (smoothed.cumsum(-1) / smoothed.sum(-1, keepdim=True))[:, :-1].logit()
         return cls(theta[:, 0], theta.diff(dim=-1))
 
     @classmethod
@@ -124,4 +126,8 @@ class RatingDataModule(SegmentDataModule[RatingBatch]):
         return {"n_categories": self.n_categories}
 
     def likelihood_of_models(self, known_to_model: dict[str, Tensor], n_models: int) -> RatingLikelihood:
-        return RatingLikelihood.uninformed(n_models, self.n_categories)
+        given, counts = self.sets.get("train"), torch.zeros(1, self.n_categories)
+        if given is not None:
+            of_each = torch.nn.functional.one_hot(given.rating, self.n_categories) * given.valid_samples[..., None]
+            counts = of_each.sum(1).float()
+        return RatingLikelihood.from_counts(counts.repeat_interleave(n_models // len(counts), dim=0))

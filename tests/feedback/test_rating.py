@@ -123,7 +123,7 @@ class TestSaturation:
             assert log_prob.item() < -60  # a category of width 0
 
     def test_segments_without_a_valid_step_have_mean_reward_zero(self, transitions_of):
-        likelihood = RatingLikelihood.uninformed(1, 5)
+        likelihood = RatingLikelihood.from_counts(torch.ones(1, 5))
         values = torch.full((1, 1, 3), float("nan"), requires_grad=True)
         steps = transitions_of(torch.zeros(1, 1, 3, dtype=torch.bool))
         log_prob = likelihood.log_prob(values, RatingBatch(steps, torch.tensor([[3]])))
@@ -145,10 +145,18 @@ class TestCutpoints:
         assert likelihood.first_cutpoint.tolist() == [-1.0, 5.0]
 
     @pytest.mark.parametrize("n_categories", [2, 3, 5, 10])
-    def test_uninformed_gives_every_rating_equal_probability(self, transitions_of, n_categories):
-        likelihood = RatingLikelihood.uninformed(3, n_categories)
+    def test_equal_counts_give_every_rating_equal_probability(self, transitions_of, n_categories):
+        likelihood = RatingLikelihood.from_counts(torch.full((3, n_categories), 7.0))
         log_probs = likelihood.outcomes(torch.zeros(3, 2, 1), one_step(transitions_of, (3, 2)))
         torch.testing.assert_close(log_probs.exp(), torch.full((3, 2, n_categories), 1 / n_categories))
+
+    def test_a_mean_reward_of_0_gets_each_rating_as_often_as_it_was_given(self, transitions_of):
+        counts = torch.tensor([[117.0, 3, 0, 49, 87], [0, 2, 0, 0, 0]])
+        log_probs = RatingLikelihood.from_counts(counts).outcomes(
+            torch.zeros(2, 1, 1), one_step(transitions_of, (2, 1))
+        )
+        expected = torch.tensor([[117.5, 3.5, 0.5, 49.5, 87.5], [0.5, 2.5, 0.5, 0.5, 0.5]])
+        torch.testing.assert_close(log_probs.exp()[:, 0], expected / expected.sum(-1, keepdim=True))
 
     def test_quantiles(self):
         # 0 ... 100: the 20, 40, 60 and 80 % quantiles are 20, 40, 60, 80. The second replicate is 10 times as wide.
@@ -189,7 +197,7 @@ class TestCutpoints:
         n = 20_000
         values = torch.randn(1, n, 1, dtype=torch.float64)
         batch = teacher.sample(values, one_step(transitions_of, (1, n)), generators(1003))  # not the seed of the values
-        student = RatingLikelihood.uninformed(1, 5).double()
+        student = RatingLikelihood.from_counts(torch.ones(1, 5)).double()
         optimizer = torch.optim.LBFGS(student.parameters(), max_iter=100, line_search_fn="strong_wolfe")
 
         def loss():
@@ -242,7 +250,7 @@ class TestSample:
 
     def test_the_first_labels_do_not_depend_on_how_many_are_drawn(self, transitions_of, generators):
         values = torch.randn(2, 40, 1)
-        likelihood = RatingLikelihood.uninformed(2, 5)
+        likelihood = RatingLikelihood.from_counts(torch.ones(2, 5))
         many = likelihood.sample(values, one_step(transitions_of, (2, 40)), generators(0, 1)).rating
         for n in (1, 15, 16, 39):
             few = likelihood.sample(values[:, :n], one_step(transitions_of, (2, n)), generators(0, 1)).rating
@@ -250,7 +258,7 @@ class TestSample:
 
     def test_a_replicate_depends_on_its_own_generator_alone(self, transitions_of, generators):
         values, steps = torch.zeros(3, 60, 1), one_step(transitions_of, (3, 60))
-        likelihood = RatingLikelihood.uninformed(3, 5)
+        likelihood = RatingLikelihood.from_counts(torch.ones(3, 5))
         rating = likelihood.sample(values, steps, generators(5, 6, 7)).rating
         others = likelihood.sample(values, steps, generators(8, 6, 9)).rating
         assert torch.equal(rating[1], others[1])

@@ -199,7 +199,7 @@ def make_control_inference() -> Callable[..., RewardInference]:
         likelihoods = {
             "preference": PreferenceLikelihood(2.0),
             "demonstration": DemonstrationLikelihood(1.5),
-            "rating": RatingLikelihood.uninformed(n_models, N_CATEGORIES),
+            "rating": RatingLikelihood.from_counts(torch.ones(n_models, N_CATEGORIES)),
             "stop": StopLikelihood(torch.linspace(0.5, 1.0, n_models), 0.4),
         }
         if standardization is None:
