@@ -142,7 +142,8 @@ SCIENTIFIC_CONTROL = {
     "policy.sample_per": "episode", "policy.standardize": False, "policy.clip": 7.0, "policy.reference_weight": 0.123,
     "policy.warm_start": False, "policy.checkpoint": "true_reward", "policy.stop_below": 3, "policy.n_envs": 3,
     "policy.vector": "envpool",
-    "policy.learning_rate": 7e-4, "policy.gamma": 0.5, "policy.hidden_sizes": [3], "policy.parts": 3, "policy.updates": 7, "policy.evaluate_every": 4000,
+    "policy.learning_rate": 7e-4, "policy.gamma": 0.5, "policy.hidden_sizes": [3], "policy.parts": 3,
+    "policy.updates": 7, "policy.evaluate_every": 4000,
 }  # fmt: skip
 
 

@@ -152,7 +152,8 @@ class TestCutpoints:
 
     def test_a_mean_reward_of_0_gets_each_rating_as_often_as_it_was_given(self, transitions_of):
         counts = torch.tensor([[117.0, 3, 0, 49, 87], [0, 2, 0, 0, 0]])
-        log_probs = RatingLikelihood.from_counts(counts).outcomes(
+        likelihood = RatingLikelihood.from_counts(counts)
+        log_probs = likelihood.outcomes(torch.zeros(2, 1, 1), one_step(transitions_of, (2, 1)))
             torch.zeros(2, 1, 1), one_step(transitions_of, (2, 1))
         )
         expected = torch.tensor([[117.5, 3.5, 0.5, 49.5, 87.5], [0.5, 2.5, 0.5, 0.5, 0.5]])
