@@ -154,8 +154,6 @@ class TestCutpoints:
         counts = torch.tensor([[117.0, 3, 0, 49, 87], [0, 2, 0, 0, 0]])
         likelihood = RatingLikelihood.from_counts(counts)
         log_probs = likelihood.outcomes(torch.zeros(2, 1, 1), one_step(transitions_of, (2, 1)))
-            torch.zeros(2, 1, 1), one_step(transitions_of, (2, 1))
-        )
         expected = torch.tensor([[117.5, 3.5, 0.5, 49.5, 87.5], [0.5, 2.5, 0.5, 0.5, 0.5]])
         torch.testing.assert_close(log_probs.exp()[:, 0], expected / expected.sum(-1, keepdim=True))
 
