@@ -16,7 +16,7 @@ from mavrl.configuration.plain import flatten, plain, quoted
 from mavrl.configuration.registry import FAMILIES, KINDS, OWN_KINDS
 from mavrl.configuration.sources import source_digests
 
-RESULTS_VERSION = 5  # part of every run's hash; raised when the same configuration gives another result
+RESULTS_VERSION = 6  # part of every run's hash; raised when the same configuration gives another result
 
 SEEDS = ("seed", "replicates")  # what runs may differ in and still be repetitions of one another
 _VALUES = (*SEEDS, "members", "selection")
