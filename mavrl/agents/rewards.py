@@ -98,9 +98,9 @@ class LearnedRewardSettings:
         sample_per: whether a sample is drawn for each "step", or one reward function for each "episode".
         standardize: give each member mean 0 and standard deviation 1 on the feedback.
         clip: largest absolute reward after that.
-        termination_weight: what being in a terminal state is worth, in units of clip and of the prior mean there.
+        termination_weight: what being in a terminal state is worth a step, in units of clip and of the prior mean
+            there; every other step is paid that much less.
         reference_weight: of the demonstrators' advantage, where there is feedback from demonstrations.
-        gamma: discount factor of the agent.
     """
 
     reward: Literal["mean", "lower_bound", "sample"]
@@ -110,7 +110,6 @@ class LearnedRewardSettings:
     clip: float
     termination_weight: float
     reference_weight: float
-    gamma: float
 
 
 class LearnedStepReward(StepReward):
@@ -118,9 +117,9 @@ class LearnedStepReward(StepReward):
 
     The posterior knows rewards only up to a shift, while the end of an episode makes a shift matter: an agent that is
     paid too little hurries to end it. So an episode that terminates is taken to go on for ever in its terminal state,
-    where it is paid the prior mean there in units of the largest reward, times a weight: its reward at the end grows by
-    weight * clip * mean / (1 - gamma). With a weight above 1 a failure is worse than the worst reward for ever, and a
-    success better than the best.
+    which is worth weight * clip * prior mean there a step. The shift is chosen such that this is 0, since an agent is
+    paid nothing after the end: every step is paid that much less. With a weight above 1 a failure is worse than the
+    worst reward for ever, and a success better than the best.
 
     Where there are demonstrations, their likelihood says how probable each action is for the demonstrator. The agent
     is also paid reference_weight * (log pi(a | s) - sum_a' pi(a' | s) log pi(a' | s)). That is the advantage of the
@@ -141,8 +140,7 @@ class LearnedStepReward(StepReward):
         self._settings = settings
         centre, scale = (values[0, :, None].numpy() for values in model.on_feedback())
         self._centre, self._scale = (centre, scale) if settings.standardize else (0.0, 1.0)
-        worth = settings.termination_weight * settings.clip * model.at_termination / (1 - settings.gamma)
-        self._worth_of_end = worth
+        self._worth_of_end = settings.termination_weight * settings.clip * model.at_termination
         self._guided = settings.reference_weight > 0 and model.demonstrated
         self._seed = seed
         self._stream = numpy_stream(seed, "paid sample")
@@ -206,9 +204,7 @@ class LearnedStepReward(StepReward):
     ) -> Float[np.ndarray, "N"]:
         seen = self._model.standardized(state)
         reward = self._posterior_reward(*self._model.moments(seen, action, next_state, terminated), member, deviation)
-        reward = np.clip(reward, -self._settings.clip, self._settings.clip)
-        if self._worth_of_end:
-            reward = reward + self._worth_of_end * terminated
+        reward = np.clip(reward, -self._settings.clip, self._settings.clip) - self._worth_of_end
         if self._guided:
             reward = reward + self._settings.reference_weight * self._advantage(seen, action)
         return reward

@@ -127,7 +127,7 @@ def paid() -> Callable[..., LearnedRewardSettings]:
     def make(**changes: Any) -> LearnedRewardSettings:
         plain = {
             "reward": "mean", "kappa": 0.0, "sample_per": "step", "standardize": False, "clip": 1e6,
-            "termination_weight": 1.0, "reference_weight": 0.0, "gamma": 0.9,
+            "termination_weight": 0.0, "reference_weight": 0.0,
         }  # fmt: skip
         return LearnedRewardSettings(**{**plain, **changes})
 

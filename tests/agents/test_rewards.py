@@ -88,20 +88,28 @@ class TestMoments:
 
 class TestTermination:
     @pytest.mark.parametrize("prior", [-1.0, 1.0])
-    def test_the_end_is_worth_the_prior_mean_for_ever(self, learned: Any, paid: Paid, prior: float):
-        reward = learned(paid(clip=4.0, gamma=0.9), at_termination=prior)
-        bare = np.clip(MIDDLE, -4, 4)
-        assert asked(reward, [False, True, False]) == pytest.approx(bare + np.array([0, prior * 40, 0]))
-        assert asked(reward, True) == pytest.approx(bare + prior * 40)
-        assert asked(reward) == pytest.approx(bare)
+    def test_every_step_is_paid_what_a_step_after_the_end_is_worth_less(self, learned: Any, paid: Paid, prior: float):
+        reward = learned(paid(clip=4.0, termination_weight=1.0), at_termination=prior)
+        expected = np.clip(MIDDLE, -4, 4) - prior * 4
+        for ends in (False, True, [False, True, False]):
+            assert asked(reward, ends) == pytest.approx(expected)
+
+    @pytest.mark.parametrize("prior", [-1.0, 1.0])
+    def test_with_a_weight_above_1_an_end_is_worse_or_better_than_any_reward(
+        self, learned: Any, paid: Paid, prior: float
+    ):
+        """An agent is paid 0 after the end, so a success is better than going on if all rewards are below that."""
+        for weight in (1.1, 2.0):
+            found = asked(learned(paid(clip=4.0, termination_weight=weight), at_termination=prior))
+            assert (-prior * found > 0).all()
 
     def test_times_its_weight(self, learned: Any, paid: Paid):
         for weight in (0.0, 0.5, 2.0):
-            reward = learned(paid(clip=20.0, gamma=0.75, termination_weight=weight), at_termination=-1.0)
-            assert asked(reward, True) == pytest.approx(MIDDLE - weight * 80)
+            reward = learned(paid(clip=20.0, termination_weight=weight), at_termination=-1.0)
+            assert asked(reward, True) == pytest.approx(MIDDLE + weight * 20)
 
-    def test_a_neutral_end_is_worth_nothing(self, learned: Any):
-        assert asked(learned(at_termination=0.0), True) == pytest.approx(MIDDLE)
+    def test_a_neutral_end_is_worth_nothing(self, learned: Any, paid: Paid):
+        assert asked(learned(paid(termination_weight=2.0), at_termination=0.0), True) == pytest.approx(MIDDLE)
 
     def test_what_feedback_told_of_an_end_is_paid(self, learned: Any):
         found = asked(learned(end=[2.0, 5.0]), [False, True, False])
@@ -289,7 +297,7 @@ class TestRollouts:
     @pytest.mark.parametrize(
         "change",
         [
-            {"reward": "mean", "termination_weight": 2.0},
+            {"reward": "mean", "clip": 40.0, "termination_weight": 2.0},
             {"reward": "lower_bound", "kappa": 1.0, "clip": 4.0},
             {"reward": "mean", "reference_weight": 0.5},
             {"reward": "sample", "sample_per": "step"},
@@ -310,7 +318,7 @@ class TestRollouts:
             expected = StepReward.of_rollout(other, rollout)
             assert found.shape == (4, 3)
             assert found == pytest.approx(expected, rel=1e-5)
-        assert len(set(found.ravel().tolist())) > 8
+        assert len(set(found.ravel().tolist())) > 7
 
     def test_rewards_that_are_not_learned(self, rollout: Rollout):
         for reward in (TrueReward(), ConstantReward(-1.0)):
