@@ -60,7 +60,8 @@ def test_every_environment_composes_with_every_experiment(env: str, composed: An
         assert config.env.name == env
         assert config.env.family == ("grid" if env.startswith("grid_") else "control")
         assert config.policy.name == ("exact" if env.startswith("grid_") else "ppo")
-        assert config.model.q == ("learned" if not env.startswith("grid_") or experiment == "reference" else "planned")
+        default = "planned" if env.startswith("grid_") else "inverse"
+        assert config.model.q == ("learned" if experiment == "reference" else default)
         hashes.add(config_hash(config))
     assert len(hashes) == len(set(EXPERIMENTS) - set(STUDIES))
 
@@ -152,7 +153,8 @@ def test_settings_of_the_paper(env: str, composed: Any) -> None:
     assert config.env.demonstration_expert == ("ppo" if lander else "dqn")
     stop = config.feedback.stop
     assert (stop.percentile, stop.discount, stop.scale) == (50, 0.1, 1)
-    assert config.env.gamma == 0.999
+    assert composed(f"env={env}", "experiment=reference").env.gamma == 0.999
+    assert config.env.gamma == config.policy.gamma == 0.99  # of the default, in which Q and agent have one
     steps = {"cartpole_v1": 100_000, "acrobot_v1": 200_000, "lunar_lander_v3": 500_000}
     assert config.policy.total_steps == steps[env]
     assert config.evaluation.episodes == 1000

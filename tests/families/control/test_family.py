@@ -203,8 +203,10 @@ class TestLearning:
 
     def test_q_is_saved_where_feedback_reads_it(self, make: Any, tmp_path: Path):
         for modality, (reads, demonstrated) in {"pr": (False, False), "s": (True, False), "d": (True, True)}.items():
-            model, _ = _stored(make(f"modality={modality}"), tmp_path / modality)
-            assert (model.q is not None, model.demonstrated) == (reads, demonstrated)
+            free, _ = _stored(make(f"modality={modality}", model__q="learned"), tmp_path / modality)
+            assert (free.q is not None, free.demonstrated) == (reads, demonstrated)
+            implied, _ = _stored(make(f"modality={modality}"), tmp_path / f"{modality}-implied")
+            assert (implied.q is not None, implied.demonstrated) == (True, demonstrated)  # the reward is made of it
 
 
 class TestActing:
@@ -215,7 +217,7 @@ class TestActing:
         assert (job.seed, job.replicate, job.model) == (6, 1, tmp_path)
         assert job.directory == policy_directory(tmp_path, 1) == tmp_path / "policies" / "1"
         assert (job.reward.reward, job.reward.kappa, job.stop_below) == ("sample", 0.5, 3.0)
-        assert job.reward.gamma == job.ppo.gamma == family.settings.policy["gamma"]
+        assert job.ppo.gamma == family.settings.policy["gamma"] == family.env.gamma
         assert job.ppo is family.acting.policy.ppo
         assert job.ppo.total_steps == 64
         assert job.environment == family.environment
