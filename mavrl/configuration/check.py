@@ -305,10 +305,10 @@ def _minibatch(n_envs: Any, n_steps: Any, minibatches: Any) -> int:
 
 
 def _steps_of_update(total_steps: Any, n_envs: Any, updates: Any) -> int:
-    """Steps of each environment, so that there are so many updates; 0 where something is no number, as above."""
+    """Steps of each environment, 2 to 1,024, so that there are so many updates; 0 where something is no number."""
     if not all(type(number) is int for number in (total_steps, n_envs, updates)):
         return 0
-    return max(2, -(-total_steps // max(1, n_envs * updates)))
+    return min(1024, max(2, -(-total_steps // max(1, n_envs * updates))))
 
 
 def _constant(name: str, *, _root_: DictConfig) -> int | float | None:

@@ -22,7 +22,7 @@ _PURE = {
     "oc.decode",
     "minibatch",
     "steps_of_update",
-}  # resolvers that read nothing but what their text names
+}  # they read nothing but what they are given
 
 
 class Composed(NamedTuple):

@@ -96,6 +96,20 @@ class TestPolicies:
         with pytest.raises(ConfigurationError, match=r"^policy\.batch_size=129: must be at most .* = 128$"):
             check(changed(small, {"policy.batch_size": 129}))
 
+    @pytest.mark.parametrize(
+        ("words", "n_steps", "batch_size"),
+        [
+            ((), 977, 488),  # 500,000 / (16 * 32), rounded up
+            (("policy.total_steps=100000", "policy.updates=100"), 63, 31),
+            (("policy.total_steps=10000000",), 1024, 512),  # more updates
+            (("policy.total_steps=10",), 2, 2),
+            (("policy.n_steps=128", "policy.updates=7"), 128, 64),
+        ],
+    )
+    def test_steps_of_an_update(self, composed: Any, words: tuple[str, ...], n_steps: int, batch_size: int):
+        policy = composed("env=lunar_lander_v3", *words).policy
+        assert (policy.n_steps, policy.batch_size) == (n_steps, batch_size)
+
     @pytest.mark.parametrize("policy", ["ppo", "imitation", "dqn"])
     def test_grids_are_planned(self, composed: Any, policy: str):
         with pytest.raises(ConfigurationError, match="must be one of exact"):
