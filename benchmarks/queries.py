@@ -79,7 +79,7 @@ def _foresee(candidates: int, functions: int, replicates: int) -> None:
     belief, generator = TabularBelief(mean, mean + 1, world, 0.95), torch.Generator().manual_seed(0)
     kinds: list[tuple[FeedbackLikelihood, tuple[int, ...]]] = [
         (PreferenceLikelihood(5.0), (2, 10)),
-        (RatingLikelihood.uninformed(replicates, ANSWERS["rating"]), (10,)),
+        (RatingLikelihood.from_counts(torch.ones(replicates, ANSWERS["rating"])), (10,)),
         (StopLikelihood(torch.ones(replicates), 0.1), (ANSWERS["stop"] - 1,)),
         (DemonstrationLikelihood(10.0), (STEPS,)),
     ]

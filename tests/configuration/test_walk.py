@@ -64,7 +64,7 @@ ALLOWED: dict[tuple[str, ...], str] = {
     """,
     ("null",): """
         cells.env cells.modality env.constants env.demonstration_cap env.max_steps env.normalization.optimal
-        env.threads env.wrappers notify.url optim.batch_size
+        env.threads env.wrappers notify.url optim.batch_size policy.evaluate_every
         optim.demonstration_batch_size processes search.batch search.caps.demonstration search.caps.preference
         search.caps.rating search.caps.stop search.trial skip.backup_of_planned skip.imitate_nobody skip.plan_in_control
         skip.planned_in_control skip.train_in_grid skip.weights_of_bound task.seed threads trainer.patience
