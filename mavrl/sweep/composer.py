@@ -16,13 +16,8 @@ from mavrl.configuration.check import resolved, resolved_value
 from mavrl.configuration.known import put, value_of
 from mavrl.configuration.registry import subsets
 
-_PURE = {
-    "oc.env",
-    "oc.select",
-    "oc.decode",
-    "minibatch",
-    "steps_of_update",
-}  # they read nothing but what they are given
+# Resolvers that read nothing but what their text names.
+_PURE = {"oc.env", "oc.select", "oc.decode", "minibatch", "steps_of_update"}
 
 
 class Composed(NamedTuple):

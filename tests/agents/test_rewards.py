@@ -298,7 +298,7 @@ class TestRollouts:
         "change",
         [
             {"reward": "mean", "clip": 40.0, "termination_weight": 2.0},
-            {"reward": "lower_bound", "kappa": 1.0, "clip": 4.0},
+            {"reward": "lower_bound", "kappa": 1.0, "clip": 8.0},
             {"reward": "mean", "reference_weight": 0.5},
             {"reward": "sample", "sample_per": "step"},
             {"reward": "sample", "sample_per": "episode"},
@@ -318,7 +318,7 @@ class TestRollouts:
             expected = StepReward.of_rollout(other, rollout)
             assert found.shape == (4, 3)
             assert found == pytest.approx(expected, rel=1e-5)
-        assert len(set(found.ravel().tolist())) > 7
+        assert len(set(found.ravel().tolist())) > 8
 
     def test_rewards_that_are_not_learned(self, rollout: Rollout):
         for reward in (TrueReward(), ConstantReward(-1.0)):

@@ -1,6 +1,7 @@
 """The cumulative logit model against loops over its formula."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -373,6 +374,21 @@ def test_the_model_starts_without_an_opinion(make_source: Any, nobody: Any, simu
     with torch.no_grad():
         log_prob = likelihood.log_prob(torch.zeros(batch.transitions.state.shape), batch)
     assert torch.allclose(log_prob.exp(), torch.full((2, 6), 0.2), atol=1e-6)
+
+
+def test_the_model_starts_where_its_replicate_s_labels_are(make_source: Any, nobody: Any, simulate: Any) -> None:
+    batch = simulate(make_source("rating", 40), [0, 1])
+    valid = batch.transitions.valid.clone()
+    valid[1, 30:] = False  # were not asked
+    module = make_source("rating", 40).module(nobody, [0, 1])
+    module.sets["train"] = replace(batch, transitions=replace(batch.transitions, valid=valid))
+    likelihood = module.likelihood_of_models({}, 4)  # two members
+    with torch.no_grad():
+        log_probs = likelihood.outcomes(torch.zeros(4, *valid.shape[1:]), batch.transitions.repeat_replicates(2))
+    for k, asked in enumerate((40, 40, 30, 30)):
+        given = torch.bincount(batch.rating[k // 2, :asked], minlength=5)
+        assert given.max() > given.min()
+        torch.testing.assert_close(log_probs[k, 0].exp(), (given + 0.5) / (asked + 2.5))
 
 
 def test_the_teacher_does_not_depend_on_how_many_segments_are_rated(

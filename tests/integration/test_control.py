@@ -64,6 +64,7 @@ def test_the_metrics_follow_their_schema(first: Any) -> None:
     required = {"objective", "q", "backup", "termination", "selection", "policy", "reward", "checkpoint"}
     assert required <= set(metrics["protocol"])
     assert metrics["protocol"]["checkpoint"] == "last"
+    assert (metrics["protocol"]["q"], metrics["protocol"]["backup"]) == ("inverse", "optimal")
     assert metrics["protocol"]["warm_start"] is True
     assert set(metrics["final"]) == {"normalized_return", "mean_return", "regret", "bound"}  # a constant true reward
     for name, values in metrics["final"].items():
