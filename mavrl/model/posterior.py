@@ -84,13 +84,8 @@ class StepPosterior(RewardPosterior[StepSupport]):
         self.domain = domain
 
     def forward(self, support: StepSupport) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
-        following = support.next_state if self.reads_next_state else support.state
+        following = support.next_state if self.domain == "sas" else support.state
         return self.transition_moments(support.state, support.action, following, support.terminal)
-
-    @property
-    def reads_next_state(self) -> bool:
-        """Whether the next state tells anything of the reward."""
-        return self.domain == "sas"
 
     def transition_moments(
         self,
@@ -154,9 +149,12 @@ class InverseStepPosterior(StepPosterior):
         self.backup: Backup = backup
         self.gamma, self.soft_temperature = gamma, soft_temperature
 
-    @property
-    def reads_next_state(self) -> bool:
-        return True
+    def forward(self, support: StepSupport) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
+        q = support.outputs(self.q, self.standardization)
+        following = support.following(state_value(q, self.backup, self.soft_temperature))
+        next_state = support.next_state if self.domain == "sas" else support.state
+        encoded = self._encoded(support.state, support.action, next_state, support.terminal)
+        return self._of_values(q[:, : support.state.shape[1]], following, support.action, support.terminal, encoded)
 
     def transition_moments(
         self,
@@ -167,10 +165,19 @@ class InverseStepPosterior(StepPosterior):
     ) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
         """Mean and log-variance of the reward of transitions; those with a leading axis of 1 are for all models."""
         q = self.q(self.standardization(state))
-        taken = q.gather(-1, action.expand(len(q), -1)[..., None]).squeeze(-1)
         following = state_value(self.q(self.standardization(next_state)), self.backup, self.soft_temperature)
-        logvar = self._encoded(state, action, next_state, terminal).squeeze(-1)
-        return taken - self.gamma * following * ~terminal, logvar.clamp(*LOGVAR_RANGE)
+        return self._of_values(q, following, action, terminal, self._encoded(state, action, next_state, terminal))
+
+    def _of_values(
+        self,
+        q: Float[Tensor, "R N A"],
+        following: Float[Tensor, "R N"],
+        action: Int[Tensor, "#R N"],
+        terminal: Bool[Tensor, "#R N"],
+        encoded: Float[Tensor, "R N 1"],
+    ) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
+        taken = q.gather(-1, action.expand(len(q), -1)[..., None]).squeeze(-1)
+        return taken - self.gamma * following * ~terminal, encoded.squeeze(-1).clamp(*LOGVAR_RANGE)
 
 
 class RewardPrior(nn.Module):

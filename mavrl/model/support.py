@@ -5,12 +5,13 @@ transition in the step's batches.
 """
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from itertools import accumulate
 from typing import Literal, TypeVar
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
 
 from mavrl.feedback.base import FeedbackBatch
 from mavrl.types import Transitions, at_steps
@@ -105,6 +106,7 @@ class StepSupport(Support):
         self.state = torch.cat([steps.state for steps in flat.values()], dim=1)
         self.action = torch.cat([steps.action for steps in flat.values()], dim=1)
         self._next_states = [steps.next_state for steps in flat.values()]
+        self._outputs: dict[nn.Module, Tensor] = {}
         self.terminal = torch.cat([steps.terminal & steps.valid for steps in flat.values()], dim=1)
         valid = {name: batches[name].transitions.valid for name in order}
         self._kl_weights = {name: step_weights(valid[name], scales[name], count) for name in order}
@@ -130,6 +132,55 @@ class StepSupport(Support):
     @property
     def next_state(self) -> Float[Tensor, "R N O"]:
         return torch.cat(self._next_states, dim=1)
+
+    def outputs(self, network: nn.Module, standardization: nn.Module) -> Float[Tensor, "R M H"]:
+        """A network's outputs in the N states of the steps and in all that follow; computed once, whoever asks."""
+        if network not in self._outputs:
+            self._outputs[network] = network(standardization(self._visited[0]))
+        return self._outputs[network]
+
+    def following(self, outputs: Float[Tensor, "R M"]) -> Float[Tensor, "R N"]:
+        """What there is of `outputs` in the next state of each step."""
+        return outputs.gather(1, self._visited[1])
+
+    @cached_property
+    def _visited(self) -> tuple[Float[Tensor, "R M O"], Int[Tensor, "R N"]]:
+        """The states of the steps, then next states that are none of these; and the place of each step's next state."""
+        states, places, count = [self.state], [], self.state.shape[1]
+        for name, part in self._slices.items():
+            others, place = next_states(self.transitions(name))
+            n_steps = place.shape[1]
+            places.append(torch.where(place < n_steps, place + part.start, place - n_steps + count))
+            states.append(others)
+            count += others.shape[1]
+        return torch.cat(states, dim=1), torch.cat(places, dim=1)
+
+
+def next_states(steps: Transitions) -> tuple[Float[Tensor, "R E O"], Int[Tensor, "R N"]]:
+    """Those next states that are not the state of the step after, and where each step finds its own.
+
+    The steps of a segment lead from one to the next, so a segment of T steps has T + 1 states and not 2 T.
+
+    Args:
+        steps: of shape (R, B, ..., T), or (R, B), which do not follow one another.
+
+    Returns:
+        E further states; and for each of the N steps the place of its next state, among the N states that they start
+        from followed by the E.
+    """
+    flat = steps.flatten()
+    n_steps = flat.action.shape[1]
+    everywhere = torch.arange(n_steps, device=flat.action.device).expand_as(flat.action)
+    if steps.action.ndim > 2:
+        same = (steps.state[..., 1:, :] == steps.next_state[..., :-1, :]).all(-1) & steps.valid[..., 1:]
+        leads_on = torch.nn.functional.pad(same, (0, 1))
+        ends = steps.valid & ~leads_on
+        if not (ends.sum(-1) > 1).any():
+            last = ends.long().argmax(-1)[..., None]
+            group = everywhere // steps.action.shape[-1]
+            others = steps.next_state.take_along_dim(last[..., None], dim=-2).flatten(1, -2)
+            return others, torch.where(leads_on.flatten(1), everywhere + 1, n_steps + group)
+    return flat.next_state, n_steps + everywhere
 
 
 def step_weights(

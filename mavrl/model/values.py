@@ -108,7 +108,7 @@ class LearnedStateValues(LearnedValues[Support]):
 
 
 class StepValues(ValueSource[StepSupport]):
-    """Q of the states that the transitions of a step start from, from a network.
+    """Q of the states that the transitions of a step start from, from a network that the reward is read off, too.
 
     Args:
         network: from states to Q of every action.
@@ -124,7 +124,7 @@ class StepValues(ValueSource[StepSupport]):
         return self.network(self.standardization(state))
 
     def forward(self, reward: Float[Tensor, "R N"], support: StepSupport) -> Float[Tensor, "R V A"]:
-        return self.action_values(support.state[:, : support.n_valued])
+        return support.outputs(self.network, self.standardization)[:, : support.n_valued]
 
 
 class LearnedStepValues(StepValues, LearnedValues[StepSupport]):
@@ -145,6 +145,9 @@ class LearnedStepValues(StepValues, LearnedValues[StepSupport]):
     ) -> None:
         LearnedValues.__init__(self, network, gamma, backup, soft_temperature)
         self.standardization = standardization
+
+    def forward(self, reward: Float[Tensor, "R N"], support: StepSupport) -> Float[Tensor, "R V A"]:
+        return self.action_values(support.state[:, : support.n_valued])
 
     def _following(self, q: Float[Tensor, "R V A"], support: StepSupport, name: str) -> Float[Tensor, "R B *steps A"]:
         steps = support.transitions(name)

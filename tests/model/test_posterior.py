@@ -219,13 +219,13 @@ def test_the_prior_of_transitions_has_its_mean_where_they_terminate(control_batc
 # The inverse form ----------------------------------------------------------------------------------------------------
 
 
-def _inverse(backup: Any = "optimal", scale: Standardization | None = None) -> InverseStepPosterior:
+def _inverse(backup: Any = "optimal", scale: Standardization | None = None, domain: Any = "sa") -> InverseStepPosterior:
     scale = scale or Standardization.identity(2, N_FEATURES)
     q = BatchedMLP(N_FEATURES, [6], N_ACTIONS, _generators(2))
     return InverseStepPosterior(
         N_FEATURES,
         N_ACTIONS,
-        "sa",
+        domain,
         [6],
         _generators(2),
         scale,
@@ -248,6 +248,19 @@ def test_the_reward_is_what_q_implies() -> None:
             end = bool(steps["terminal"][r, n])
             value = 0.0 if end else 0.9 * max(following[r, n].tolist())
             assert float(mean[r, n]) == pytest.approx(float(now[r, n, steps["action"][r, n]]) - value, abs=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("domain", ["sa", "sas"])
+def test_on_a_support_it_is_the_same_reward(domain: Any, control_batches: Any) -> None:
+    scale = Standardization(torch.randn(2, N_FEATURES), torch.rand(2, N_FEATURES) + 1)
+    posterior = _inverse(scale=scale, domain=domain)
+    scales = {kind: torch.ones(2) for kind in control_batches}
+    support = StepSupport(control_batches, scales, ["stop", "demonstration"], "sample")
+    steps = (support.state, support.action, support.next_state, support.terminal)
+    valid = torch.cat([support.transitions(kind).valid.flatten(1) for kind in support._slices], dim=1)
+    for found, expected in zip(posterior(support), posterior.transition_moments(*steps), strict=True):
+        torch.testing.assert_close(found[valid], expected[valid])
 
 
 @torch.no_grad()

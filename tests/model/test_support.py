@@ -1,5 +1,6 @@
 """Where the points of a training step are, and how often each one counts."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 from mavrl.feedback.demonstration import DemonstrationBatch
 from mavrl.feedback.rating import RatingBatch
-from mavrl.model.support import StateSupport, StepSupport, step_weights
+from mavrl.model.support import StateSupport, StepSupport, next_states, step_weights
 from mavrl.types import Transitions, at_steps
 
 KINDS = ["preference", "demonstration", "rating", "stop"]
@@ -184,3 +185,56 @@ def test_mini_batches_count_as_much_as_the_data_set(count: Any, whole: float, ma
 def test_one_kind_alone_is_all_there_is(make_steps: Any) -> None:
     support = _support({"demonstration": DemonstrationBatch(make_steps(2, 6, lengths=[6, 4]))}, ["demonstration"])
     assert support.n_valued == support.state.shape[1] == 6
+
+
+# States that are visited ---------------------------------------------------------------------------------------------
+
+
+def _paths(make_steps: Any, *shape: int, lengths: Any = None) -> Transitions:
+    """Steps that lead from one to the next."""
+    steps = make_steps(*shape, seed=7, lengths=lengths)
+    following = steps.next_state.clone()
+    real = steps.valid[..., 1:, None].expand_as(steps.state[..., 1:, :])
+    following[..., :-1, :] = torch.where(real, steps.state[..., 1:, :], following[..., :-1, :])
+    return replace(steps, next_state=following)
+
+
+def test_a_segment_has_one_state_more_than_steps(make_steps: Any) -> None:
+    steps = _paths(make_steps, 2, 3, 2, 5)
+    others, place = next_states(steps)
+    assert others.shape == (2, 3 * 2, 3)
+    states = torch.cat([steps.flatten().state, others], dim=1)
+    found = states.take_along_dim(place[..., None], dim=1)
+    flat = steps.flatten()
+    assert found[flat.valid].equal(flat.next_state[flat.valid])
+    assert 0 < int((place < 30).sum()) < int(flat.valid.sum())
+
+
+@pytest.mark.parametrize("shape", [(2, 6), (2, 3, 2, 5)])
+def test_steps_that_lead_nowhere_have_next_states_of_their_own(shape: Any, make_steps: Any) -> None:
+    steps = make_steps(*shape)
+    others, place = next_states(steps)
+    assert others.equal(steps.flatten().next_state)
+    assert place[0].tolist() == list(range(len(place[0]), 2 * len(place[0])))
+
+
+def test_every_kind_finds_its_next_states(control_batches: Any, make_steps: Any) -> None:
+    stop = control_batches["stop"]
+    paths = replace(stop, transitions=_paths(make_steps, 2, 4, 5))
+    support = _support({**control_batches, "stop": paths}, ["stop", "demonstration"])
+    seen = []
+
+    class FirstFeature(torch.nn.Module):
+        def forward(self, states: torch.Tensor) -> torch.Tensor:
+            seen.append(states.shape)
+            return states[..., :1]
+
+    network, scale = FirstFeature(), torch.nn.Identity()
+    found = support.outputs(network, scale)
+    assert support.outputs(network, scale) is found
+    n = support.state.shape[1]
+    assert seen == [(2, n + 4 + 6 + 24 + 12, 3)]  # a state more for each path, one for each step of the other kinds
+    assert found[:, :n, 0].equal(support.state[..., 0])
+    valid = torch.cat([support.transitions(kind).valid.flatten(1) for kind in ("stop", "demonstration")], dim=1)
+    following = support.following(found[..., 0])[:, : support.n_valued]
+    assert following[valid].equal(support.next_state[:, : support.n_valued, 0][valid])
