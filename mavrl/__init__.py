@@ -6,12 +6,14 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from mavrl.agents.learned_reward import LearnedReward
+    from mavrl.folder.folder import FeedbackFolder
     from mavrl.model.loading import load_reward_model
     from mavrl.model.reward_model import RewardModel
 
-__all__ = ["LearnedReward", "RewardModel", "__version__", "load_reward_model"]
+__all__ = ["FeedbackFolder", "LearnedReward", "RewardModel", "__version__", "load_reward_model"]
 
 _HOMES = {
+    "FeedbackFolder": "mavrl.folder.folder",
     "LearnedReward": "mavrl.agents.learned_reward",
     "RewardModel": "mavrl.model.reward_model",
     "load_reward_model": "mavrl.model.loading",
