@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mavrl.configuration.check import check, register_with_hydra
 from mavrl.configuration.composition import configuration_directory
 from mavrl.configuration.known import nearest
+from mavrl.configuration.recorded import with_folder
 from mavrl.configuration.registry import TASKS, in_order, resolve, trusted_targets
 from mavrl.errors import ConfigurationError, EnvironmentFault, MavrlError
 from mavrl.interruption import Interruption, interruptible, without_exits
@@ -45,6 +46,7 @@ def main() -> None:
         with interruptible():
             register_with_hydra()
             register_plugins()
+            sys.argv[1:] = with_folder(sys.argv[1:])
             hydra.main(str(configuration_directory()), "config", execution_whitelist=trusted_targets())(run_task)()
     except (HydraException, OmegaConfBaseException) as error:
         _exit(_configuration_error(error) or error)

@@ -6,6 +6,7 @@ Nothing here imports torch: a wrong key or a finished run must not wait for it.
 import contextlib
 import importlib
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -21,14 +22,20 @@ from mavrl.configuration.registry import FAMILIES, KINDS, load_plugins, subsets
 from mavrl.configuration.rule import Rule
 from mavrl.configuration.rules import READING, execution_rules, hydra_rules, rules_of
 from mavrl.errors import ConfigurationError
+from mavrl.folder.digest import digest
 
 _SEARCH = "mavrl.sweep.search.SearchSweeper"
-_SIMULATES = ("train", "data")  # tasks that collect feedback
+_SIMULATES = ("train", "data", "simulate")  # tasks that collect feedback
 _GROUPS = (
     "env", "modality", "query", "teacher", "rounds", "model", "optim", "trainer", "policy", "logger", "task", "search",
 )  # fmt: skip
-_PARTS = ("feedback", "evaluation", "paths", "cells", "notify", "skip", "only")
+_PARTS = ("feedback", "evaluation", "data", "paths", "cells", "notify", "skip", "only")
 _CHOOSING = ("task.name", "env.family", "policy.name", "rounds.name", "logger.name")  # which keys there are
+
+_ASKING = {  # what is asked and who answers, unless the command says otherwise
+    "query": "mavrl.feedback.queries.RandomQuery",
+    "teacher": "mavrl.feedback.teachers.SimulatedTeacher",
+}
 
 _checked: tuple[DictConfig, DictConfig] | None = None  # the configuration that is just being asked about, and resolved
 
@@ -60,7 +67,9 @@ def check(config: DictConfig, choices: Mapping[str, Any] | None = None, values: 
         raise ConfigurationError(
             "modality", config.modality.name, f"no feedback is active with {counts}; one needs more than 0"
         )
-    if config.rounds.name != "online" and config.task.name in _SIMULATES:
+    if config.data.folder is not None and config.task.name != "simulate":
+        _check_recorded(config)
+    elif config.rounds.name != "online" and config.task.name in _SIMULATES:
         _check_segments(config)
     if config.rounds.name == "online" and config.trainer.validation:
         allowed = "must be false with rounds: what is held out is the teacher's, and chooses nothing"
@@ -248,6 +257,23 @@ def _prefixes(key: str) -> list[str]:
 
 def _shown(value: Any) -> str:
     return "null" if value is ABSENT else shown(value)
+
+
+def _check_recorded(config: DictConfig) -> None:
+    """Refuse what has no meaning where feedback has been recorded, and another folder than a repeated run had."""
+    if config.rounds.name == "online":
+        raise ConfigurationError("rounds", "online", "asks a teacher; with data=FOLDER the answers are there already")
+    if config.trainer.validation:
+        raise ConfigurationError("trainer.validation", True, "must be false with data=FOLDER")
+    for key, expected in _ASKING.items():
+        target = str(config[key]._target_)
+        if target != expected:
+            allowed = "has no meaning with data=FOLDER: what is asked, and what is answered, has been recorded"
+            raise ConfigurationError(key, target.rpartition(".")[2], allowed)
+    found = digest(Path(config.data.folder))
+    if config.data.digest not in (None, found):
+        allowed = f"{config.data.folder} is another folder, or has changed since: its digest is {found}"
+        raise ConfigurationError("data.digest", config.data.digest, allowed)
 
 
 def _check_segments(config: DictConfig) -> None:

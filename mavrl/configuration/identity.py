@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -15,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from mavrl.configuration.plain import flatten, plain, quoted
 from mavrl.configuration.registry import FAMILIES, KINDS, OWN_KINDS
 from mavrl.configuration.sources import source_digests
+from mavrl.folder.digest import digest
 
 RESULTS_VERSION = 6  # part of every run's hash; raised when the same configuration gives another result
 
@@ -23,7 +25,7 @@ _VALUES = (*SEEDS, "members", "selection")
 _MAPPINGS = ("model", "optim", "trainer", "query", "teacher")
 _GROUPS = ("env", "modality", "query", "teacher", "model", "optim", "trainer", "policy")  # whose options make a result
 _LATER_GROUPS = ("rounds",)  # that runs of earlier versions do not name
-_RESULT = {*_VALUES, *_MAPPINGS, *_GROUPS, "feedback", "evaluation", "rounds"}
+_RESULT = {*_VALUES, *_MAPPINGS, *_GROUPS, "feedback", "evaluation", "rounds", "data"}
 _EXECUTION = {  # how a command runs, where things are, and what -m does
     "hydra", "task", "logger", "paths", "study", "dry_run", "cells", "skip", "only", "search", "notify", "progress",
     "threads", "processes", "checkpoint_seconds", "rerun", "run_dir", "device", "trust",
@@ -111,12 +113,15 @@ def scientific(config: DictConfig) -> dict[str, Any]:
     code = {**environment_code(env), **source_digests(targets)}
     at_once = OmegaConf.select(config, "rounds.name", default="once") == "once"  # earlier versions do not say
     rounds = {} if at_once else {"rounds": plain(config.rounds)}
-    return {**groups, **values, **rounds, "env": env, "feedback": feedback, **({CODE: code} if code else {})}
+    folder = OmegaConf.select(config, "data.folder")
+    data = {} if folder is None else {"data": {"folder": folder, "digest": digest(Path(folder))}}
+    return {**groups, **values, **rounds, **data, "env": env, "feedback": feedback, **({CODE: code} if code else {})}
 
 
 def config_hash(config: DictConfig) -> str:
     """Short hash of the scientific configuration: the name of its run directory."""
     content = {"version": RESULTS_VERSION, **scientific(config)}
+    content.get("data", {}).pop("folder", None)  # wherever it is
     text = json.dumps(_canonical(content), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -171,6 +171,7 @@ register(
 TASKS |= {
     "train": "mavrl.tasks.train:train",
     "data": "mavrl.tasks.data:data",
+    "simulate": "mavrl.tasks.simulate:simulate",
     "evaluate": "mavrl.tasks.evaluate:evaluate",
     "transfer": "mavrl.tasks.transfer:transfer",
     "expert": "mavrl.tasks.expert:expert",

@@ -55,6 +55,8 @@ RULES: dict[str, Rule] = {
     "checkpoint_seconds": number(0),
     "trust": one_of(True, False),
     "run_dir": optional(PATH),
+    "data.folder": optional(PATH),
+    "data.digest": optional(TEXT),
     "paths.runs": PATH,
     "paths.cache": optional(PATH),
     "paths.experts": PATH,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mavrl.configuration.identity import active_kinds, environment
 from mavrl.configuration.plain import plain
@@ -139,6 +139,7 @@ class RunSettings:
         experts: how experts are trained, by their algorithm.
         baselines: returns to compare with, where the environment's YAML has them.
         rounds: in which feedback is asked for; None where it is all asked for at once, before anything is learned.
+        data: feedback folder that the feedback is in; None where it is simulated.
         execution: how all this is executed.
     """
 
@@ -159,6 +160,7 @@ class RunSettings:
     experts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     baselines: Mapping[str, float | None] = field(default_factory=dict)
     rounds: RoundsSettings | None = None
+    data: str | None = None
     execution: Execution = field(default_factory=Execution)
 
     @property
@@ -193,6 +195,7 @@ class RunSettings:
             experts=plain(config.env).get("experts", {}),
             baselines=plain(config.env).get("baselines", {}),
             rounds=RoundsSettings.from_group(plain(config.rounds) if "rounds" in config else {"name": "once"}),
+            data=OmegaConf.select(config, "data.folder"),
             execution=Execution(
                 progress=config.progress,
                 threads=config.threads,

@@ -21,6 +21,7 @@ from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
 from mavrl.evaluation.returns import Scale
 from mavrl.feedback.combined import CombinedDataModule
+from mavrl.folder.episodes import Episodes
 from mavrl.model.beliefs import Belief
 from mavrl.model.objective import RewardInference
 from mavrl.simulation.base import Behaviour, Simulator
@@ -87,6 +88,28 @@ class Family(ABC):
     @abstractmethod
     def simulation(self) -> dict[str, Any]:
         """What simulated behaviour depends on besides its own settings and `code`: which environment it is."""
+
+    @property
+    def spaces(self) -> tuple[Any, Any]:
+        """The spaces of observations and of actions, as Gymnasium has them.
+
+        Raises:
+            ConfigurationError: environments of this family are not recorded in folders.
+        """
+        allowed = f"environments of the family {self.settings.env['family']} are not written into folders"
+        raise ConfigurationError("data", self.settings.data, allowed)
+
+    def fitted(self, episodes: Episodes, n_actions: int | None) -> Episodes:
+        """Recorded episodes with states and actions as the simulator has them.
+
+        Args:
+            n_actions: of the recorded environment; None where actions are vectors.
+
+        Raises:
+            ConfigurationError: they are of another environment.
+        """
+        allowed = f"environments of the family {self.settings.env['family']} read no folders"
+        raise ConfigurationError("data", self.settings.data, allowed)
 
     # Learning --------------------------------------------------------------------------------------------------------
 
@@ -221,3 +244,15 @@ def family_of(settings: RunSettings, workers: Workers) -> Family:
 def family_class(settings: RunSettings) -> type[Family]:
     """The family that the environment of a run belongs to."""
     return resolve(FAMILIES[settings.env["family"]].target)
+
+
+def check_actions(settings: RunSettings, recorded: int | None, n_actions: int) -> None:
+    """Refuse recorded episodes with other actions than an environment has.
+
+    Args:
+        recorded: number of actions of the recorded environment; None where actions are vectors.
+    """
+    if recorded != n_actions:
+        has = "vectors as actions" if recorded is None else f"{recorded} actions"
+        allowed = f"has {has}; {settings.env['name']} has {n_actions} actions"
+        raise ConfigurationError("data", settings.data, allowed)

@@ -3,19 +3,23 @@
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from gymnasium import spaces
 from torch import Tensor
 
 from mavrl.configuration.settings import ModelSettings
 from mavrl.envs.problem import TabularProblem
+from mavrl.errors import ConfigurationError
 from mavrl.evaluation.returns import ReferenceValues
 from mavrl.evaluation.tabular import TabularJudgement
-from mavrl.families.base import PRIOR_MEAN_AT_TERMINATION, Family, Measured
+from mavrl.families.base import PRIOR_MEAN_AT_TERMINATION, Family, Measured, check_actions
 from mavrl.feedback.combined import CombinedDataModule
+from mavrl.folder.episodes import Episodes
 from mavrl.metrics import measure
 from mavrl.model.beliefs import TabularBelief
 from mavrl.model.layers import BatchedMLP
@@ -48,6 +52,28 @@ class TabularFamily(Family):
     @cached_property
     def simulator(self) -> TabularSimulator:
         return TabularSimulator(self.problem)
+
+    @property
+    def spaces(self) -> tuple[spaces.Discrete, spaces.Discrete]:
+        transitions = self.problem.transitions
+        return spaces.Discrete(transitions.n_states), spaces.Discrete(transitions.n_actions)
+
+    def fitted(self, episodes: Episodes, n_actions: int | None) -> Episodes:
+        """Recorded episodes with numbered states, which may have been recorded as one-hot vectors."""
+        states, n_states = episodes.observations, self.problem.transitions.n_states
+        if states.ndim > 1:
+            one_hot = states.shape[1] == n_states and bool(((states == 0) | (states == 1)).all())
+            if not one_hot or not bool((states.sum(-1) == 1).all()):
+                allowed = (
+                    f"has observations of {states.shape[1]} numbers; must have one-hot vectors of {n_states} states"
+                )
+                raise ConfigurationError("data", self.settings.data, allowed)
+            states = states.argmax(-1)
+        elif states.max() >= n_states:
+            allowed = f"has state {states.max()}; {self.settings.env['name']} has {n_states} states, from 0"
+            raise ConfigurationError("data", self.settings.data, allowed)
+        check_actions(self.settings, n_actions, self.problem.transitions.n_actions)
+        return replace(episodes, observations=states)
 
     def inference(self, data: CombinedDataModule) -> TabularInference:
         model, prior, models = self.settings.model, self.settings.model.prior, data.models

@@ -159,12 +159,13 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
                 unpack(self.answered, [_part(e, "batch") for e in entries], self.n_samples)
             )
             if not self._known_to_model:
-                names = _part(entries[0], "known")
-                self._known_to_model = {
-                    name: torch.stack([torch.as_tensor(_part(entry, "known")[name]) for entry in entries])
-                    for name in names
-                }
+                self._known_to_model = _told(entries)
         self._entries = {}
+
+    def answered_questions(self) -> tuple[Any, dict[str, Tensor]]:
+        """What is kept of the answered questions to learn from, shape (R, B, ...), and what models are told."""
+        entries = self._answers("train")
+        return unpack(self.answered, [_part(entry, "batch") for entry in entries], self.n_samples), _told(entries)
 
     def _answers(self, split: str) -> list[Arrays]:
         """Answers for every replicate, from the store where it has enough of them."""
@@ -372,3 +373,9 @@ class SegmentDataModule(FeedbackDataModule[Batch]):
 def _part(entry: Arrays, prefix: str) -> Arrays:
     """The arrays of an entry whose names begin with this word, without it."""
     return {name.removeprefix(f"{prefix}."): array for name, array in entry.items() if name.startswith(f"{prefix}.")}
+
+
+def _told(entries: list[Arrays]) -> dict[str, Tensor]:
+    """What models are told of the teacher, by name, shape (R, ...)."""
+    told = [_part(entry, "known") for entry in entries]
+    return {name: torch.stack([torch.as_tensor(each[name]) for each in told]) for name in told[0]}

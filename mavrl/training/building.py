@@ -1,23 +1,43 @@
 """The parts of a run that do not depend on the family of its environment."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
 
 from mavrl.configuration.registry import KINDS, trusted_targets
 from mavrl.configuration.settings import ModelSettings, RunSettings
+from mavrl.errors import ConfigurationError
 from mavrl.families.base import Family
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.feedback.datamodule import Asking, FeedbackDataModule, Serving
+from mavrl.feedback.recorded import RecordedFeedback
+from mavrl.folder.digest import digest
+from mavrl.folder.folder import FeedbackFolder
+from mavrl.folder.usable import rating_scale
 from mavrl.model.learner import RewardLearner
 from mavrl.model.objective import EvidenceLowerBound, Objective, WeightedAverages
 from mavrl.storage.answers import AnswerStore
 
 
 def build_data(settings: RunSettings, family: Family) -> CombinedDataModule:
-    """The DataModules of all active kinds of feedback, and what serves them together."""
-    asking = Asking(
+    """The DataModules of all active kinds of feedback, and what serves them together.
+
+    Raises:
+        ConfigurationError: the feedback is in a folder, and does not fit the environment or the settings.
+    """
+    if settings.data is not None:
+        recorded = _recorded(settings, Path(settings.data), family)
+        asking = Asking(recorded.behaviour, settings.seeds, {}, AnswerStore(None), teacher=recorded.teacher)
+    else:
+        asking = _simulated(settings, family)
+    modules = {kind: _data_module(kind, settings, asking) for kind in settings.feedback}
+    return CombinedDataModule(modules, settings.trainer.least_steps, settings.trainer.passes_per_epoch)
+
+
+def _simulated(settings: RunSettings, family: Family) -> Asking:
+    return Asking(
         family.simulator,
         settings.seeds,
         {**family.simulation, "code": family.code} if family.code else family.simulation,
@@ -26,8 +46,23 @@ def build_data(settings: RunSettings, family: Family) -> CombinedDataModule:
         _made(settings.teacher),
         settings.trainer.validation,
     )
-    modules = {kind: _data_module(kind, settings, asking) for kind in settings.feedback}
-    return CombinedDataModule(modules, settings.trainer.least_steps, settings.trainer.passes_per_epoch)
+
+
+def _recorded(settings: RunSettings, path: Path, family: Family) -> RecordedFeedback:
+    folder = FeedbackFolder.open(path)
+    episodes = folder.episodes()
+    labels = folder.labels(episodes.lengths)
+    described = folder.description
+    recorded = RecordedFeedback.from_labels(
+        family.fitted(episodes, described.action_space.n), labels, described.told, digest(path)
+    )
+    recorded.check_counts({kind: each["n_samples"] for kind, each in settings.feedback.items()})
+    rating = settings.feedback.get("rating")
+    scale = rating_scale(labels)
+    if rating is not None and scale is not None and rating["n_categories"] != scale[1] - scale[0] + 1:
+        allowed = f"the folder's ratings are from {scale[0]} to {scale[1]}"
+        raise ConfigurationError("feedback.rating.n_categories", rating["n_categories"], allowed)
+    return recorded
 
 
 def _data_module(kind: str, settings: RunSettings, asking: Asking) -> FeedbackDataModule:

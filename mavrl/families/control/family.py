@@ -7,7 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from gymnasium import spaces
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -17,13 +19,14 @@ from mavrl.configuration.settings import RunSettings
 from mavrl.envs.pool import check_vector
 from mavrl.errors import ConfigurationError
 from mavrl.evaluation.returns import Scale
-from mavrl.families.base import Family, Measured
+from mavrl.families.base import Family, Measured, check_actions
 from mavrl.families.control.acting import ControlActing, policy_directory
 from mavrl.families.control.expert_library import ExpertLibrary, nominal
 from mavrl.families.control.judging import ControlJudging
 from mavrl.families.control.learning import ControlInference, control_inference, control_weights, go_on
 from mavrl.families.control.settings import CONSTANTS, ControlSettings, PolicySettings, Unlearned, described
 from mavrl.feedback.combined import CombinedDataModule
+from mavrl.folder.episodes import Episodes
 from mavrl.metrics import measure
 from mavrl.model.beliefs import StepBelief
 from mavrl.model.step_reward import StepRewardModel
@@ -77,6 +80,20 @@ class Control(Family):
         acting = (self.behaviour_expert, self.demonstration_expert)
         experts = [each.fingerprint if isinstance(each, NetworkPolicy) else "nobody" for each in acting]
         return {**described(self.environment), "experts": experts}
+
+    @property
+    def spaces(self) -> tuple[spaces.Box, spaces.Discrete]:
+        size = self.environment.observation_size
+        return spaces.Box(-np.inf, np.inf, (size,), np.float32), spaces.Discrete(self.environment.n_actions)
+
+    def fitted(self, episodes: Episodes, n_actions: int | None) -> Episodes:
+        size = self.environment.observation_size
+        if episodes.observations.ndim == 1 or episodes.observations.shape[1] != size:
+            has = "numbered states" if episodes.observations.ndim == 1 else f"{episodes.observations.shape[1]} numbers"
+            allowed = f"has observations of {has}; {self.env.name} has vectors of {size}"
+            raise ConfigurationError("data", self.settings.data, allowed)
+        check_actions(self.settings, n_actions, self.environment.n_actions)
+        return episodes
 
     # Learning and acting ---------------------------------------------------------------------------------------------
 
