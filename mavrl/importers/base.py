@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, SupportsInt
 
 import gymnasium
 import numpy as np
@@ -141,7 +141,7 @@ def bad_row(array: np.ndarray) -> int | None:
     return int(bad.argmax()) if bad.any() else None
 
 
-def segment(episode: int, start: int, stop: int) -> dict[str, int]:
+def segment(episode: SupportsInt, start: SupportsInt, stop: SupportsInt) -> dict[str, int]:
     """Steps start, ..., stop - 1 of an episode, as a label names them."""
     return {"episode": int(episode), "start": int(start), "stop": int(stop)}
 

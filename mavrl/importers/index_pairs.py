@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -55,7 +55,7 @@ class IndexPairs(Importer):
 
     episodes: Path | str
     length: int | None = None
-    rows: Literal["transitions", "all"] = "transitions"
+    rows: str = "transitions"
     env_id: str | None = None
 
     def read(self, path: Path) -> Imported:
@@ -63,7 +63,10 @@ class IndexPairs(Importer):
             raise ConfigurationError("rows", self.rows, "must be transitions or all")
         files = _files(path)
         length = _length(files, self.length)
-        starts = np.stack([_starts(files[name]) for name in ("first", "second")], axis=1)
+        first, second = (_starts(files[name]) for name in ("first", "second"))
+        if len(first) != len(second):
+            raise ConfigurationError("path", path, f"holds {len(first)} and {len(second)} indices, not as many of each")
+        starts = np.stack([first, second], axis=1)
         answers = _answers(files["labels"])
         if len(answers) != len(starts):
             allowed = f"holds {len(answers)} answers, but there are {len(starts)} queries"

@@ -36,7 +36,12 @@ def write_minari() -> None:
         taken, rewards, terminations, truncations = map(list, zip(*steps, strict=True))
         infos = {"even": [number % 2 == 0 for number in range(len(observations))]}
         buffers.append(EpisodeBuffer(None, 0, None, observations, taken, rewards, terminations, truncations, infos))
-    names = {"algorithm_name": "fixed", "author": "MAVRL", "author_email": "none", "code_permalink": "none"}
+    names: dict[str, Any] = {
+        "algorithm_name": "fixed",
+        "author": "MAVRL",
+        "author_email": "none",
+        "code_permalink": "none",
+    }
     minari.create_dataset_from_buffers("cartpole/test-v0", buffers, env, description="A test.", **names)
     env.close()
 
