@@ -3,7 +3,7 @@
 | column | of | |
 |---|---|---|
 | type | every label | preference, rating, stop or demonstration |
-| annotator, session, time, tool | any label | who and when; as they stand |
+| annotator, session, time, tool | any label | who and when, as text |
 | episode_0, start_0, stop_0 | every label | its segment, or the first of two; no start and stop: the whole episode |
 | episode_1, start_1, stop_1 | preference | the second segment |
 | choice | preference | 0, 1, equal or skip |
@@ -13,6 +13,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
@@ -130,6 +131,10 @@ def _empty(cell: object) -> bool:
     return cell is None or cell != cell or (isinstance(cell, str) and not cell.strip())
 
 
+def _text(cell: Any) -> str:
+    return cell.isoformat() if isinstance(cell, date) else str(cell).strip()
+
+
 class _Row:
     """A row of a table, on its way to a label.
 
@@ -157,7 +162,7 @@ class _Row:
         for column in self.cells:
             if column not in ("type", *_COMMON, *_COLUMNS[kind]):
                 self._fail(column, f"is not used by a {kind}; leave it empty")
-        common = {name: self._plain(self.cells[name]) for name in _COMMON if name in self.cells}
+        common = {name: _text(self.cells[name]) for name in _COMMON if name in self.cells}
         return {"type": kind, **getattr(self, f"_{kind}")(), **common}
 
     def _preference(self) -> dict[str, Any]:
@@ -214,11 +219,6 @@ class _Row:
         if column not in self.cells:
             self._fail(column, "is wanted here")
         return self.cells[column]
-
-    @staticmethod
-    def _plain(cell: Any) -> str | int | float:
-        text = cell.isoformat() if hasattr(cell, "isoformat") else cell
-        return text.strip() if isinstance(text, str) else text
 
     def _fail(self, column: str, allowed: str) -> NoReturn:
         cell = self.cells.get(column)
