@@ -6,7 +6,8 @@ and what it cannot convert it counts and names in `Imported.left_out`.
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, SupportsInt
@@ -14,7 +15,7 @@ from typing import Any, ClassVar, SupportsInt
 import gymnasium
 import numpy as np
 
-from mavrl.errors import ConfigurationError
+from mavrl.errors import ConfigurationError, MavrlError
 
 LAST_STEP = "last steps of episodes, because the observation after them is not in the file"
 ONE_STEP = "episodes of one step, which was given up as the last one"
@@ -111,9 +112,30 @@ def package(name: str, key: str, value: object) -> Any:
 
 
 def one_line(error: BaseException) -> str:
-    """The first line of what another package says is wrong, or else the kind of error."""
+    """What an error says, cut to its first line and to what can be printed, or else the kind of error."""
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    text = "".join(each if each.isprintable() else "?" for each in lines[0][:300]) if lines else ""
+    return text or type(error).__name__
+
+
+@contextmanager
+def reading(key: str, value: object, allowed: str) -> Iterator[None]:
+    """Turns whatever a library raises about a file, for a damaged one can raise anything, into one line.
+
+    Args:
+        key: of the setting that names the file.
+        value: of it.
+        allowed: what the file must be.
+
+    Raises:
+        ConfigurationError: with what the library says.
+    """
+    try:
+        yield
+    except MavrlError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(key, value, f"{allowed}; {one_line(error)}") from None
 
 
 def features(array: np.ndarray) -> np.ndarray:

@@ -4,12 +4,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
-from zipfile import BadZipFile
 
 import numpy as np
 
 from mavrl.errors import ConfigurationError
-from mavrl.importers.base import LAST_STEP, NO_PLACE, ONE_STEP, Episode, bad_row, choices, features, one_line, package
+from mavrl.importers.base import LAST_STEP, NO_PLACE, ONE_STEP, Episode, bad_row, choices, features, package, reading
 
 FLAGS = ("terminals", "timeouts")
 NAMES = ("observations", "actions", "rewards", *FLAGS, "next_observations")
@@ -81,11 +80,8 @@ def _load(path: Path, key: str) -> tuple[dict[str, np.ndarray], list[str]]:
     """Arrays that are used, and names of those that are not."""
     if not path.is_file():
         raise ConfigurationError(key, path, "there is no such file")
-    try:
+    with reading(key, path, f"must be an HDF5 file ({', '.join(HDF5_SUFFIXES)}) or an npz of plain arrays"):
         return _load_hdf5(path, key) if path.suffix in HDF5_SUFFIXES else _load_npz(path)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        allowed = f"must be an HDF5 file ({', '.join(HDF5_SUFFIXES)}) or an npz of plain arrays; {one_line(error)}"
-        raise ConfigurationError(key, path, allowed) from None
 
 
 def _load_hdf5(path: Path, key: str) -> tuple[dict[str, np.ndarray], list[str]]:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 import polars as pl
@@ -26,13 +25,12 @@ from mavrl.importers.base import (
     bad_row,
     choices,
     features,
-    one_line,
+    reading,
     whole_demonstrations,
 )
 
 UNSURE_END = "ends of episodes of which the file does not say whether it was a time limit; read as if not"
 EMPTY = "trajectories without a step"
-_DATA_ERRORS = (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, BadZipFile, pl.exceptions.PolarsError)
 
 
 class _Trajectory(NamedTuple):
@@ -128,10 +126,8 @@ def _trajectories(path: Path) -> Iterator[_Trajectory]:
         raise ConfigurationError("path", path, "there is no such file or folder")
     if path.is_file() and path.suffix != ".npz":
         raise ConfigurationError("path", path, f"{allowed}; older pickles are not read, because they can run code")
-    try:
+    with reading("path", path, allowed):
         yield from _from_folder(path) if path.is_dir() else _from_npz(path)
-    except _DATA_ERRORS as error:
-        raise ConfigurationError("path", path, f"{allowed}; {one_line(error)}") from None
 
 
 def _from_folder(path: Path) -> Iterator[_Trajectory]:

@@ -16,8 +16,8 @@ from mavrl.importers.base import (
     Imported,
     Importer,
     bad_row,
-    one_line,
     package,
+    reading,
     whole_demonstrations,
 )
 
@@ -62,12 +62,10 @@ def read_minari(path: Path, key: str, demonstrations: bool = False) -> Imported:
         spaces[name] = space
     left_out: Counter[str] = Counter()
     episodes = []
-    try:
+    with reading(key, path, "an episode cannot be read"):
         for number, data in enumerate(dataset.iterate_episodes()):
             episodes.append(_episode(data, spaces, f"episode {number}", path, key))
             left_out[NO_PLACE_INFOS] += bool(data.infos)
-    except (OSError, KeyError, ValueError, AssertionError) as error:
-        raise ConfigurationError(key, path, f"episode {len(episodes)} cannot be read: {one_line(error)}") from None
     spec = dataset.env_spec
     return Imported(
         environment={} if spec is None else {"id": spec.id, "kwargs": dict(spec.kwargs)},
@@ -84,11 +82,9 @@ def read_minari(path: Path, key: str, demonstrations: bool = False) -> Imported:
 def _open(path: Path, key: str) -> Any:
     minari = package("minari", key, path)
     folder = next((each for each in (path, path / "data") if (each / "metadata.json").is_file()), None)
-    try:
+    allowed = "must be the folder of a Minari dataset, which holds data/metadata.json, or the id of a local one"
+    with reading(key, path, allowed):
         return minari.load_dataset(str(path)) if folder is None else minari.MinariDataset(folder)
-    except (OSError, KeyError, ValueError, AssertionError, ImportError) as error:
-        allowed = "must be the folder of a Minari dataset, which holds data/metadata.json, or the id of a local one"
-        raise ConfigurationError(key, path, f"{allowed}; {one_line(error)}") from None
 
 
 def _flat(space: Box | Discrete) -> gymnasium.Space:

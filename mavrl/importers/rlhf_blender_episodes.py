@@ -8,7 +8,6 @@ are not read.
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -97,7 +96,7 @@ class RecordedEpisodes:
                 others = sorted(set(arrays.files) - {*_READ, "rewards"})
                 obs, actions = features(arrays["obs"]), choices(arrays["actions"])
                 dones = arrays["dones"].reshape(-1) if "dones" in arrays.files else np.zeros(0, dtype=bool)
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        except Exception:  # a damaged file can raise anything
             return NOT_ARRAYS
         steps, extra = len(actions), len(obs) - len(actions)
         if extra not in (0, 1) or any(array.dtype.kind not in "iufb" for array in (obs, actions)):

@@ -22,7 +22,7 @@ import polars as pl
 
 from mavrl.errors import ConfigurationError
 from mavrl.importers.arrays import named
-from mavrl.importers.base import Imported, Importer, one_line, segment
+from mavrl.importers.base import Imported, Importer, reading, segment
 from mavrl.importers.flat_arrays import is_flat, read_flat
 from mavrl.importers.minari import read_minari
 
@@ -112,15 +112,10 @@ def _recorded(path: Path, env_id: str | None) -> tuple[Imported, list[_Place]]:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a table, without their empty cells."""
-    try:
-        if path.suffix == ".csv":
-            table = pl.read_csv(path, infer_schema=False)
-        elif path.suffix == ".parquet":
-            table = pl.read_parquet(path)
-        else:
-            raise ConfigurationError("path", path, "must be a .csv or .parquet file")
-    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
-        raise ConfigurationError("path", path, f"cannot be read: {one_line(error)}") from None
+    if path.suffix not in (".csv", ".parquet"):
+        raise ConfigurationError("path", path, "must be a .csv or .parquet file")
+    with reading("path", path, "cannot be read"):
+        table = pl.read_csv(path, infer_schema=False) if path.suffix == ".csv" else pl.read_parquet(path)
     for column in table.columns:
         if column not in _KNOWN:
             raise ConfigurationError("path", path, f"column {column} is none of {', '.join(_KNOWN)}")

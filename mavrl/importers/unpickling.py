@@ -131,7 +131,7 @@ def read_pickle(path: Path, key: str = "path") -> Any:
     try:
         return _plain(_Unpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load())
     except _RefusedError as error:
-        raise ConfigurationError(key, path, f"{error}; {_ALLOWED}") from None
+        raise ConfigurationError(key, path, f"{one_line(error)}; {_ALLOWED}") from None
     except Exception as error:  # a damaged pickle can raise anything
         raise ConfigurationError(key, path, f"is not a pickle that can be read: {one_line(error)}") from None
 

@@ -127,7 +127,7 @@ def test_episodes_keep_the_numbers_that_they_had(flat: Arrays, saved: Write, tmp
         ("type,episode_0,episode_1,choice\npreference,0,1,2\n", "row 1, choice=2: must be one of 0, 1, equal, skip"),
         ("type,episode_0,choice\npreference,0,1\n", "row 1, episode_1=: is wanted here"),
         ("type,episode_0,choice\nstop,0,1\n", "row 1, choice=1: is not used by a stop; leave it empty"),
-        ("type,episode_0\nstop,0,7\n", "cannot be read: "),
+        ("type,episode_0\nstop,0,7\n", "cannot be read; "),
     ],
 )
 def test_what_is_wrong_is_said_with_file_row_and_column(

@@ -105,6 +105,13 @@ def test_what_is_not_data_is_named(value: object, message: str, tmp_path: Path) 
         read_pickle(_stored(value, tmp_path))
 
 
+def test_a_strange_name_stays_on_one_line(tmp_path: Path) -> None:
+    (tmp_path / "data.pkl").write_bytes(b"\x80\x04\x8c\x03o\x1bs\x8c\x04sy\ns\x93.")
+    with pytest.raises(ConfigurationError, match=r"wants to load o\?s\.sy") as raised:
+        read_pickle(tmp_path / "data.pkl")
+    assert str(raised.value).isprintable()
+
+
 def test_a_stand_in_cannot_be_changed(tmp_path: Path) -> None:
     """BUILD with a state of two dicts sets attributes: of a function, that would last."""
     program = b"\x80\x02cnumpy._core.multiarray\n_reconstruct\n(N}X\x08\x00\x00\x00__code__K\x01stb."
