@@ -18,9 +18,9 @@ from omegaconf.errors import OmegaConfBaseException
 from mavrl.configuration.check import check, register_with_hydra
 from mavrl.configuration.composition import configuration_directory
 from mavrl.configuration.known import nearest
-from mavrl.configuration.recorded import with_folder
 from mavrl.configuration.registry import TASKS, in_order, resolve, trusted_targets
 from mavrl.errors import ConfigurationError, EnvironmentFault, MavrlError
+from mavrl.folder.command_line import with_folder
 from mavrl.interruption import Interruption, interruptible, without_exits
 from mavrl.secrets import masked_text, without_secrets
 from mavrl.storage.files import naming, storage_error

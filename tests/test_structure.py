@@ -9,8 +9,9 @@ import pytest
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 ORDER = [  # from the ground up; a room imports those before it
     "secrets", "errors", "interruption", "types", "streams", "statistics", "terminal", "garbage", "workers", "waiting",
-    "planning", "metrics", "configuration", "storage", "envs", "policies", "simulation", "feedback", "testing", "model",
-    "search", "reports", "agents", "evaluation", "families", "training", "tasks", "sweep", "cli", "__main__",
+    "planning", "metrics", "configuration", "storage", "folder", "importers", "envs", "policies", "simulation",
+    "feedback", "testing", "model", "search", "reports", "agents", "evaluation", "families", "training", "tasks",
+    "sweep", "cli", "__main__",
 ]  # fmt: skip
 LARGEST = 0.18  # of all lines
 

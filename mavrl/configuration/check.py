@@ -6,7 +6,6 @@ Nothing here imports torch: a wrong key or a finished run must not wait for it.
 import contextlib
 import importlib
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -22,7 +21,6 @@ from mavrl.configuration.registry import FAMILIES, KINDS, load_plugins, subsets
 from mavrl.configuration.rule import Rule
 from mavrl.configuration.rules import READING, execution_rules, hydra_rules, rules_of
 from mavrl.errors import ConfigurationError
-from mavrl.folder.digest import digest
 
 _SEARCH = "mavrl.sweep.search.SearchSweeper"
 _SIMULATES = ("train", "data", "simulate")  # tasks that collect feedback
@@ -67,7 +65,7 @@ def check(config: DictConfig, choices: Mapping[str, Any] | None = None, values: 
         raise ConfigurationError(
             "modality", config.modality.name, f"no feedback is active with {counts}; one needs more than 0"
         )
-    if config.data.folder is not None and config.task.name != "simulate":
+    if config.data.folder is not None and config.task.name in ("train", "data"):
         _check_recorded(config)
     elif config.rounds.name != "online" and config.task.name in _SIMULATES:
         _check_segments(config)
@@ -260,7 +258,7 @@ def _shown(value: Any) -> str:
 
 
 def _check_recorded(config: DictConfig) -> None:
-    """Refuse what has no meaning where feedback has been recorded, and another folder than a repeated run had."""
+    """Refuse what has no meaning where feedback has been recorded."""
     if config.rounds.name == "online":
         raise ConfigurationError("rounds", "online", "asks a teacher; with data=FOLDER the answers are there already")
     if config.trainer.validation:
@@ -270,10 +268,9 @@ def _check_recorded(config: DictConfig) -> None:
         if target != expected:
             allowed = "has no meaning with data=FOLDER: what is asked, and what is answered, has been recorded"
             raise ConfigurationError(key, target.rpartition(".")[2], allowed)
-    found = digest(Path(config.data.folder))
-    if config.data.digest not in (None, found):
-        allowed = f"{config.data.folder} is another folder, or has changed since: its digest is {found}"
-        raise ConfigurationError("data.digest", config.data.digest, allowed)
+    if config.data.digest is None:
+        allowed = "is not there; data=FOLDER on the command line finds it"
+        raise ConfigurationError("data.digest", None, allowed)
 
 
 def _check_segments(config: DictConfig) -> None:

@@ -8,7 +8,6 @@ import hashlib
 import importlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -16,7 +15,6 @@ from omegaconf import DictConfig, OmegaConf
 from mavrl.configuration.plain import flatten, plain, quoted
 from mavrl.configuration.registry import FAMILIES, KINDS, OWN_KINDS
 from mavrl.configuration.sources import source_digests
-from mavrl.folder.digest import digest
 
 RESULTS_VERSION = 6  # part of every run's hash; raised when the same configuration gives another result
 
@@ -114,7 +112,7 @@ def scientific(config: DictConfig) -> dict[str, Any]:
     at_once = OmegaConf.select(config, "rounds.name", default="once") == "once"  # earlier versions do not say
     rounds = {} if at_once else {"rounds": plain(config.rounds)}
     folder = OmegaConf.select(config, "data.folder")
-    data = {} if folder is None else {"data": {"folder": folder, "digest": digest(Path(folder))}}
+    data = {} if folder is None else {"data": plain(config.data)}
     return {**groups, **values, **rounds, **data, "env": env, "feedback": feedback, **({CODE: code} if code else {})}
 
 

@@ -172,6 +172,7 @@ TASKS |= {
     "train": "mavrl.tasks.train:train",
     "data": "mavrl.tasks.data:data",
     "simulate": "mavrl.tasks.simulate:simulate",
+    "import": "mavrl.tasks.importing:import_feedback",
     "evaluate": "mavrl.tasks.evaluate:evaluate",
     "transfer": "mavrl.tasks.transfer:transfer",
     "expert": "mavrl.tasks.expert:expert",

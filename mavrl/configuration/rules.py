@@ -212,6 +212,18 @@ _RUN_STATES = Rule(
 _TASK_RULES: dict[str, dict[str, Rule]] = {
     "status": {"task.sweep": optional(PART)},
     "list": {"task.state": _RUN_STATES},
+    "import": {
+        "task.from": optional(TEXT),
+        "task.path": optional(PATH),
+        "task.episodes": optional(PATH),
+        "task.env_id": optional(TEXT),
+        "task.demonstrations": optional(one_of(True, False)),
+        "task.length": optional(whole(1, 1_000_000)),
+        "task.rows": optional(one_of("transitions", "all")),
+        "task.low": optional(number(-float("inf"))),
+        "task.high": optional(number(-float("inf"))),
+        "task.larger_is_better": optional(one_of(True, False)),
+    },
     "export": {
         "task.output": Rule(
             lambda value: isinstance(value, str) and value.endswith(EXPORT_SUFFIXES),

@@ -140,6 +140,7 @@ class RunSettings:
         baselines: returns to compare with, where the environment's YAML has them.
         rounds: in which feedback is asked for; None where it is all asked for at once, before anything is learned.
         data: feedback folder that the feedback is in; None where it is simulated.
+        data_digest: of that folder, as it must still be when the run begins.
         execution: how all this is executed.
     """
 
@@ -161,6 +162,7 @@ class RunSettings:
     baselines: Mapping[str, float | None] = field(default_factory=dict)
     rounds: RoundsSettings | None = None
     data: str | None = None
+    data_digest: str | None = None
     execution: Execution = field(default_factory=Execution)
 
     @property
@@ -196,6 +198,7 @@ class RunSettings:
             baselines=plain(config.env).get("baselines", {}),
             rounds=RoundsSettings.from_group(plain(config.rounds) if "rounds" in config else {"name": "once"}),
             data=OmegaConf.select(config, "data.folder"),
+            data_digest=OmegaConf.select(config, "data.digest"),
             execution=Execution(
                 progress=config.progress,
                 threads=config.threads,

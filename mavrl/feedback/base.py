@@ -96,6 +96,10 @@ class FeedbackLikelihood(nn.Module, ABC, Generic[Batch]):
             values: what `log_prob` reads, under the truth; a kind that labels states takes Q of all actions.
         """
 
+    def log_prior(self) -> Float[Tensor, "R"] | None:
+        """Log-density of what the likelihood learns itself, in nats up to a constant; None without a prior."""
+        return None
+
     def known_to_model(self) -> dict[str, Tensor]:
         """What a model is told of this teacher, by name, shape (R, ...); nothing unless a kind says otherwise."""
         return {}

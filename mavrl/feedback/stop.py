@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood, log1mexp, uniforms
 from mavrl.feedback.datamodule import SegmentDataModule
@@ -88,6 +88,10 @@ class StopLikelihood(FeedbackLikelihood[StopBatch]):
         regretted = typical > _NONE * largest_reward
         return cls(torch.where(regretted, scale / torch.where(regretted, typical, 1.0), scale), discount, lapse)
 
+    def present_rate(self) -> Float[Tensor, "R"]:
+        """The rate of each replicate."""
+        return self.rate
+
     def known_to_model(self) -> dict[str, Tensor]:
         """The rate: like a rationality, it fixes the unit in which the reward is measured."""
         return {"rate": self.rate}
@@ -99,7 +103,7 @@ class StopLikelihood(FeedbackLikelihood[StopBatch]):
     def cumulative_hazard(self, regret: Float[Tensor, "R B T"], transitions: Transitions) -> Float[Tensor, "R B T"]:
         """-log(1 - h_t) of each step; exactly 0 on padding."""
         total = discounted_regret(regret, transitions.valid, self.discount)
-        rate = self.rate.to(total.dtype)[:, None, None]
+        rate = self.present_rate().to(total.dtype)[:, None, None]
         return torch.where(transitions.valid, rate * total + self.lapse, torch.zeros_like(total))
 
     def log_prob(self, values: Float[Tensor, "R B T"], batch: StopBatch) -> Float[Tensor, "R B"]:
@@ -123,6 +127,27 @@ class StopLikelihood(FeedbackLikelihood[StopBatch]):
         survived = (-self.cumulative_hazard(values.double(), transitions).cumsum(-1)).exp()
         draw = uniforms(generators, survived.shape[1])[..., None]
         return StopBatch(transitions, (draw < survived).sum(-1))
+
+
+class UntoldStopLikelihood(StopLikelihood):
+    """The same likelihood where nobody knows the rate: it is learned, under a log-normal prior around 1.
+
+    Args:
+        n_models: R.
+        discount, lapse: those of `StopLikelihood`.
+    """
+
+    SPREAD = 1.0  # standard deviation of the rate's logarithm
+
+    def __init__(self, n_models: int, discount: float, lapse: float = 1e-6) -> None:
+        super().__init__(torch.ones(n_models), discount, lapse)
+        self.log_rate = nn.Parameter(torch.zeros(n_models))
+
+    def present_rate(self) -> Float[Tensor, "R"]:
+        return self.log_rate.exp()
+
+    def log_prior(self) -> Float[Tensor, "R"]:
+        return -0.5 * (self.log_rate / self.SPREAD).square()
 
 
 class StopDataModule(SegmentDataModule[StopBatch]):
@@ -161,5 +186,7 @@ class StopDataModule(SegmentDataModule[StopBatch]):
         return {"discount": self.discount, "percentile": self.percentile, "scale": self.scale}
 
     def likelihood_of_models(self, known_to_model: dict[str, Tensor], n_models: int) -> StopLikelihood:
-        rate = known_to_model["rate"]
+        rate = known_to_model.get("rate")
+        if rate is None:  # a person's
+            return UntoldStopLikelihood(n_models, self.discount, self.lapse)
         return StopLikelihood(rate.repeat_interleave(n_models // len(rate)).float(), self.discount, self.lapse)

@@ -31,12 +31,14 @@ class Episode:
         actions: shape (T,), or (T, D) of vectors.
         rewards: shape (T,); None where nobody knows them.
         terminated: whether the last step ended the episode; a time limit does not.
+        truncated: whether it was cut off after the last step, as by a time limit.
     """
 
     observations: np.ndarray
     actions: np.ndarray
     rewards: np.ndarray | None = None
     terminated: bool = False
+    truncated: bool = False
 
     def __len__(self) -> int:
         return len(self.actions)

@@ -16,46 +16,12 @@ import gymnasium
 import numpy as np
 
 from mavrl.errors import ConfigurationError, MavrlError
+from mavrl.folder.episodes import Episode
 
 LAST_STEP = "last steps of episodes, because the observation after them is not in the file"
 ONE_STEP = "episodes of one step, which was given up as the last one"
 NO_PLACE = "arrays that have no place in a feedback folder"
 NO_PLACE_INFOS = "episodes' infos, which have no place in a feedback folder"
-
-
-@dataclass(frozen=True)
-class Episode:
-    """One recorded episode of T steps.
-
-    Args:
-        observations: what was observed before each step, and after the last one: (T + 1, O), or (T + 1,) for numbered
-            states.
-        actions: what was done: (T,) numbers or (T, D).
-        rewards: of each step, (T,); None where they are not known.
-        terminated: the last step ended the episode; a time limit does not.
-        truncated: the episode was cut off after its last step.
-
-    Raises:
-        ValueError: the lengths do not go together, or there is no step.
-    """
-
-    observations: np.ndarray
-    actions: np.ndarray
-    rewards: np.ndarray | None
-    terminated: bool
-    truncated: bool
-
-    def __post_init__(self) -> None:
-        steps, seen = len(self.actions), len(self.observations)
-        paid = steps if self.rewards is None else len(self.rewards)
-        if not steps or seen != steps + 1 or paid != steps:
-            lengths = f"{seen} observations, {steps} actions, {paid} rewards"
-            raise ValueError(
-                f"an episode of T > 0 steps has T + 1 observations, T actions and T rewards, not {lengths}"
-            )
-
-    def __len__(self) -> int:
-        return len(self.actions)
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,8 @@ def _episode(data: Any, spaces: dict[str, Box | Discrete], place: str, path: Pat
         "actions": _rows(data.actions, spaces["action"]),
         "rewards": np.asarray(data.rewards),
     }
+    if np.isnan(arrays["rewards"]).all():
+        del arrays["rewards"]  # that is how a feedback folder writes that nobody knows them
     for name, array in arrays.items():
         if (row := bad_row(array)) is not None:
             raise ConfigurationError(key, path, f"{place}, {name}: row {row} (from 0) holds NaN or an infinite number")

@@ -115,6 +115,8 @@ class EvidenceLowerBound(Objective):
             log_likelihood = support.scales[name] * torch.where(valid, log_prob, torch.zeros_like(log_prob)).sum(-1)
             loss.total = loss.total - log_likelihood
             loss.terms[f"{name}/log_likelihood"] = log_likelihood
+            if (log_prior := likelihood.log_prior()) is not None:
+                loss.total = loss.total - log_prior
             bellman = None
             if q is not None and name in support.valued:
                 bellman = model.values.bellman(q, mean, logvar, support, name)

@@ -49,12 +49,15 @@ def _simulated(settings: RunSettings, family: Family) -> Asking:
 
 
 def _recorded(settings: RunSettings, path: Path, family: Family) -> RecordedFeedback:
-    folder = FeedbackFolder.open(path)
+    folder, found = FeedbackFolder.open(path), digest(path)
+    if found != settings.data_digest:
+        allowed = f"is the digest that the run was composed for; {path} is another folder, or has changed since"
+        raise ConfigurationError("data.digest", settings.data_digest, allowed)
     episodes = folder.episodes()
     labels = folder.labels(episodes.lengths)
     described = folder.description
     recorded = RecordedFeedback.from_labels(
-        family.fitted(episodes, described.action_space.n), labels, described.told, digest(path)
+        family.fitted(episodes, described.action_space.n), labels, described.told, found
     )
     recorded.check_counts({kind: each["n_samples"] for kind, each in settings.feedback.items()})
     rating = settings.feedback.get("rating")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mavrl.errors import ConfigurationError
-from mavrl.importers import IMPORTERS, Episode, Importer, read
+from mavrl.importers import IMPORTERS, Importer, read
 from mavrl.importers.base import bad_row, choices, features
 
 FILES = Path(__file__).parent / "files"
@@ -52,18 +52,6 @@ def test_a_lacking_package_is_named_with_its_extra(
     with pytest.raises(ConfigurationError, match=message) as raised:
         read(word, tmp_path / path)
     assert str(raised.value).endswith('; pip install "mavrl[data]"')
-
-
-@pytest.mark.parametrize(("observations", "actions", "rewards"), [(3, 3, None), (4, 3, 2), (1, 0, None)])
-def test_lengths_of_an_episode_go_together(observations: int, actions: int, rewards: int | None) -> None:
-    with pytest.raises(ValueError, match=f"not {observations} observations, {actions} actions"):
-        Episode(
-            observations=np.zeros((observations, 2)),
-            actions=np.zeros(actions, dtype=int),
-            rewards=None if rewards is None else np.zeros(rewards),
-            terminated=True,
-            truncated=False,
-        )
 
 
 def test_features_have_one_axis() -> None:

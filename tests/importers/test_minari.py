@@ -128,3 +128,8 @@ def test_what_is_no_dataset_is_one_line(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(ConfigurationError, match="must be the folder of a Minari dataset") as raised:
         read("minari", tmp_path / "nothing")
     assert "\n" not in str(raised.value)
+
+
+def test_rewards_that_are_all_nan_are_not_known(write: Any) -> None:
+    path = write(Discrete(2), Discrete(2), [0, 1, 0], [0, 1], rewards=[np.nan, np.nan])
+    assert [episode.rewards for episode in read("minari", path).episodes] == [None]

@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false
 """Writes the files of other packages that the tests read; README.md says with which installation.
 
 python write_files.py minari | imitation | imitation_npz

@@ -13,7 +13,12 @@ from mavrl.configuration.composition import configuration_directory
 from mavrl.configuration.plain import flatten, quoted
 from mavrl.configuration.registry import KINDS
 from mavrl.errors import ConfigurationError
+from mavrl.folder.digest import digest
+from mavrl.folder.usable import is_used, rating_scale
 
+_OF_IMPORTERS = {
+    "from", "path", "episodes", "env_id", "demonstrations", "length", "rows", "low", "high", "larger_is_better",
+}  # fmt: skip
 _LEARNING = {"train", "data"}  # tasks that learn from a folder
 
 
@@ -28,13 +33,13 @@ def with_folder(words: Sequence[str]) -> list[str]:
         ConfigurationError: a kind of feedback is asked for that the folder does not have, or the environment is none
             that is known here.
     """
-    said = [word if not word.startswith("data=") else f"data.folder={word[5:]}" for word in words]
+    importing = "task=import" in words
+    said = [_own_key(word, importing) for word in words]
     given = {word.partition("=")[0].lstrip("+~"): word.partition("=")[2] for word in said if "=" in word}
     place = given.get("data.folder", "").strip("'\"")
     if place in ("", "null") or given.get("task", "train") not in _LEARNING:
         return said
     from mavrl.folder.folder import FeedbackFolder  # NumPy, which other commands do not wait for
-    from mavrl.folder.usable import is_used, rating_scale
 
     folder = FeedbackFolder.open(Path(place).resolve())
     labels = [label for label in folder.labels() if is_used(label)]
@@ -43,6 +48,8 @@ def with_folder(words: Sequence[str]) -> list[str]:
     if not there:
         raise ConfigurationError("data", place, "has no label that can be learned from")
     added = [f"data.folder={quoted(str(folder.path))}"]
+    if "data.digest" not in given:
+        added.append(f"data.digest={quoted(digest(folder.path))}")
     if "env" not in given:
         added += _environment(folder.description.environment, place)
     if "modality" not in given:
@@ -55,6 +62,14 @@ def with_folder(words: Sequence[str]) -> list[str]:
     if scale is not None and "feedback.rating.n_categories" not in given:
         added.append(f"feedback.rating.n_categories={scale[1] - scale[0] + 1}")
     return [word for word in said if not word.startswith("data.folder=")] + added
+
+
+def _own_key(word: str, importing: bool) -> str:
+    """A word with the key that the configuration has for it: data=FOLDER, and what an importer is told."""
+    key = word.partition("=")[0]
+    if key == "data":
+        return f"data.folder={word.partition('=')[2]}"
+    return f"task.{word}" if importing and key in _OF_IMPORTERS and "=" in word else word
 
 
 def _check_modality(modality: str, there: str, place: str) -> None:
