@@ -27,8 +27,10 @@ CONF = Path(__file__).parents[1] / "conf"
 
 pytest_plugins = ("tests.fixtures.configurations", "tests.fixtures.runs", "tests.fixtures.worlds")
 
-# Set by pytest itself, by torch when its first optimizer is built, and by Stable-Baselines3 when it is imported.
-_IGNORED_VARIABLES = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "PYGAME_HIDE_SUPPORT_PROMPT"}
+# Set by pytest itself, by torch when its first optimizer is built, and by Stable-Baselines3 and polars when imported.
+_IGNORED_VARIABLES = {
+    "PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR", "PYGAME_HIDE_SUPPORT_PROMPT", "_RJEM_MALLOC_CONF"
+}  # fmt: skip
 
 
 def _environment() -> dict[str, str]:

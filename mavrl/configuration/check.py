@@ -65,7 +65,7 @@ def check(config: DictConfig, choices: Mapping[str, Any] | None = None, values: 
         raise ConfigurationError(
             "modality", config.modality.name, f"no feedback is active with {counts}; one needs more than 0"
         )
-    if config.data.folder is not None and config.task.name in ("train", "data"):
+    if dict(config.data) != dict.fromkeys(config.data) and config.task.name in ("train", "data"):
         _check_recorded(config)
     elif config.rounds.name != "online" and config.task.name in _SIMULATES:
         _check_segments(config)
@@ -268,9 +268,9 @@ def _check_recorded(config: DictConfig) -> None:
         if target != expected:
             allowed = "has no meaning with data=FOLDER: what is asked, and what is answered, has been recorded"
             raise ConfigurationError(key, target.rpartition(".")[2], allowed)
-    if config.data.digest is None:
-        allowed = "is not there; data=FOLDER on the command line finds it"
-        raise ConfigurationError("data.digest", None, allowed)
+    for key in ("data.folder", "data.digest"):
+        if OmegaConf.select(config, key) is None:
+            raise ConfigurationError(key, None, "is not there; data=FOLDER on the command line says both")
 
 
 def _check_segments(config: DictConfig) -> None:

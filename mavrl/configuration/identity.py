@@ -111,8 +111,8 @@ def scientific(config: DictConfig) -> dict[str, Any]:
     code = {**environment_code(env), **source_digests(targets)}
     at_once = OmegaConf.select(config, "rounds.name", default="once") == "once"  # earlier versions do not say
     rounds = {} if at_once else {"rounds": plain(config.rounds)}
-    folder = OmegaConf.select(config, "data.folder")
-    data = {} if folder is None else {"data": plain(config.data)}
+    recorded = OmegaConf.select(config, "data.digest")  # earlier versions do not say
+    data = {} if recorded is None else {"data": plain(config.data)}
     return {**groups, **values, **rounds, **data, "env": env, "feedback": feedback, **({CODE: code} if code else {})}
 
 

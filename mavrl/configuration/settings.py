@@ -103,6 +103,7 @@ class Execution:
         device: that rewards are learned on.
         checkpoint_seconds: least time between two checkpoints.
         cache: folder of answered questions; None keeps none.
+        folder: the feedback folder; None where feedback is simulated.
         experts: folder of own experts.
         logger: where training curves go besides metrics.csv: its name and its settings.
         study, trial: the trial of a search that the run is; None where it is none.
@@ -114,6 +115,7 @@ class Execution:
     device: Device = "cpu"
     checkpoint_seconds: float = 5.0
     cache: str | None = None
+    folder: str | None = None
     experts: str = "experts"
     logger: Mapping[str, Any] = field(default_factory=lambda: {"name": "csv"})
     study: str | None = None
@@ -139,8 +141,7 @@ class RunSettings:
         experts: how experts are trained, by their algorithm.
         baselines: returns to compare with, where the environment's YAML has them.
         rounds: in which feedback is asked for; None where it is all asked for at once, before anything is learned.
-        data: feedback folder that the feedback is in; None where it is simulated.
-        data_digest: of that folder, as it must still be when the run begins.
+        data: digest of the feedback folder that the feedback is in; None where it is simulated.
         execution: how all this is executed.
     """
 
@@ -162,7 +163,6 @@ class RunSettings:
     baselines: Mapping[str, float | None] = field(default_factory=dict)
     rounds: RoundsSettings | None = None
     data: str | None = None
-    data_digest: str | None = None
     execution: Execution = field(default_factory=Execution)
 
     @property
@@ -197,8 +197,7 @@ class RunSettings:
             experts=plain(config.env).get("experts", {}),
             baselines=plain(config.env).get("baselines", {}),
             rounds=RoundsSettings.from_group(plain(config.rounds) if "rounds" in config else {"name": "once"}),
-            data=OmegaConf.select(config, "data.folder"),
-            data_digest=OmegaConf.select(config, "data.digest"),
+            data=OmegaConf.select(config, "data.digest"),
             execution=Execution(
                 progress=config.progress,
                 threads=config.threads,
@@ -206,6 +205,7 @@ class RunSettings:
                 device=config.device,
                 checkpoint_seconds=config.checkpoint_seconds,
                 cache=config.paths.cache,
+                folder=OmegaConf.select(config, "data.folder"),
                 experts=config.paths.experts,
                 logger=plain(config.logger),
                 study=None if config.search.trial is None else config.study,

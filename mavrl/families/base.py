@@ -97,7 +97,7 @@ class Family(ABC):
             ConfigurationError: environments of this family are not recorded in folders.
         """
         allowed = f"environments of the family {self.settings.env['family']} are not written into folders"
-        raise ConfigurationError("data", self.settings.data, allowed)
+        raise ConfigurationError("data", self.settings.execution.folder, allowed)
 
     def fitted(self, episodes: Episodes, n_actions: int | None) -> Episodes:
         """Recorded episodes with states and actions as the simulator has them.
@@ -109,7 +109,7 @@ class Family(ABC):
             ConfigurationError: they are of another environment.
         """
         allowed = f"environments of the family {self.settings.env['family']} read no folders"
-        raise ConfigurationError("data", self.settings.data, allowed)
+        raise ConfigurationError("data", self.settings.execution.folder, allowed)
 
     # Learning --------------------------------------------------------------------------------------------------------
 
@@ -255,4 +255,4 @@ def check_actions(settings: RunSettings, recorded: int | None, n_actions: int) -
     if recorded != n_actions:
         has = "vectors as actions" if recorded is None else f"{recorded} actions"
         allowed = f"has {has}; {settings.env['name']} has {n_actions} actions"
-        raise ConfigurationError("data", settings.data, allowed)
+        raise ConfigurationError("data", settings.execution.folder, allowed)

@@ -67,11 +67,11 @@ class TabularFamily(Family):
                 allowed = (
                     f"has observations of {states.shape[1]} numbers; must have one-hot vectors of {n_states} states"
                 )
-                raise ConfigurationError("data", self.settings.data, allowed)
+                raise ConfigurationError("data", self.settings.execution.folder, allowed)
             states = states.argmax(-1)
         elif states.max() >= n_states:
             allowed = f"has state {states.max()}; {self.settings.env['name']} has {n_states} states, from 0"
-            raise ConfigurationError("data", self.settings.data, allowed)
+            raise ConfigurationError("data", self.settings.execution.folder, allowed)
         check_actions(self.settings, n_actions, self.problem.transitions.n_actions)
         return replace(episodes, observations=states)
 

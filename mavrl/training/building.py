@@ -27,8 +27,8 @@ def build_data(settings: RunSettings, family: Family) -> CombinedDataModule:
     Raises:
         ConfigurationError: the feedback is in a folder, and does not fit the environment or the settings.
     """
-    if settings.data is not None:
-        recorded = _recorded(settings, Path(settings.data), family)
+    if settings.data is not None and settings.execution.folder is not None:
+        recorded = _recorded(settings, Path(settings.execution.folder), family)
         asking = Asking(recorded.behaviour, settings.seeds, {}, AnswerStore(None), teacher=recorded.teacher)
     else:
         asking = _simulated(settings, family)
@@ -50,9 +50,9 @@ def _simulated(settings: RunSettings, family: Family) -> Asking:
 
 def _recorded(settings: RunSettings, path: Path, family: Family) -> RecordedFeedback:
     folder, found = FeedbackFolder.open(path), digest(path)
-    if found != settings.data_digest:
-        allowed = f"is the digest that the run was composed for; {path} is another folder, or has changed since"
-        raise ConfigurationError("data.digest", settings.data_digest, allowed)
+    if found != settings.data:
+        allowed = f"is the digest of the folder that was asked for; {path} is another one, or has changed since"
+        raise ConfigurationError("data.digest", settings.data, allowed)
     episodes = folder.episodes()
     labels = folder.labels(episodes.lengths)
     described = folder.description

@@ -127,9 +127,10 @@ UNSCIENTIFIC = {
     "paths.runs": "x", "paths.cache": None, "paths.experts": "x", "logger.name": "tensorboard",
     "feedback.rating.gen_samples": 500, "dry_run": True, "study": "x", "search.budget": 7, "search.n_trials": 7,
     "search.seed": 7, "search.trial": 7, "notify.url": "http://x", "paths.studies": "x",
+    "data.folder": "x",
 }  # fmt: skip
 SCIENTIFIC = {
-    "seed": 5, "replicates": 3, "members": 2, "selection": "best", "env.size": 5, "env.p_rand": 0.1, "env.gamma": 0.9,
+    "data.digest": "x", "seed": 5, "replicates": 3, "members": 2, "selection": "best", "env.size": 5, "env.p_rand": 0.1, "env.gamma": 0.9,
     "env.max_steps": 77, "env.termination": "neutral", "env.layout": "cliff", "model.objective": "weighted",
     "model.q": "learned", "model.backup": "soft", "model.prior.scale": 0.7, "model.hidden_sizes": [3],
     "model.kl_weight": 0.5, "model.bellman_weight": 0.5, "model.importance_weights": True, "optim.lr": 0.123,

@@ -91,7 +91,7 @@ class Control(Family):
         if episodes.observations.ndim == 1 or episodes.observations.shape[1] != size:
             has = "numbered states" if episodes.observations.ndim == 1 else f"{episodes.observations.shape[1]} numbers"
             allowed = f"has observations of {has}; {self.env.name} has vectors of {size}"
-            raise ConfigurationError("data", self.settings.data, allowed)
+            raise ConfigurationError("data", self.settings.execution.folder, allowed)
         check_actions(self.settings, n_actions, self.environment.n_actions)
         return episodes
 

@@ -1,0 +1,97 @@
+"""Simulated feedback that went through a folder is the same feedback."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import DictConfig
+
+from mavrl.configuration.settings import RunSettings
+from mavrl.errors import ConfigurationError
+from mavrl.families.base import Family, family_of
+from mavrl.feedback.combined import CombinedDataModule
+from mavrl.feedback.recording import record
+from mavrl.folder.digest import digest
+from mavrl.folder.folder import FeedbackFolder
+from mavrl.training.building import build_data
+from mavrl.workers import Workers
+
+COUNTS = {"preference": 6, "demonstration": 2, "rating": 7, "stop": 8}
+WORDS = ["paths.cache=null", *(f"feedback.{kind}.n_samples={count}" for kind, count in COUNTS.items())]
+GRID = ["env=grid_trap", "env.size=4", *WORDS]
+
+
+def _simulated(config: DictConfig) -> tuple[RunSettings, Family, CombinedDataModule]:
+    settings = replace(RunSettings.from_config(config), replicates=1)
+    family = family_of(settings, Workers(1))
+    data = build_data(settings, family)
+    data.prepare_data()
+    data.setup()
+    return settings, family, data
+
+
+def _recorded(settings: RunSettings, family: Family, data: CombinedDataModule, path: Path) -> CombinedDataModule:
+    folder = record(data.modules, lambda told: FeedbackFolder.create(path, *family.spaces, told=told))
+    execution = replace(settings.execution, folder=str(folder.path))
+    changed = replace(settings, data=digest(folder.path), execution=execution)
+    return build_data(changed, family_of(changed, Workers(1)))
+
+
+@pytest.mark.parametrize("words", [GRID, ["env=cartpole_v1", "env.max_steps=60", *WORDS]], ids=["grid", "control"])
+def test_what_is_learned_from_is_the_same(
+    words: list[str], composed: Callable[..., DictConfig], tmp_path: Path
+) -> None:
+    settings, family, direct = _simulated(composed(*words))
+    through = _recorded(settings, family, direct, tmp_path / "folder")
+    through.prepare_data()
+    through.setup()
+    for kind, expected in direct.train_sets.items():
+        found = through.train_sets[kind]
+        valid = expected.transitions.valid
+        size = found.transitions.action.shape
+        assert size[:2] == expected.transitions.action.shape[:2]
+        valid = valid[..., : size[-1]]
+        assert found.transitions.valid.equal(valid)
+        assert int(valid.sum()) == int(expected.transitions.valid.sum())
+        for name in ("state", "action", "next_state", "terminal"):
+            ours, theirs = getattr(found.transitions, name), getattr(expected.transitions, name)
+            theirs = theirs[:, :, ..., : size[-1], :] if theirs.ndim > valid.ndim else theirs[..., : size[-1]]
+            assert ours[valid].equal(theirs[valid]), (kind, name)
+        for name, label in expected.labels.items():
+            if name != "stop_step":
+                assert getattr(found, name).equal(label)
+            else:
+                assert getattr(found, name).equal(label.clamp(max=size[-1]))
+    told = [data.likelihoods()["stop"].present_rate() for data in (direct, through)]  # type: ignore[operator]
+    assert told[0].equal(told[1])
+
+
+def test_more_labels_than_there_are_is_refused(composed: Callable[..., DictConfig], tmp_path: Path) -> None:
+    settings, family, direct = _simulated(composed(*GRID))
+    feedback: Any = {**settings.feedback, "rating": {**settings.feedback["rating"], "n_samples": 8}}
+    with pytest.raises(ConfigurationError, match=r"feedback\.rating\.n_samples=8: the folder has 7 labels"):
+        _recorded(replace(settings, feedback=feedback), family, direct, tmp_path / "folder")
+
+
+def test_a_folder_of_another_environment_is_refused(composed: Callable[..., DictConfig], tmp_path: Path) -> None:
+    settings, family, direct = _simulated(composed(*GRID))
+    for changed, said in (({"size": 3}, "has state"), ({"layout": "cliff"}, None)):
+        other = replace(settings, env={**settings.env, **changed})
+        place = tmp_path / str(changed)
+        if said is None:
+            assert _recorded(other, family, direct, place).modules
+        else:
+            with pytest.raises(ConfigurationError, match=said):
+                _recorded(other, family, direct, place)
+
+
+def test_a_folder_that_has_changed_is_refused(composed: Callable[..., DictConfig], tmp_path: Path) -> None:
+    settings, family, direct = _simulated(composed(*GRID))
+    folder = record(direct.modules, lambda told: FeedbackFolder.create(tmp_path / "f", *family.spaces, told=told))
+    execution = replace(settings.execution, folder=str(folder.path))
+    changed = replace(settings, data=digest(folder.path), execution=execution)
+    folder.add("demonstration", episode=0)
+    with pytest.raises(ConfigurationError, match=r"data\.digest=.* has changed since"):
+        build_data(changed, family)
