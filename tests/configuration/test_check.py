@@ -130,7 +130,8 @@ UNSCIENTIFIC = {
     "data.folder": "x",
 }  # fmt: skip
 SCIENTIFIC = {
-    "data.digest": "x", "seed": 5, "replicates": 3, "members": 2, "selection": "best", "env.size": 5, "env.p_rand": 0.1, "env.gamma": 0.9,
+    "data.digest": "x", "seed": 5, "replicates": 3, "members": 2, "selection": "best",
+    "env.size": 5, "env.p_rand": 0.1, "env.gamma": 0.9,
     "env.max_steps": 77, "env.termination": "neutral", "env.layout": "cliff", "model.objective": "weighted",
     "model.q": "learned", "model.backup": "soft", "model.prior.scale": 0.7, "model.hidden_sizes": [3],
     "model.kl_weight": 0.5, "model.bellman_weight": 0.5, "model.importance_weights": True, "optim.lr": 0.123,
