@@ -39,7 +39,11 @@ def _recorded(settings: RunSettings, family: Family, data: CombinedDataModule, p
     return build_data(changed, family_of(changed, Workers(1)))
 
 
-@pytest.mark.parametrize("words", [GRID, ["env=cartpole_v1", "env.max_steps=60", *WORDS]], ids=["grid", "control"])
+@pytest.mark.parametrize(
+    "words",
+    [GRID, ["env=cartpole_v1", "env.max_steps=60", "env.feedback.n_episodes=9", *WORDS]],
+    ids=["grid", "control"],
+)
 def test_what_is_learned_from_is_the_same(words: list[str], composed: Any, tmp_path: Path) -> None:
     settings, family, direct = _simulated(composed(*words))
     through = _recorded(settings, family, direct, tmp_path / "folder")
