@@ -27,8 +27,8 @@ def build_data(settings: RunSettings, family: Family) -> CombinedDataModule:
     Raises:
         ConfigurationError: the feedback is in a folder, and does not fit the environment or the settings.
     """
-    if settings.data is not None and settings.execution.folder is not None:
-        recorded = _recorded(settings, Path(settings.execution.folder), family)
+    if settings.data is not None:
+        recorded = _recorded(settings, family)
         asking = Asking(recorded.behaviour, settings.seeds, {}, AnswerStore(None), teacher=recorded.teacher)
     else:
         asking = _simulated(settings, family)
@@ -48,7 +48,10 @@ def _simulated(settings: RunSettings, family: Family) -> Asking:
     )
 
 
-def _recorded(settings: RunSettings, path: Path, family: Family) -> RecordedFeedback:
+def _recorded(settings: RunSettings, family: Family) -> RecordedFeedback:
+    if settings.execution.folder is None:
+        raise ConfigurationError("data.folder", None, "is not there; data.digest tells which folder it must be")
+    path = Path(settings.execution.folder)
     folder, found = FeedbackFolder.open(path), digest(path)
     if found != settings.data:
         allowed = f"is the digest of the folder that was asked for; {path} is another one, or has changed since"
