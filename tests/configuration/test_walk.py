@@ -63,6 +63,7 @@ ALLOWED: dict[tuple[str, ...], str] = {
         policy.vf_coef rounds.behaviour rounds.earlier rounds.until
     """,
     ("null",): """
+        data.digest data.folder task.length task.rows
         cells.env cells.modality env.constants env.demonstration_cap env.max_steps env.normalization.optimal
         env.threads env.wrappers notify.url optim.batch_size policy.evaluate_every
         optim.demonstration_batch_size processes search.batch search.caps.demonstration search.caps.preference
@@ -83,7 +84,7 @@ ALLOWED: dict[tuple[str, ...], str] = {
         env.baselines.negative env.baselines.positive env.constants.negative env.constants.optimal
         env.constants.positive env.constants.uniform env.feedback.minimum_return env.normalization.uniform
         env.perturbation.gravity env.perturbation.pole_length
-        feedback.demonstration.minimum_return policy.stop_below
+        feedback.demonstration.minimum_return policy.stop_below task.high task.low
     """,
     ("empty mapping", "mapping"): """
         env.kwargs env.perturbation env.samples.paper env.samples.small
@@ -96,10 +97,13 @@ ALLOWED: dict[tuple[str, ...], str] = {
         env.name modality.name search.name search.study study
     """,
     ("huge", "negative", "null", "number as text", "text", "upwards"): """
-        paths.cache run_dir search.storage task.output
+        paths.cache run_dir search.storage task.env_id task.episodes task.from task.output task.path
     """,
     ("negative", "null", "number as text", "text"): """
         logger.entity logger.group
+    """,
+    ("null", "true"): """
+        task.demonstrations task.larger_is_better
     """,
     ("fraction", "null"): """
         model.prior.scale rounds.budget
