@@ -1,7 +1,5 @@
 """The task that makes a feedback folder of somebody else's files."""
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,7 @@ from omegaconf import DictConfig
 
 from mavrl.configuration.plain import plain
 from mavrl.errors import ConfigurationError
-from mavrl.storage.files import naming
+from mavrl.folder.creation import check_new, creating
 from mavrl.waiting import waiting
 
 
@@ -22,8 +20,7 @@ def import_feedback(config: DictConfig) -> None:
         if value is None:
             raise ConfigurationError(key, None, "is not there; python run.py task=import from=... path=... data=FOLDER")
     place = Path(config.data.folder)
-    if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise ConfigurationError("data", place, "is there and not empty; must be a new folder")
+    check_new(place)
     with waiting(config.progress, "importing"):
         from mavrl import importers
         from mavrl.folder.folder import FeedbackFolder
@@ -32,22 +29,16 @@ def import_feedback(config: DictConfig) -> None:
         episodes = list(found.episodes)
         if not episodes:
             raise ConfigurationError("path", path, f"has no episode that can be converted; {_left_out(found.left_out)}")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with naming(place):
-            scratch = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
-            try:
-                spaces = (
-                    found.observation_space or _space([each.observations for each in episodes]),
-                    found.action_space or _space([each.actions for each in episodes]),
-                )
-                about = (found.environment, found.max_steps, found.source)
-                folder = FeedbackFolder.create(scratch / "folder", *spaces, *about)
-                folder.add_episodes(episodes)
-                folder.add_all([{"tool": f"mavrl import {word}", **label} for label in found.labels])
-                summary = folder.validate()
-                (scratch / "folder").rename(place)
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
+        spaces = (
+            found.observation_space or _space([each.observations for each in episodes]),
+            found.action_space or _space([each.actions for each in episodes]),
+        )
+        with creating(place) as new:
+            about = (found.environment, found.max_steps, found.source)
+            folder = FeedbackFolder.create(new, *spaces, *about)
+            folder.add_episodes(episodes)
+            folder.add_all([{"tool": f"mavrl import {word}", **label} for label in found.labels])
+            summary = folder.validate()
     counts = ", ".join(f"{count} {kind}" for kind, count in summary.labels.items()) or "no labels"
     print(f"{summary.episodes} episodes of {summary.steps} steps; {counts}")
     for reason, count in found.left_out.items():

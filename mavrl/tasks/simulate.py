@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
+from mavrl.folder.creation import check_new, creating
 from mavrl.waiting import waiting
 
 
@@ -20,8 +21,7 @@ def simulate(config: DictConfig) -> None:
         allowed = "must be 1: a folder holds the feedback of one replicate, that of the seed"
         raise ConfigurationError("replicates", config.replicates, allowed)
     place = Path(config.data.folder)
-    if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise ConfigurationError("data", place, "is there and not empty; must be a new folder")
+    check_new(place)
     with waiting(config.progress, "importing torch"):
         from mavrl.families.base import family_of
         from mavrl.feedback.recording import record
@@ -34,11 +34,12 @@ def simulate(config: DictConfig) -> None:
         family = family_of(settings, pool)
         environment, source = _environment(config), f"simulated by MAVRL, seed {config.seed}"
 
-        def create(told: dict[str, Any]) -> FeedbackFolder:
-            return FeedbackFolder.create(place, *family.spaces, environment, config.env.max_steps, source, told)
+        with creating(place) as new:
 
-        folder = record(build_data(settings, family).modules, create)
-    summary = folder.validate()
+            def create(told: dict[str, Any]) -> FeedbackFolder:
+                return FeedbackFolder.create(new, *family.spaces, environment, config.env.max_steps, source, told)
+
+            summary = record(build_data(settings, family).modules, create).validate()
     counts = ", ".join(f"{count} {kind}" for kind, count in summary.labels.items())
     print(f"{summary.episodes} episodes of {summary.steps} steps; {counts}")
     print(place)
