@@ -41,6 +41,7 @@ _ENV_OF_RUN = {"name", "family", "gamma", "normalization", "behaviour_expert", "
 RETURNS = ("optimal", "uniform", "positive", "negative")  # of env.constants; its other keys say which environment
 
 NOT_OF_RESULT = {"gen_samples"}  # of a kind of feedback: how many answers are kept for later
+_AS_BEFORE = {"cost": 1, "annotators": "learned"}  # of a kind of feedback: what runs did before they could say so
 _BESIDE_SETTINGS = ("choices", "overrides")  # of config.json, which no setting is
 CODE = "code"  # of config.json: what the result depends on besides settings, by name; left out where that is nothing
 
@@ -104,8 +105,9 @@ def scientific(config: DictConfig) -> dict[str, Any]:
     for settings in feedback.values():
         for key in NOT_OF_RESULT:
             del settings[key]
-        if settings.get("cost") == 1:  # one unit, as before there were costs
-            del settings["cost"]
+        for key, value in _AS_BEFORE.items():
+            if settings.get(key) == value:
+                del settings[key]
     values, env = {key: config[key] for key in _VALUES}, environment(config)
     targets = [str(node["_target_"]) for node in (groups["query"], groups["teacher"], *feedback.values())]
     code = {**environment_code(env), **source_digests(targets)}

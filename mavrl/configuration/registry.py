@@ -12,7 +12,7 @@ from importlib import metadata
 from itertools import combinations
 from typing import Any
 
-from mavrl.configuration.rule import Rule, number, optional, whole
+from mavrl.configuration.rule import Rule, if_there, number, one_of, optional, whole
 from mavrl.errors import ConfigurationError
 
 _PLUGINS = "mavrl"  # group of entry points
@@ -138,12 +138,13 @@ def _installed() -> tuple[str, ...]:
 
 # This package's own --------------------------------------------------------------------------------------------------
 
+_ANNOTATORS = {"annotators": if_there(one_of("learned", "pooled"))}
 _RATIONALITIES = {"teacher_rationality": number(0), "model_rationality": number(0)}
 
-register(Kind("preference", "p", _RATIONALITIES, segments=2))
+register(Kind("preference", "p", _RATIONALITIES | _ANNOTATORS, segments=2))
 _MINIMUM_RETURN = {"minimum_return": optional(number(-float("inf")))}
 register(Kind("demonstration", "d", {**_RATIONALITIES, **_MINIMUM_RETURN}, segments=0))
-register(Kind("rating", "r", {"n_categories": whole(2, 100)}))
+register(Kind("rating", "r", {"n_categories": whole(2, 100), **_ANNOTATORS}))
 register(
     Kind(
         "stop",
@@ -153,6 +154,7 @@ register(
             "percentile": number(0, 100),
             "scale": number(0, open_low=True),
             "lapse": number(0, 1, open_low=True),
+            **_ANNOTATORS,
         },
     )
 )

@@ -161,6 +161,18 @@ def _query_rules(config: DictConfig) -> dict[str, Rule]:
     return {"query.samples": whole(2, 10_000)} if looks_ahead else {}
 
 
+def _teacher_rules(config: DictConfig) -> dict[str, Rule]:
+    """Those of the settings that simulated crowds have, and other teachers do not."""
+    if OmegaConf.select(config, "teacher._target_") != "mavrl.feedback.teachers.CrowdTeacher":
+        return {}
+    return {
+        **{f"teacher.{who}": whole(0, 1000) for who in ("good", "random", "reversed")},
+        "teacher.tie": number(0),
+        "teacher.lag": number(0),
+        "teacher.categories": list_of(whole(2, 100), "[3, 5]"),
+    }
+
+
 def _feedback_rules(config: DictConfig) -> dict[str, Rule]:
     """Those that all kinds share, those of kinds about segments, and each kind's own, where a kind is there."""
     shared = {"_target_": _target(), "n_samples": _COUNT, "gen_samples": _COUNT, "cost": if_there(POSITIVE)}
@@ -271,7 +283,7 @@ def rules_of(config: DictConfig) -> dict[str, Rule]:
         "env.family": one_of(*FAMILIES),
         "modality.active": list_of(one_of(*KINDS), "[preference, stop]", least=1),
     }
-    groups = {**_query_rules(config), **_rounds_rules(config), **_feedback_rules(config)}
+    groups = {**_query_rules(config), **_teacher_rules(config), **_rounds_rules(config), **_feedback_rules(config)}
     result = {**RULES, **registered, **made, **defaults, **shared, **groups}
     return {**result, **execution_rules(config), **own}
 

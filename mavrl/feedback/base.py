@@ -39,6 +39,13 @@ class FeedbackBatch(Tensors):
         names = [field.name for field in fields(self) if field.name != "transitions"]  # type: ignore[arg-type]
         return {name: getattr(self, name) for name in names}
 
+    def fill(self, **dtypes: torch.dtype) -> None:
+        """Make labels that were not given zeros of these types."""
+        for name, dtype in dtypes.items():
+            if getattr(self, name) is None:
+                shape, device = self.transitions.action.shape[:2], self.transitions.action.device
+                object.__setattr__(self, name, torch.zeros(shape, dtype=dtype, device=device))
+
     def check_layout(self, ndim: int) -> None:
         """Refuse transitions that have not so many axes, and labels that are not of shape (R, B).
 
@@ -96,9 +103,25 @@ class FeedbackLikelihood(nn.Module, ABC, Generic[Batch]):
             values: what `log_prob` reads, under the truth; a kind that labels states takes Q of all actions.
         """
 
-    def log_prior(self) -> Float[Tensor, "R"] | None:
-        """Log-density of what the likelihood learns itself, in nats up to a constant; None without a prior."""
+    @property
+    def n_latents(self) -> int:
+        """Standard normal numbers that a draw of what the likelihood learns itself takes, for each model."""
+        return 0
+
+    def drawn(self, noise: Float[Tensor, "R L"]) -> "FeedbackLikelihood[Batch]":
+        """The likelihood with a draw of what it learns itself; `log_prob` of the likelihood takes the middle of it."""
+        return self
+
+    def kl(self) -> Float[Tensor, "R"] | None:
+        """KL from its prior of what the likelihood learns itself, in nats; minus the log-prior of point estimates.
+
+        None where nothing has a prior.
+        """
         return None
+
+    def learned(self) -> dict[str, Float[Tensor, "R A"]]:
+        """What was learned about each annotator, by name, for reports."""
+        return {}
 
     def known_to_model(self) -> dict[str, Tensor]:
         """What a model is told of this teacher, by name, shape (R, ...); nothing unless a kind says otherwise."""

@@ -5,6 +5,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from mavrl.configuration.sources import source_digests
 from mavrl.errors import ConfigurationError
+from mavrl.feedback.annotators import Crowd
 from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood
 from mavrl.feedback.loaders import ShuffledBatches
 from mavrl.feedback.packing import pack, unpack
@@ -27,7 +29,7 @@ from mavrl.types import joined
 Batch = TypeVar("Batch", bound=FeedbackBatch)
 
 CALIBRATION_SEGMENTS = 1024  # a teacher is calibrated on this many segments, however many of them it labels
-_VERSION = 4  # of what is simulated; a change of it makes every stored answer unknown
+_VERSION = 5  # of what is simulated; a change of it makes every stored answer unknown
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,14 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
         """The kind's own model of a teacher, calibrated on known segments; asked for only where answers are labels."""
         raise ValueError(f"{self.kind}: what is shown is the answer, there is no model of a teacher")
 
+    def crowd(self, known: Simulated, crowd: Crowd) -> FeedbackLikelihood:
+        """The kind's own model of several annotators, calibrated on known segments.
+
+        Raises:
+            ConfigurationError: the kind has none.
+        """
+        raise ConfigurationError("teacher", "crowd", f"has no annotators who give a {self.kind}")
+
     @abstractmethod
     def likelihood_of_models(self, known_to_model: dict[str, Tensor], n_models: int) -> FeedbackLikelihood:
         """The likelihood that models score this feedback with.
@@ -204,8 +214,11 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
         Returns:
             The answered questions, and what models are told of the teacher, by name, shape (R, ...).
         """
-        likelihood = (lambda: self.teacher(known)) if self.labelled else None
-        answers = self.asking.teacher.answer(Questions(self.kind, shown, streams, likelihood))
+        questions = Questions(self.kind, shown, streams)
+        if self.labelled:
+            one, several = partial(self.teacher, known), partial(self.crowd, known)
+            questions = dataclasses.replace(questions, likelihood=one, crowd=several)
+        answers = self.asking.teacher.answer(questions)
         return self.answered(answers.transitions or shown.transitions, **answers.labels), answers.known_to_model
 
     # Asking in rounds ------------------------------------------------------------------------------------------------

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from mavrl.errors import ConfigurationError
 from mavrl.feedback.teachers import Answers, Questions, Teacher
+from mavrl.folder.agreement import annotators_of
 from mavrl.folder.episodes import Episodes
 from mavrl.folder.labels import Label
-from mavrl.folder.usable import is_used
+from mavrl.folder.usable import RatingScale, is_used, rating_scales
 from mavrl.simulation.recorded import RecordedBehaviour
 
 
@@ -29,6 +30,29 @@ class RecordedTeacher(Teacher):
     ) -> None:
         self._labels, self._told = labels, told
         self.digest = digest
+        self._annotators = sorted({label.annotator for each in labels.values() for label in each})
+        self._scales = rating_scales(labels.get("rating", ()))
+
+    @property
+    def annotators(self) -> Sequence[str]:
+        return self._annotators
+
+    @property
+    def agreements(self) -> dict[str, dict[str, dict[str, int]]]:
+        """How often each annotator was asked what another one was asked, too, and agreed, by name."""
+        every = [label for labels in self._labels.values() for label in labels]
+        return {
+            each.name: {
+                "others": {"compared": each.compared, "agreed": each.agreed},
+                "again": {"compared": each.repeated, "agreed": each.consistent},
+            }
+            for each in annotators_of(every)
+        }
+
+    @property
+    def n_categories(self) -> int:
+        """Categories of the scale with most of them; 0 where there are no ratings."""
+        return max((len(scale.starts) for scale in self._scales), default=0)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -37,9 +61,22 @@ class RecordedTeacher(Teacher):
     def answer(self, questions: Questions) -> Answers:
         """The recorded answers about the first segments, the same for all replicates."""
         kind, shape = questions.kind, questions.shown.transitions.action.shape
-        labels = _ANSWERS[kind](self._labels[kind][: shape[1]], shape[-1])
-        told = {name: torch.full((shape[0],), value) for name, value in self._told.get(kind, {}).items()}
-        return Answers({name: values.repeat(shape[0], 1) for name, values in labels.items()}, told)
+        labels = self._labels[kind][: shape[1]]
+        answers = _ANSWERS[kind](labels, shape[-1], self._scales)
+        if kind != "demonstration":
+            answers["annotator"] = [self._annotators.index(label.annotator) for label in labels]
+        columns = {name: torch.tensor(values).repeat(shape[0], 1) for name, values in answers.items()}
+        told = {name: torch.tensor(value).repeat(shape[0]) for name, value in self._told.get(kind, {}).items()}
+        return Answers(columns, {**told, **self._known(kind, shape[0])})
+
+    def _known(self, kind: str, n_replicates: int) -> dict[str, Tensor]:
+        """What models are told of all labels of a kind: how many annotators, ties, and which scales."""
+        known: dict[str, Any] = {} if kind == "demonstration" else {"annotators": len(self._annotators)}
+        if kind == "preference":
+            known["ties"] = int(any(label.answer == "equal" for label in self._labels[kind]))
+        if kind == "rating":
+            known["categories"] = [len(scale.starts) for scale in self._scales]
+        return {name: torch.tensor(value)[None].repeat_interleave(n_replicates, 0) for name, value in known.items()}
 
 
 @dataclass(frozen=True)
@@ -88,27 +125,33 @@ class RecordedFeedback:
                 raise ConfigurationError(f"feedback.{kind}.n_samples", count, allowed)
 
 
-# Answers of each kind, by the fields of its batch, shape (N,); of segments with T steps -------------------------------
+# Answers of each kind, by the fields of its batch, one for each label; of segments with T steps -----------------------
+
+_Columns = dict[str, list]
 
 
-def _preferences(labels: Sequence[Label], n_steps: int) -> dict[str, Tensor]:
-    return {"first_preferred": torch.tensor([label.answer == 0 for label in labels])}
+def _preferences(labels: Sequence[Label], n_steps: int, scales: Sequence[RatingScale]) -> _Columns:
+    answers = [label.answer for label in labels]
+    return {"first_preferred": [each == 0 for each in answers], "equal": [each == "equal" for each in answers]}
 
 
-def _ratings(labels: Sequence[Label], n_steps: int) -> dict[str, Tensor]:
-    return {"rating": torch.tensor([int(label.answer) - int(label.scale[0]) for label in labels])}  # type: ignore
+def _ratings(labels: Sequence[Label], n_steps: int, scales: Sequence[RatingScale]) -> _Columns:
+    number = {(scale.low, scale.high): index for index, scale in enumerate(scales)}
+    of_each = [number[label.scale] for label in labels]  # type: ignore[index]
+    values = [float(label.answer) for label in labels]  # type: ignore[arg-type]
+    categories = [scales[index].category(value) for index, value in zip(of_each, values, strict=True)]
+    return {"rating": categories, "scale": of_each}
 
 
-def _stops(labels: Sequence[Label], n_steps: int) -> dict[str, Tensor]:
-    steps = [n_steps if label.answer is None else int(label.answer) for label in labels]
-    return {"stop_step": torch.tensor(steps)}
+def _stops(labels: Sequence[Label], n_steps: int, scales: Sequence[RatingScale]) -> _Columns:
+    return {"stop_step": [n_steps if label.answer is None else int(label.answer) for label in labels]}
 
 
-def _demonstrations(labels: Sequence[Label], n_steps: int) -> dict[str, Tensor]:
+def _demonstrations(labels: Sequence[Label], n_steps: int, scales: Sequence[RatingScale]) -> _Columns:
     return {}
 
 
-_ANSWERS: dict[str, Callable[[Sequence[Label], int], dict[str, Tensor]]] = {
+_ANSWERS: dict[str, Callable[[Sequence[Label], int, Sequence[RatingScale]], _Columns]] = {
     "preference": _preferences,
     "demonstration": _demonstrations,
     "rating": _ratings,

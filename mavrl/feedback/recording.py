@@ -1,6 +1,6 @@
 """Simulated feedback written into a feedback folder, so that it takes the way that people's feedback takes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -14,6 +14,7 @@ from mavrl.folder.folder import FeedbackFolder
 from mavrl.types import Transitions
 
 Line = dict[str, Any]
+_IN_LABELS = ("annotators", "ties", "categories")  # what models are told that the labels themselves tell
 
 
 def record(
@@ -36,8 +37,8 @@ def record(
     told = {}
     for kind, module in modules.items():
         answered, known = module.answered_questions()
-        if known:
-            told[kind] = {name: float(value[0]) for name, value in known.items()}
+        if not_in_labels := {name: float(value[0]) for name, value in known.items() if name not in _IN_LABELS}:
+            told[kind] = not_in_labels
         steps = answered.transitions
         labels = {name: values[0].tolist() for name, values in answered.labels.items()}
         n_parts = steps.action.shape[2] if steps.action.ndim == 4 else 0
@@ -46,12 +47,20 @@ def record(
             parts = [_episode(_columns(steps, *place)) for place in places]
             names = [{"episode": len(episodes) + k, "start": 0, "stop": len(each)} for k, each in enumerate(parts)]
             episodes += parts
-            line = _LINES[kind](names, {name: values[number] for name, values in labels.items()}, module)
-            lines.append({"type": kind, "tool": "mavrl simulate", **line})
+            label = {name: values[number] for name, values in labels.items()}
+            line = {"type": kind, "tool": "mavrl simulate", **_LINES[kind](names, label, _scales(module, known))}
+            if annotator := module.asking.teacher.annotators[label.get("annotator", 0)]:
+                line["annotator"] = annotator
+            lines.append(line)
     folder = create(told)
     folder.add_episodes(episodes)
     folder.add_all(lines)
     return folder
+
+
+def _scales(module: Any, known: Mapping[str, Tensor]) -> list[int]:
+    """Categories of each scale that ratings may be on; none of other kinds."""
+    return known["categories"][0].tolist() if "categories" in known else [getattr(module, "n_categories", 0)]
 
 
 def _columns(steps: Transitions, *index: int) -> dict[str, Tensor]:
@@ -66,19 +75,19 @@ def _episode(steps: dict[str, Tensor]) -> Episode:
     return Episode(observations.numpy(), steps["action"][:n].numpy(), None, bool(steps["terminal"][n - 1]))
 
 
-def _preference(names: list[Line], label: Mapping[str, Any], module: Any) -> Line:
-    return {"segments": names, "choice": 0 if label["first_preferred"] else 1}
+def _preference(names: list[Line], label: Mapping[str, Any], scales: Sequence[int]) -> Line:
+    return {"segments": names, "choice": "equal" if label["equal"] else 0 if label["first_preferred"] else 1}
 
 
-def _demonstration(names: list[Line], label: Mapping[str, Any], module: Any) -> Line:
+def _demonstration(names: list[Line], label: Mapping[str, Any], scales: Sequence[int]) -> Line:
     return {"episode": names[0]["episode"]}
 
 
-def _rating(names: list[Line], label: Mapping[str, Any], module: Any) -> Line:
-    return {"segment": names[0], "value": label["rating"], "scale": [0, module.n_categories - 1]}
+def _rating(names: list[Line], label: Mapping[str, Any], scales: Sequence[int]) -> Line:
+    return {"segment": names[0], "value": label["rating"], "scale": [0, scales[label["scale"]] - 1]}
 
 
-def _stop(names: list[Line], label: Mapping[str, Any], module: Any) -> Line:
+def _stop(names: list[Line], label: Mapping[str, Any], scales: Sequence[int]) -> Line:
     step = label["stop_step"]
     return {"segment": names[0], "step": step if step < names[0]["stop"] else None}
 

@@ -1,7 +1,7 @@
 """Teachers: who answers questions. Simulated ones are likelihoods with the true reward; others write one class."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mavrl.errors import ConfigurationError
+from mavrl.feedback.annotators import Crowd
 from mavrl.feedback.base import FeedbackLikelihood
 from mavrl.simulation.base import Simulated, Stream
 from mavrl.streams import torch_stream
@@ -27,12 +28,14 @@ class Questions:
         streams: addresses of each replicate's randomness.
         likelihood: makes the kind's own model of a teacher, with the settings of feedback.<kind> and the truth; None
             where what is shown is the answer, as with demonstrations.
+        crowd: makes the kind's own model of several annotators; None where what is shown is the answer.
     """
 
     kind: str
     shown: Simulated
     streams: list[Stream]
-    likelihood: Callable[[], FeedbackLikelihood] | None
+    likelihood: Callable[[], FeedbackLikelihood] | None = None
+    crowd: Callable[[Crowd], FeedbackLikelihood] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,11 @@ class Answers:
 class Teacher(ABC):
     """Whoever answers questions."""
 
+    @property
+    def annotators(self) -> Sequence[str]:
+        """Names of those who answer, in the order of their numbers."""
+        return ("",)
+
     @abstractmethod
     def answer(self, questions: Questions) -> Answers:
         """Labels for all questions. The first n must not depend on how many follow."""
@@ -73,6 +81,50 @@ class SimulatedTeacher(Teacher):
         if questions.likelihood is None:
             return Answers()
         likelihood, shown = questions.likelihood(), questions.shown
+        values = shown.reward if likelihood.reads == "reward" else shown.regret
+        batch = likelihood.sample(values, shown.transitions, label_streams(questions.streams))
+        return Answers(batch.labels, likelihood.known_to_model())
+
+
+class CrowdTeacher(Teacher):
+    """Simulated annotators who differ: each label is by one of them, drawn at random.
+
+    Models are told how many there are, whose label is whose, and nothing of what they are like.
+
+    Args:
+        good: those who answer as the simulated teacher does.
+        random: those who do not look.
+        reversed: those who answer the wrong way round; they stop like those who do not look.
+        tie: Davidson's nu, how often equal segments are called equal; 0 for never.
+        categories: of the scales that raters use, one after the other; empty for that of feedback.rating.
+        lag: mean steps between what somebody sees and the stop; 0 for none.
+    """
+
+    def __init__(
+        self,
+        good: int,
+        random: int = 0,
+        reversed: int = 0,
+        tie: float = 0.0,
+        categories: Sequence[int] = (),
+        lag: float = 0.0,
+    ) -> None:
+        self.good, self.random, self.reversed = good, random, reversed
+        self.tie, self.categories, self.lag = tie, list(categories), lag
+
+    @property
+    def annotators(self) -> Sequence[str]:
+        kinds = {"good": self.good, "random": self.random, "reversed": self.reversed}
+        return [f"{kind} {number + 1}" for kind, count in kinds.items() for number in range(count)]
+
+    @torch.no_grad()
+    def answer(self, questions: Questions) -> Answers:
+        """Labels drawn from streams of the questions' own."""
+        if questions.crowd is None:
+            return Answers()
+        reliability = [1.0] * self.good + [0.0] * self.random + [-1.0] * self.reversed
+        likelihood = questions.crowd(Crowd(reliability, self.tie, self.categories, self.lag))
+        shown = questions.shown
         values = shown.reward if likelihood.reads == "reward" else shown.regret
         batch = likelihood.sample(values, shown.transitions, label_streams(questions.streams))
         return Answers(batch.labels, likelihood.known_to_model())

@@ -14,7 +14,7 @@ from mavrl.configuration.plain import flatten, quoted
 from mavrl.configuration.registry import KINDS
 from mavrl.errors import ConfigurationError
 from mavrl.folder.digest import digest
-from mavrl.folder.usable import is_used, rating_scale
+from mavrl.folder.usable import is_used, rating_scales
 
 _OF_IMPORTERS = {
     "from", "path", "episodes", "env_id", "demonstrations", "length", "rows", "low", "high", "larger_is_better",
@@ -58,9 +58,9 @@ def with_folder(words: Sequence[str]) -> list[str]:
     for kind, count in counts.items():
         if f"feedback.{kind}.n_samples" not in given:
             added.append(f"feedback.{kind}.n_samples={count}")
-    scale = rating_scale(labels)
-    if scale is not None and "feedback.rating.n_categories" not in given:
-        added.append(f"feedback.rating.n_categories={scale[1] - scale[0] + 1}")
+    scales = rating_scales(labels)
+    if scales and "feedback.rating.n_categories" not in given:
+        added.append(f"feedback.rating.n_categories={max(len(scale.starts) for scale in scales)}")
     return [word for word in said if not word.startswith("data.folder=")] + added
 
 

@@ -1,32 +1,54 @@
-"""Which labels can be learned from, and on which scale ratings are."""
+"""Which labels can be learned from, and on which scales ratings are."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import quantiles
 
-from mavrl.errors import ConfigurationError
 from mavrl.folder.labels import Label
+
+_MOST = 25  # categories of a scale; finer ones are told apart less finely
+_PARTS = 10  # of a finer scale, in which ratings are equally frequent
 
 
 def is_used(label: Label) -> bool:
-    """Whether a label is learned from: a pair that was skipped tells nothing, and what a tie tells is not modelled."""
-    return label.type != "preference" or label.answer in (0, 1)
+    """Whether a label is learned from: a pair that was skipped tells nothing."""
+    return label.type != "preference" or label.answer != "skip"
 
 
-def rating_scale(labels: Sequence[Label]) -> tuple[int, int] | None:
-    """The lowest and the highest value of the scale that all ratings have; None where there are no ratings.
+@dataclass(frozen=True)
+class RatingScale:
+    """A scale that people rate on, as ordered categories.
 
-    Raises:
-        ConfigurationError: scales differ, or values are no whole numbers.
+    Args:
+        low, high: its lowest and its highest value.
+        starts: lowest value of each category.
     """
-    ratings = [label for label in labels if label.type == "rating"]
-    scales = {label.scale for label in ratings if label.scale is not None}
-    if not scales:
-        return None
-    if len(scales) > 1:
-        allowed = f"ratings have {len(scales)} scales, such as {sorted(scales)[:2]}; must have one"
-        raise ConfigurationError("data", "feedback.jsonl", allowed)
-    low, high = scales.pop()
-    values = [low, high, *(label.answer for label in ratings)]
-    odd = next((x for x in values if x != int(x)), None)  # type: ignore[arg-type]
-    if odd is not None:
-        raise ConfigurationError("data", "feedback.jsonl", f"has the rating {odd}; must be whole numbers")
-    return int(low), int(high)
+
+    low: float
+    high: float
+    starts: tuple[float, ...]
+
+    def category(self, value: float) -> int:
+        """The category of a value, from 0."""
+        return bisect_right(self.starts, value) - 1
+
+
+def rating_scales(labels: Sequence[Label]) -> list[RatingScale]:
+    """The scales of all ratings, by their lowest and highest values; ratings of other kinds are passed over."""
+    values: dict[tuple[float, float], list[float]] = {}
+    for label in labels:
+        if label.type == "rating" and label.scale is not None:
+            values.setdefault(label.scale, []).append(float(label.answer))  # type: ignore[arg-type]
+    return [RatingScale(*scale, _starts(*scale, given)) for scale, given in sorted(values.items())]
+
+
+def _starts(low: float, high: float, given: Sequence[float]) -> tuple[float, ...]:
+    """Every whole number of a short scale; else every value that was given; else parts of equally many ratings."""
+    whole = all(value == int(value) for value in (low, high, *given))
+    if whole and high - low < _MOST:
+        return tuple(float(value) for value in range(int(low), int(high) + 1))
+    found = sorted({float(low), *given, float(high)})
+    if len(found) <= _MOST:
+        return tuple(found)
+    return tuple(sorted({float(low), *quantiles(given, n=_PARTS)}))

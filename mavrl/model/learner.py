@@ -157,7 +157,8 @@ class RewardLearner(LightningModule, Generic[Posterior, Source]):
         self.log_dict({f"train/{name}": value[healthy].mean() for name, value in means.items()}, batch_size=1)
         if "kl" in means:
             likelihoods = [value for name, value in means.items() if name.endswith("/log_likelihood")]
-            self.bound = torch.stack(likelihoods).sum(0) - means["kl"]
+            of_teachers = sum(value for name, value in means.items() if name.endswith("/teacher_kl"))
+            self.bound = torch.stack(likelihoods).sum(0) - means["kl"] - of_teachers
         self._sums, self._steps = {}, 0
         if self.trainer.should_stop or self.current_epoch + 1 == self.trainer.max_epochs:
             self._check_last_step()

@@ -104,19 +104,21 @@ class EvidenceLowerBound(Objective):
         if model.training:
             model.prior.fit(mean, logvar, support)
         kl = (support.kl_weights * model.prior.kl(mean, logvar, support)).sum(-1)
-        reward = mean + (0.5 * logvar).exp() * _from(support.first_drawn, noise(mean.shape[-1] - support.first_drawn))
+        of_points, drawn = _draws(model, batches, noise, [mean.shape[-1] - support.first_drawn])
+        reward = mean + (0.5 * logvar).exp() * _from(support.first_drawn, of_points[0])
         q = model.values(reward, support) if support.valued else None
         loss = Loss(kl, {"kl": kl})
         for name, batch in batches.items():
             likelihood = model.likelihoods[name]
             valid = batch.valid_samples
             table = reward[..., None] if q is None or likelihood.reads == "reward" else q
-            log_prob = likelihood.log_prob(support.look_up(likelihood.of_actions(table), name), batch)
+            log_prob = drawn[name].log_prob(support.look_up(likelihood.of_actions(table), name), batch)
             log_likelihood = support.scales[name] * torch.where(valid, log_prob, torch.zeros_like(log_prob)).sum(-1)
             loss.total = loss.total - log_likelihood
             loss.terms[f"{name}/log_likelihood"] = log_likelihood
-            if (log_prior := likelihood.log_prior()) is not None:
-                loss.total = loss.total - log_prior
+            if (of_teacher := likelihood.kl()) is not None:
+                loss.total = loss.total + of_teacher
+                loss.terms[f"{name}/teacher_kl"] = of_teacher
             bellman = None
             if q is not None and name in support.valued:
                 bellman = model.values.bellman(q, mean, logvar, support, name)
@@ -158,7 +160,7 @@ class WeightedAverages(Objective):
         kl_of_point, std = model.prior.kl(mean, logvar, support), (0.5 * logvar).exp()
         readers = [name for name in batches if model.likelihoods[name].reads == "reward"]
         counts = [n_points - support.first_drawn, *(batches[name].transitions.action[0].numel() for name in readers)]
-        shared, *own = noise(sum(counts)).split(counts, dim=1)
+        (shared, *own), drawn = _draws(model, batches, noise, counts)
         draws = dict(zip(readers, own, strict=True))
         q = model.values(mean + std * _from(support.first_drawn, shared), support) if support.valued else None
         loss = Loss(mean.new_zeros(n_models))
@@ -169,10 +171,13 @@ class WeightedAverages(Objective):
             else:
                 deviation = support.look_up(std[..., None], name)
                 read = support.look_up(mean[..., None], name) + deviation * draws[name].view(steps.action.shape)
-            nll = -masked_mean(likelihood.log_prob(read, batch), batch.valid_samples)
+            nll = -masked_mean(drawn[name].log_prob(read, batch), batch.valid_samples)
             kl = masked_mean(support.look_up(kl_of_point[..., None], name), steps.valid)
             total = nll + self.kl_weight * kl
             loss.terms |= {f"{name}/log_likelihood": -nll, f"{name}/kl": kl}
+            if (of_teacher := likelihood.kl()) is not None:
+                total = total + of_teacher / self.sizes[self.rows[name]]
+                loss.terms[f"{name}/teacher_kl"] = of_teacher
             per_step = None if q is None else model.values.bellman(q, mean, logvar, support, name)
             if per_step is not None:
                 bellman = masked_mean(per_step, steps.valid)
@@ -180,6 +185,16 @@ class WeightedAverages(Objective):
                 loss.terms[f"{name}/bellman"] = bellman
             loss.total = loss.total + self.weights[self.rows[name]] * total
         return loss
+
+
+def _draws(
+    model: RewardInference[Any, Any], batches: dict[str, FeedbackBatch], noise: Noise, counts: list[int]
+) -> tuple[list[Float[Tensor, "R n"]], dict[str, FeedbackLikelihood]]:
+    """Noise in parts of these sizes, and each likelihood with a draw of what it learns itself."""
+    latents = {name: model.likelihoods[name].n_latents for name in batches}
+    parts = list(noise(sum(counts) + sum(latents.values())).split([*counts, *latents.values()], dim=1))
+    own = zip(batches, parts[len(counts) :], strict=True)
+    return parts[: len(counts)], {name: model.likelihoods[name].drawn(part) for name, part in own}
 
 
 def _from(first: int, noise: Float[Tensor, "R drawn"]) -> Float[Tensor, "R N"]:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mavrl.metrics import METRICS, Metric
+from mavrl.reports.annotators import print_annotators
 from mavrl.reports.overview import relative_path
 from mavrl.reports.plain_table import Column, print_table
 from mavrl.reports.progress import modality_order, read_time
@@ -84,6 +85,9 @@ def print_run(run: Run) -> None:
     if metrics:
         console.print()
         Console(highlight=False, markup=False).print(_metrics_table(metrics))
+    if "annotators" in metrics:
+        console.print()
+        print_annotators(metrics["annotators"])
     console.print("\nfiles:")
     for path in sorted(p for p in run.path.rglob("*") if p.is_file() and p.name != ".lock"):
         console.print(f"  {size(path.stat().st_size):>9}  {path.relative_to(run.path)}")

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mavrl.metrics import METRICS
+from mavrl.reports.annotators import print_annotators
 from mavrl.reports.words import counted, counts_in_words, numbers_in_words, rounded, settings_in_words
 
 
@@ -29,6 +30,8 @@ def print_metrics(metrics: dict[str, Any], directory: Path, remark: str = "") ->
             table.add_row(metric.label, rounded(metrics["mean"][name], 3), "" if error is None else f"{error:.3f}")
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(table)
+    if "annotators" in metrics:
+        print_annotators(metrics["annotators"])
     console.print(f"feedback: {counts_in_words(metrics['n_samples'])}")
     if "comparison" in metrics:
         console.print(f"normalized return of others: {numbers_in_words(metrics['comparison'])}")

@@ -25,7 +25,7 @@ _METRICS = {
     "env": str, "modality": str, "seed": int, "replicates": int, "members?": int, "n_samples": {str: int},
     "protocol": {str: object}, "final": {str: [float]}, "mean": {str: float}, "stderr": {str: float},
     "objective?": float, "seconds": {str: float}, "failed_replicates?": [int], "comparison?": {str: float},
-    "rounds?": [{str: float}],
+    "rounds?": [{str: float}], "annotators?": [{"name": str, "labels": {str: int}, "learned": {str: {str: object}}}],
     "config_hash?": str, "version?": str,
 }  # fmt: skip
 

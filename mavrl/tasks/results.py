@@ -54,13 +54,39 @@ def list_runs(config: DictConfig) -> None:
 
 
 def show(config: DictConfig) -> None:
-    """Print all about the run in run_dir."""
+    """Print all about the run in run_dir, or about the feedback folder that `data` names."""
+    if config.data.folder is not None:
+        _show_folder(Path(config.data.folder))
+        return
     from mavrl.reports.listing import print_run
 
     run = read_run(Path(config.run_dir)) if config.run_dir else None
     if run is None:
-        raise ConfigurationError("run_dir", config.run_dir or "null", "must be the directory of a run")
+        allowed = "must be the directory of a run; or data=FOLDER, a feedback folder"
+        raise ConfigurationError("run_dir", config.run_dir or "null", allowed)
     print_run(run)
+
+
+def _show_folder(place: Path) -> None:
+    from mavrl.folder.agreement import annotators_of
+    from mavrl.folder.folder import FeedbackFolder
+    from mavrl.reports.annotators import print_labels
+    from mavrl.reports.words import counted, counts_in_words
+
+    folder = FeedbackFolder.open(place)
+    summary, description = folder.validate(), folder.description
+    environment = description.environment.get("id") or description.environment.get("option") or "not named"
+    print(f"environment: {environment}")
+    print(f"{counted(summary.episodes, 'episode')} of {counted(summary.steps, 'step')} in all")
+    print(f"labels: {counts_in_words(summary.labels) or 'none'}")
+    if summary.corrected:
+        print(f"corrected by later ones: {summary.corrected}")
+    if description.source:
+        print(f"source: {description.source}")
+    if annotators := annotators_of(folder.labels()):
+        print()
+        print_labels(annotators)
+    print(place)
 
 
 def export(config: DictConfig) -> None:

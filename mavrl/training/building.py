@@ -15,7 +15,6 @@ from mavrl.feedback.datamodule import Asking, FeedbackDataModule, Serving
 from mavrl.feedback.recorded import RecordedFeedback
 from mavrl.folder.digest import digest
 from mavrl.folder.folder import FeedbackFolder
-from mavrl.folder.usable import rating_scale
 from mavrl.model.learner import RewardLearner
 from mavrl.model.objective import EvidenceLowerBound, Objective, WeightedAverages
 from mavrl.storage.answers import AnswerStore
@@ -63,10 +62,9 @@ def _recorded(settings: RunSettings, family: Family) -> RecordedFeedback:
         family.fitted(episodes, described.action_space.n), labels, described.told, found
     )
     recorded.check_counts({kind: each["n_samples"] for kind, each in settings.feedback.items()})
-    rating = settings.feedback.get("rating")
-    scale = rating_scale(labels)
-    if rating is not None and scale is not None and rating["n_categories"] != scale[1] - scale[0] + 1:
-        allowed = f"the folder's ratings are from {scale[0]} to {scale[1]}"
+    rating, most = settings.feedback.get("rating"), recorded.teacher.n_categories
+    if rating is not None and most and rating["n_categories"] != most:
+        allowed = f"must be {most}, as on the folder's scale with most of them"
         raise ConfigurationError("feedback.rating.n_categories", rating["n_categories"], allowed)
     return recorded
 

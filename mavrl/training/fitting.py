@@ -18,6 +18,7 @@ from mavrl.model.learner import RewardLearner
 from mavrl.model.reward_model import save_reward_model
 from mavrl.secrets import masked
 from mavrl.storage.checkpoints import Checkpoints
+from mavrl.training.annotators import described_annotators
 from mavrl.training.callbacks import KeptTermination, TimedCheckpoint, TrainingCurves, TrainingProgress
 from mavrl.waiting import is_watched
 
@@ -98,6 +99,8 @@ def store(
         "env": masked(settings.env, "env"),
         "modality": settings.modality,
     }
+    if annotators := described_annotators(learner.inference, data):
+        description["annotators"] = annotators
     bound = learner.bound.view(shape).mean(-1)
     if bound.isfinite().all():
         description["bound"] = bound.tolist()

@@ -11,6 +11,7 @@ import torch
 from mavrl.configuration.registry import KINDS
 from mavrl.configuration.settings import RunSettings
 from mavrl.families.base import Family, family_of
+from mavrl.model.reward_model import find_reward_model
 from mavrl.reports.figures.save import save_figure
 from mavrl.storage.checkpoints import Checkpoints
 from mavrl.training.building import build_data, build_learner
@@ -86,6 +87,7 @@ def run(
         **result,
         **({"failed_replicates": failed} if failed else {}),
         **({"rounds": rows} if rows else {}),
+        **_annotators(directory),
         "seconds": {
             "data": simulated - started,
             "train": trained - simulated,
@@ -94,6 +96,12 @@ def run(
             "total": evaluated - started,
         },
     }
+
+
+def _annotators(directory: Path) -> dict[str, Any]:
+    """What was learned about annotators, as the stored model has it."""
+    described = find_reward_model(directory)[1].get("annotators")
+    return {"annotators": described} if described else {}
 
 
 def described(settings: RunSettings, family: Family) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def test_names_are_those_of_the_fields() -> None:
     columns = pack(_batch("rating", None))
     assert set(columns) == {
         "transitions.state", "transitions.action", "transitions.next_state", "transitions.next_action",
-        "transitions.terminal", "transitions.valid", "rating",
+        "transitions.terminal", "transitions.valid", "rating", "scale", "annotator",
     }  # fmt: skip
     assert {column.dtype for column in columns.values()} == {np.dtype("int32"), np.dtype("bool")}
 

@@ -61,18 +61,18 @@ def test_formula(transitions_of):
 
 def test_by_hand():
     # theta = (-1, 1), mean reward 0: sigmoid(-1) = 0.26894142, sigmoid(1) = 0.73105858.
-    log_probs = category_log_probs(torch.zeros(1, 1), torch.tensor([-1.0]), torch.tensor([[2.0]]))
+    log_probs = category_log_probs(torch.zeros(1, 1), torch.tensor([[-1.0]]), torch.tensor([[[2.0]]]))
     torch.testing.assert_close(log_probs.exp().flatten(), torch.tensor([0.26894142, 0.46211716, 0.26894142]))
 
 
 def test_a_higher_reward_is_rated_higher():
-    log_probs = category_log_probs(torch.linspace(-5, 5, 9)[None], torch.tensor([-1.0]), torch.ones(1, 3))
+    log_probs = category_log_probs(torch.linspace(-5, 5, 9)[None], torch.tensor([[-1.0]]), torch.ones(1, 1, 3))
     expected_rating = (log_probs.exp() * torch.arange(5)).sum(-1).flatten()
     assert (expected_rating.diff() > 0).all()
 
 
 def test_two_categories_are_a_logistic_regression():
-    log_probs = category_log_probs(torch.tensor([[0.7]]), torch.tensor([0.2]), torch.zeros(1, 0))
+    log_probs = category_log_probs(torch.tensor([[0.7]]), torch.tensor([[0.2]]), torch.zeros(1, 1, 0))
     expected = torch.tensor([sigmoid(-0.5), sigmoid(0.5)])
     torch.testing.assert_close(log_probs.exp().flatten(), expected)
 
@@ -83,7 +83,7 @@ def test_two_categories_are_a_logistic_regression():
 def test_probabilities_sum_to_one(dtype, scale, n_categories):
     mean_reward = scale * torch.randn(3, 40, dtype=dtype)
     increments = torch.rand(3, n_categories - 2, dtype=dtype) * torch.tensor([1e-3, 1, 30])[:, None].to(dtype)
-    total = category_log_probs(mean_reward, torch.randn(3, dtype=dtype), increments).exp().sum(-1)
+    total = category_log_probs(mean_reward, torch.randn(3, 1, dtype=dtype), increments[:, None]).exp().sum(-1)
     # theta_b - theta_a equals the increment up to the rounding of theta
     torch.testing.assert_close(total, torch.ones_like(total), rtol=0, atol=1e-5 if dtype == torch.float32 else 1e-12)
 
@@ -135,7 +135,7 @@ class TestSaturation:
     def test_neighbouring_cutpoints_do_not_cancel(self):
         # The category has width 1e-6 around the mean reward: p = 1e-6 * sigmoid'(0) = 2.5e-7. The difference of two
         # float32 sigmoids has no correct digit.
-        log_probs = category_log_probs(torch.zeros(1, 1), torch.zeros(1), torch.full((1, 1), 1e-6))
+        log_probs = category_log_probs(torch.zeros(1, 1), torch.zeros(1, 1), torch.full((1, 1, 1), 1e-6))
         assert log_probs[0, 0, 1].exp().item() == pytest.approx(2.5e-7, rel=1e-4)
 
 
@@ -213,8 +213,8 @@ class TestCutpoints:
         )
 
     def test_gradient(self, transitions_of):
-        first = torch.randn(2, dtype=torch.float64, requires_grad=True)
-        increments = torch.rand(2, 3, dtype=torch.float64, requires_grad=True)
+        first = torch.randn(2, 1, dtype=torch.float64, requires_grad=True)
+        increments = torch.rand(2, 1, 3, dtype=torch.float64, requires_grad=True)
         mean_reward = torch.randn(2, 4, dtype=torch.float64, requires_grad=True)
         assert torch.autograd.gradcheck(category_log_probs, (mean_reward, first, increments))
 

@@ -65,8 +65,39 @@ def test_what_is_learned_from_is_the_same(words: list[str], composed: Any, tmp_p
                 assert getattr(found, name).equal(label)
             else:
                 assert getattr(found, name).equal(label.clamp(max=size[-1]))
-    told = [data.likelihoods()["stop"].present_rate() for data in (direct, through)]  # type: ignore[operator]
+    told = [data.likelihoods()["stop"].rate for data in (direct, through)]
     assert told[0].equal(told[1])
+
+
+CROWD = ["teacher=crowd", "teacher.good=2", "teacher.random=1", "teacher.reversed=1", "teacher.tie=1.0",
+         "teacher.categories=[3,5]", "teacher.lag=1.0"]  # fmt: skip
+
+
+def test_a_crowd_is_the_same_crowd(composed: Any, tmp_path: Path) -> None:
+    """Who labelled, ties, scales and what models are told of them."""
+    counts = [f"feedback.{kind}.n_samples=40" for kind in ("preference", "rating", "stop")]
+    settings, family, direct = _simulated(composed(*GRID, "modality=prs", *counts, *CROWD))
+    settings = replace(
+        settings, feedback={**settings.feedback, "rating": {**settings.feedback["rating"], "n_categories": 5}}
+    )
+    through = _recorded(settings, family, direct, tmp_path / "folder")
+    through.prepare_data()
+    through.setup()
+    assert list(through.modules["rating"].asking.teacher.annotators) == ["good 1", "good 2", "random 1", "reversed 1"]
+    for kind, expected in direct.train_sets.items():
+        found = through.train_sets[kind]
+        assert expected.annotator.unique().tolist() == [0, 1, 2, 3]  # type: ignore[attr-defined]
+        for name in set(expected.labels) - {"stop_step"}:
+            assert found.labels[name].equal(expected.labels[name]), (kind, name)
+        known = [data.modules[kind]._known_to_model for data in (direct, through)]
+        assert all(known[1][name].equal(value) for name, value in known[0].items())
+    assert bool(direct.train_sets["preference"].equal.any())  # type: ignore[union-attr]
+    assert direct.train_sets["rating"].scale.unique().tolist() == [0, 1]  # type: ignore[attr-defined]
+    for data in (direct, through):
+        likelihoods = data.likelihoods()
+        assert {kind: likelihood.n_latents for kind, likelihood in likelihoods.items()} == {
+            "preference": 4, "rating": 4, "stop": 12,
+        }  # fmt: skip
 
 
 def test_more_labels_than_there_are_is_refused(composed: Callable[..., DictConfig], tmp_path: Path) -> None:

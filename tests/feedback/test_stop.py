@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from mavrl.feedback.stop import StopBatch, StopLikelihood, UntoldStopLikelihood, discounted_regret
+from mavrl.feedback.stop import StopBatch, StopLikelihood, discounted_regret
 from mavrl.simulation.tabular import TabularSimulator
 from mavrl.types import Transitions
 
@@ -382,40 +382,3 @@ def test_the_model_is_told_the_rate_for_each_of_its_members(make_source: Any, no
     assert likelihood.rate.equal(teacher["rate"].float()[torch.tensor([0, 0, 1, 1])])
     assert likelihood.lapse == 1e-3
     assert likelihood.discount == source.settings["discount"]
-
-
-# A rate that nobody knows --------------------------------------------------------------------------------------------
-
-
-def test_a_rate_that_is_learned_scores_like_one_that_is_known(transitions_of: Any) -> None:
-    stream = torch.Generator().manual_seed(3)
-    regret, steps = torch.rand(2, 5, 4, generator=stream), transitions_of(torch.ones(2, 5, 4, dtype=torch.bool))
-    batch = StopBatch(steps, torch.randint(0, 5, (2, 5), generator=stream))
-    untold = UntoldStopLikelihood(2, 0.5)
-    with torch.no_grad():
-        untold.log_rate.copy_(torch.tensor([0.7, -0.4]))
-    told = StopLikelihood(torch.tensor([0.7, -0.4]).exp(), 0.5)
-    assert torch.allclose(untold.log_prob(regret, batch), told.log_prob(regret, batch), atol=1e-6)
-    assert torch.allclose(untold.outcomes(regret, steps), told.outcomes(regret, steps), atol=1e-6)
-    expected = torch.distributions.Normal(0.0, 1.0).log_prob(torch.tensor([0.7, -0.4]))
-    assert torch.allclose(untold.log_prior() - expected, torch.full((2,), 0.5 * math.log(2 * math.pi)))
-    assert told.log_prior() is None
-
-
-def test_the_rate_of_many_stops_is_found(transitions_of: Any) -> None:
-    """Its maximum a posteriori; the prior is worth a few of a thousand stops."""
-    steps = transitions_of(torch.ones(1, 1000, 4, dtype=torch.bool))
-    regret = torch.rand(1, 1000, 4, generator=torch.Generator().manual_seed(5))
-    batch = StopLikelihood(torch.tensor([0.3]), 0.5).sample(regret, steps, [torch.Generator().manual_seed(6)])
-    untold = UntoldStopLikelihood(1, 0.5)
-    optimizer = torch.optim.LBFGS(untold.parameters(), max_iter=50)
-
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        total = -untold.log_prob(regret, batch).sum() - untold.log_prior().sum()
-        total.backward()
-        return total
-
-    optimizer.step(loss)
-    n_stops = int((batch.stop_step < 4).sum())
-    assert float(untold.log_rate.detach()) == pytest.approx(math.log(0.3), abs=4 / n_stops**0.5)

@@ -1,15 +1,19 @@
 """Who answers: the kind's likelihood under the truth, or somebody else."""
 
 import dataclasses
+import inspect
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from mavrl.errors import ConfigurationError
+from mavrl.feedback.datamodule import FeedbackDataModule
 from mavrl.feedback.teachers import (
     Answers,
+    CrowdTeacher,
     Questions,
     ShuffledTeacher,
     SimulatedTeacher,
@@ -50,7 +54,7 @@ def test_a_simulated_teacher_is_the_kind_s_likelihood_with_the_truth(
     truth = shown.reward if likelihood.reads == "reward" else shown.regret
     with torch.no_grad():
         expected = likelihood.sample(truth, shown.transitions, label_streams(questions.streams))
-    (name,) = batch.labels
+    name = next(iter(batch.labels))
     assert batch.labels[name].equal(expected.labels[name])
     assert questions.streams == [(3, kind, "train"), (4, kind, "train")]
 
@@ -107,7 +111,7 @@ class TestShuffled:
         few, many = (
             simulate(make_source(kind, n), [3, 4], simulators[world], teacher=ShuffledTeacher()) for n in (5, 9)
         )
-        (name,) = few.labels
+        name = next(iter(few.labels))
         assert few.labels[name].equal(many.labels[name][:, :5])
         assert few.transitions.state.equal(many.transitions.state[:, :5])
 
@@ -144,3 +148,38 @@ class TestShuffled:
     def test_demonstrations_have_no_labels_to_shuffle(self, make_source: Any, simulate: Any):
         with pytest.raises(ConfigurationError, match="teacher=shuffled: has no labels of demonstration"):
             simulate(make_source("demonstration", 2), [0], teacher=ShuffledTeacher())
+
+
+class TestCrowd:
+    def test_names_tell_who_is_who(self) -> None:
+        assert CrowdTeacher(2, 1, 1).annotators == ["good 1", "good 2", "random 1", "reversed 1"]
+        assert SimulatedTeacher().annotators == ("",)
+
+    @pytest.mark.parametrize("kind", ["preference", "rating", "stop"])
+    def test_the_first_labels_do_not_depend_on_how_many_follow(
+        self, kind: str, make_source: Any, simulate: Any
+    ) -> None:
+        teacher = CrowdTeacher(2, 1, 1, tie=0.5, categories=[3, 5], lag=1.0)
+        few, many = (simulate(make_source(kind, n), [3, 4], teacher=teacher) for n in (5, 9))
+        assert all(label.equal(many.labels[name][:, :5]) for name, label in few.labels.items())
+        assert many.annotator.max() > 0
+
+    def test_a_crowd_of_good_ones_answers_as_one_teacher_would(self, make_source: Any, simulate: Any) -> None:
+        """As often, that is: the labels are drawn anew."""
+        one, many = (
+            simulate(make_source("rating", 400), [3, 4], teacher=t) for t in (SimulatedTeacher(), CrowdTeacher(3))
+        )
+        counts = [torch.bincount(batch.rating.flatten(), minlength=5) for batch in (one, many)]
+        assert float((counts[0] - counts[1]).abs().max()) < 4 * 800**0.5 * 0.4 * 2**0.5
+
+    def test_demonstrations_are_what_they_are(self, make_source: Any, simulate: Any, equal: Any) -> None:
+        shown = (
+            simulate(make_source("demonstration", 3), [0], teacher=t) for t in (SimulatedTeacher(), CrowdTeacher(3))
+        )
+        assert equal(*shown)
+
+    def test_a_kind_without_annotators_says_so(self) -> None:
+        nobody: Any = SimpleNamespace(kind="rating")
+        nothing: Any = None
+        with pytest.raises(ConfigurationError, match=r"teacher=crowd: has no annotators who give a rating"):
+            inspect.unwrap(FeedbackDataModule.crowd)(nobody, nothing, nothing)

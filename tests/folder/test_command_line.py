@@ -79,10 +79,9 @@ def test_a_folder_without_labels_is_refused(folder: FeedbackFolder) -> None:
         with_folder([f"data={folder.path}"])
 
 
-def test_scales_that_differ_are_refused(labelled: FeedbackFolder) -> None:
-    labelled.add("rating", segment=A, value=0, scale=[0, 1])
-    with pytest.raises(ConfigurationError, match=r"ratings have 2 scales"):
-        with_folder([f"data={labelled.path}"])
+def test_of_scales_that_differ_the_largest_counts(labelled: FeedbackFolder) -> None:
+    labelled.add("rating", segment=A, value=0, scale=[0, 9])
+    assert "feedback.rating.n_categories=10" in with_folder([f"data={labelled.path}"])
 
 
 @pytest.mark.parametrize(

@@ -57,13 +57,14 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 _WRITER = """
-import sys
+import sys, time
 from pathlib import Path
 from mavrl.folder.journal import append
 name = sys.argv[2]
-print("ready", flush=True)
 for k in range(100000):
     append(Path(sys.argv[1]), [{"id": f"{name}{k}", "text": "x" * (k % 300)}])
+    print(k, flush=True)
+    time.sleep(0.001)  # for whoever waits for the lock
 """
 
 

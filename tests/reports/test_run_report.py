@@ -55,3 +55,18 @@ def test_failed_replicates_are_named(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_nothing_is_not_negative(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     print_metrics({**METRICS, "mean": {"regret": -1e-9}}, tmp_path)
     assert "-0.000" not in capsys.readouterr().out
+
+
+def test_annotators_stand_with_what_was_learned_of_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    factor = {"median": 1.234, "low": 0.5, "high": 3.0}
+    annotators = [
+        {"name": "", "labels": {"preference": 7}, "others": {"compared": 5, "agreed": 4},
+         "learned": {"preference": {"reliability": factor, "reliability_upright": 0.987}}},
+        {"name": "bob", "labels": {"stop": 2}, "learned": {"stop": {"lag": factor}}},
+    ]  # fmt: skip
+    print_metrics({**METRICS, "annotators": annotators}, tmp_path)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["(unnamed)", "7", "preference", "4", "of", "5"] in lines
+    assert ["bob", "2", "stop"] in lines
+    assert ["(unnamed)", "1.2", "(0.5", "to", "3)", "0.99"] in lines
+    assert ["bob", "1.2", "(0.5", "to", "3)"] in lines
