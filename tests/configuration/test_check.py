@@ -141,7 +141,7 @@ SCIENTIFIC = {
     "feedback.rating.segment_len": 3, "feedback.stop.discount": 0.77, "feedback.stop.lapse": 0.5,
     "feedback.preference.teacher_rationality": 1.5, "feedback.preference.model_rationality": 1.5,
     "feedback.rating.n_categories": 3, "feedback.stop.n_episodes": 99, "feedback.stop.behaviour_rationality": 1.0,
-    "feedback.preference.cost": 2.0,
+    "feedback.preference.cost": 2.0, "feedback.stop.annotators": "pooled",
 }  # fmt: skip
 # Of control only. What a policy is compared with, and how an expert was trained, changes no result.
 UNSCIENTIFIC_CONTROL = {

@@ -19,6 +19,7 @@ BESIDE = {"execution", "experts", "baselines", "modality"}
 TOGETHER = ("search.", "skip.", "env.experts.")  # prefixes of keys that are changed all at once
 OTHERS: dict[str, Any] = {  # None: has no other value
     "data.folder": "x", "data.digest": "y",
+    **{f"feedback.{kind}.annotators": "pooled" for kind in ("preference", "rating", "stop")},
     "modality.active": ["rating"], "counts": "small", "env.family": None, "selection": "best", "device": "cuda",
     "progress": True, "model.objective": "weighted", "model.reward_domain": "sas",
     "rounds.name": "once", "rounds.first": "behaviour", "rounds.refit": "fresh", "rounds.budget": 7.0,

@@ -35,6 +35,7 @@ BASES = {  # words, and which keys are tried: "" for all, or those that begin so
     "tensorboard": (("logger=tensorboard",), "logger"),
     "query": (("query=information_gain",), "query"),
     "rounds": (("task=online",), "rounds"),
+    "crowd": (("teacher=crowd",), "teacher"),
     "search=fixed": (("search=fixed",), "search"),
     **{f"task={task}": ((f"task={task}",), "task") for task in OWN_TASKS if task != "search_worker"},
     "task=search_worker": (("task=search_worker", "task.command=x"), "task"),
@@ -60,7 +61,7 @@ ALLOWED: dict[tuple[str, ...], str] = {
         model.prior.hyperprior_shape model.soft_temperature optim.gradient_clip optim.lr optim.weight_decay
         policy.clip policy.clip_range policy.ent_coef policy.gae_lambda policy.gamma policy.kappa
         policy.learning_rate policy.max_grad_norm policy.reference_weight policy.termination_weight
-        policy.vf_coef rounds.behaviour rounds.earlier rounds.until
+        policy.vf_coef rounds.behaviour rounds.earlier rounds.until teacher.lag teacher.tie
     """,
     ("null",): """
         data.digest data.folder task.length task.rows
