@@ -13,6 +13,9 @@ from mavrl.model.objective import RewardInference
 _TWO_SIDED_90 = 1.645  # standard deviations of a normal distribution
 
 
+_EVERYBODY = "everybody"  # where all are taken to answer alike
+
+
 @torch.no_grad()
 def described_annotators(inference: RewardInference[Any, Any], data: CombinedDataModule) -> list[dict[str, Any]]:
     """Name and labels of each annotator of whom something was learned, and by kind what; empty where nothing was.
@@ -20,29 +23,25 @@ def described_annotators(inference: RewardInference[Any, Any], data: CombinedDat
     Numbers are medians, with "low" and "high" for the ends of a 90 % interval where there is a posterior. All models
     are one mixture: what they disagree about is uncertain, too. Labels are those of the first replicate.
     """
-    learned = {kind: likelihood.learned() for kind, likelihood in inference.likelihoods.items()}
-    if not any(learned.values()):
-        return []
+    learned = {kind: values for kind, each in inference.likelihoods.items() if (values := each.learned())}
     teacher = next(iter(data.modules.values())).asking.teacher
     agreements = teacher.agreements if isinstance(teacher, RecordedTeacher) else {}
-    found = []
-    for number, name in enumerate(teacher.annotators):
-        labels, of_kinds = {}, {}
-        for kind, values in learned.items():
-            batch = data.train_sets[kind]
-            if not values or not hasattr(batch, "annotator"):
-                continue
-            mine = (batch.annotator[0] == number) & batch.valid_samples[0]
-            if labels_of_kind := int(mine.sum()):
-                labels[kind] = labels_of_kind
-                of_kinds[kind] = _numbers(values, number)
-        found.append({"name": name, "labels": labels, **agreements.get(name, {}), "learned": of_kinds})
-    return found
+    found: dict[str, dict[str, Any]] = {}
+    for kind, values in learned.items():
+        batch, count = data.train_sets[kind], next(iter(values.values())).shape[1]
+        names = teacher.annotators if count == len(teacher.annotators) else [_EVERYBODY]
+        for number, name in enumerate(names):
+            n_labels = int(((batch.labels["annotator"][0] == number) & batch.valid_samples[0]).sum())
+            entry = found.setdefault(name, {"name": name, "labels": {}, **agreements.get(name, {}), "learned": {}})
+            if n_labels:
+                entry["labels"][kind] = n_labels
+                entry["learned"][kind] = _numbers(values, number)
+    return list(found.values())
 
 
 def _numbers(values: Mapping[str, Tensor], number: int) -> dict[str, Any]:
-    """What was learned of one annotator, by name; those of a pooled crowd are everybody's."""
-    column = {name: x[:, min(number, x.shape[1] - 1)].double() for name, x in values.items()}
+    """What was learned of one annotator, by name."""
+    column = {name: x[:, number].double() for name, x in values.items()}
     found: dict[str, Any] = {}
     for name, each in column.items():
         if name.endswith("_log_std"):
