@@ -14,15 +14,15 @@ def print_annotators(annotators: Sequence[Mapping[str, Any]]) -> None:
     Args:
         annotators: as metrics.json has them.
     """
-    names = [each["name"] or _UNNAMED for each in annotators]
+    names: list[str] = [each["name"] or _UNNAMED for each in annotators]
     said = [[counts_in_words(each["labels"]), *(_share(each.get(whom, {})) for whom in _WHOM)] for each in annotators]
-    print_table(_COLUMNS, [[name, *row] for name, row in zip(names, said, strict=True)])
+    print_table(_COLUMNS, [[who, *row] for who, row in zip(names, said, strict=True)])
     for kind in dict.fromkeys(kind for each in annotators for kind in each["learned"]):
         learned = [each["learned"].get(kind, {}) for each in annotators]
         numbers = list(dict.fromkeys(name for found in learned for name in found))
-        rows = [[name, *map(_number, map(found.get, numbers))] for name, found in zip(names, learned, strict=True)]
+        rows = [[who, *map(_number, map(found.get, numbers))] for who, found in zip(names, learned, strict=True)]
         print()
-        titles = [Column(_WORDS.get(name, name), right=True) for name in numbers]
+        titles = [Column(_WORDS[name] if name in _WORDS else name, right=True) for name in numbers]
         print_table([Column(f"{kind}s by"), *titles], [row for row in rows if any(row[1:])])
 
 
