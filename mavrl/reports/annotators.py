@@ -19,10 +19,10 @@ def print_annotators(annotators: Sequence[Mapping[str, Any]]) -> None:
     print_table(_COLUMNS, [[who, *row] for who, row in zip(names, said, strict=True)])
     for kind in dict.fromkeys(kind for each in annotators for kind in each["learned"]):
         learned = [each["learned"].get(kind, {}) for each in annotators]
-        numbers = list(dict.fromkeys(name for found in learned for name in found))
+        numbers: list[str] = list(dict.fromkeys(name for found in learned for name in found))
         rows = [[who, *map(_number, map(found.get, numbers))] for who, found in zip(names, learned, strict=True)]
         print()
-        titles = [Column(_WORDS[name] if name in _WORDS else name, right=True) for name in numbers]
+        titles = [Column(_WORDS.get(name, name), right=True) for name in numbers]
         print_table([Column(f"{kind}s by"), *titles], [row for row in rows if any(row[1:])])
 
 
