@@ -108,6 +108,16 @@ def metric_text(value: float | None) -> str:
     return "-" if value is None else f"{round(value, DIGITS) + 0.0:.4g}"
 
 
+HELD_OUT = {  # words for what is said of held-out labels besides their log-likelihood; docs/metrics.md explains them
+    "accuracy": "accuracy",
+    "calibration_error": "calibration error",
+    "rank_correlation": "rank correlation",
+    "stop_probability": "stops predicted",
+    "stop_frequency": "stops observed",
+    "expected_stop_step": "step predicted",
+    "stop_step": "step observed",
+}
+
 # This package's own --------------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""Mean and standard error of a few numbers, such as one for each replicate or seed."""
+"""Means and standard errors: of a few numbers, such as one for each seed, and of many that come in groups."""
 
 import math
 from collections.abc import Sequence
@@ -18,3 +18,23 @@ def mean_and_stderr(values: Sequence[float] | np.ndarray) -> tuple[float, float 
         return float(array[0]), None
     deviation = (array - array[0]).std(ddof=1)  # from the first one: equal values have no error at all
     return float(array.mean()), float(deviation / math.sqrt(len(array)))
+
+
+def clustered_mean(values: np.ndarray, clusters: np.ndarray) -> tuple[float, float | None]:
+    """Mean, and its standard error where values of one cluster may depend on one another.
+
+    The error is the root of C / (C - 1) sum_c (sum of the deviations in cluster c)^2, over the number of values: with
+    every value in a cluster of its own, that of `mean_and_stderr`. That of fewer than two clusters is None.
+
+    Args:
+        values: shape (N,).
+        clusters: the number of each value's cluster, shape (N,).
+    """
+    if len(values) == 0:
+        return math.nan, None
+    mean = float(values.mean())
+    _, cluster = np.unique(clusters, return_inverse=True)
+    sums = np.bincount(cluster, weights=values - mean)
+    if len(sums) < 2:
+        return mean, None
+    return mean, float(math.sqrt(len(sums) / (len(sums) - 1) * np.square(sums).sum()) / len(values))

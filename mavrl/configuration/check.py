@@ -28,6 +28,7 @@ _GROUPS = (
     "env", "modality", "query", "teacher", "rounds", "model", "optim", "trainer", "policy", "logger", "task", "search",
 )  # fmt: skip
 _PARTS = ("feedback", "evaluation", "data", "paths", "cells", "notify", "skip", "only")
+_FOLDER = ("folder", "digest")  # of data, which go together
 _CHOOSING = ("task.name", "env.family", "policy.name", "rounds.name", "logger.name")  # which keys there are
 
 _ASKING = {  # what is asked and who answers, unless the command says otherwise
@@ -65,7 +66,7 @@ def check(config: DictConfig, choices: Mapping[str, Any] | None = None, values: 
         raise ConfigurationError(
             "modality", config.modality.name, f"no feedback is active with {counts}; one needs more than 0"
         )
-    if dict(config.data) != dict.fromkeys(config.data) and config.task.name in ("train", "data"):
+    if any(config.data[key] is not None for key in _FOLDER) and config.task.name in ("train", "data"):
         _check_recorded(config)
     elif config.rounds.name != "online" and config.task.name in _SIMULATES:
         _check_segments(config)
@@ -268,9 +269,9 @@ def _check_recorded(config: DictConfig) -> None:
         if target != expected:
             allowed = "has no meaning with data=FOLDER: what is asked, and what is answered, has been recorded"
             raise ConfigurationError(key, target.rpartition(".")[2], allowed)
-    for key in ("data.folder", "data.digest"):
-        if OmegaConf.select(config, key) is None:
-            raise ConfigurationError(key, None, "is not there; data=FOLDER on the command line says both")
+    for key in _FOLDER:
+        if config.data[key] is None:
+            raise ConfigurationError(f"data.{key}", None, "is not there; data=FOLDER on the command line says both")
 
 
 def _check_segments(config: DictConfig) -> None:

@@ -41,6 +41,10 @@ EXPORT_SUFFIXES = (".csv", ".parquet", ".json")
 SORTS = ("env", "modality", "seed", "state", "when")  # and every metric that has a direction
 
 
+_FOLDS = whole(0, 1000)._replace(
+    holds=lambda value: type(value) is int and (value == 0 or 2 <= value <= 1000),
+    allowed="must be a whole number from 2 to 1000, or 0 to hold nothing out",
+)
 RULES: dict[str, Rule] = {
     "seed": whole(0, 2**31 - 1),
     "replicates": whole(1, _MOST_REPLICATES),
@@ -57,6 +61,7 @@ RULES: dict[str, Rule] = {
     "run_dir": optional(PATH),
     "data.folder": optional(PATH),
     "data.digest": optional(TEXT),
+    "data.folds": _FOLDS,
     "paths.runs": PATH,
     "paths.cache": optional(PATH),
     "paths.experts": PATH,

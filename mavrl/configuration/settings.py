@@ -142,6 +142,7 @@ class RunSettings:
         baselines: returns to compare with, where the environment's YAML has them.
         rounds: in which feedback is asked for; None where it is all asked for at once, before anything is learned.
         data: digest of the feedback folder that the feedback is in; None where it is simulated.
+        folds: in which labels of the folder are held out; 0 where none are.
         execution: how all this is executed.
     """
 
@@ -163,6 +164,7 @@ class RunSettings:
     baselines: Mapping[str, float | None] = field(default_factory=dict)
     rounds: RoundsSettings | None = None
     data: str | None = None
+    folds: int = 0
     execution: Execution = field(default_factory=Execution)
 
     @property
@@ -177,7 +179,7 @@ class RunSettings:
         Raises:
             ConfigurationError: it has a key that nothing reads.
         """
-        model = plain(config.model)
+        model, digest = plain(config.model), OmegaConf.select(config, "data.digest")
         prior = structured(PriorSettings, "model.prior", model.pop("prior"))
         return cls(
             seed=config.seed,
@@ -197,7 +199,8 @@ class RunSettings:
             experts=plain(config.env).get("experts", {}),
             baselines=plain(config.env).get("baselines", {}),
             rounds=RoundsSettings.from_group(plain(config.rounds) if "rounds" in config else {"name": "once"}),
-            data=OmegaConf.select(config, "data.digest"),
+            data=digest,
+            folds=0 if digest is None else OmegaConf.select(config, "data.folds", default=0),
             execution=Execution(
                 progress=config.progress,
                 threads=config.threads,

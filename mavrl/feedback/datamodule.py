@@ -21,7 +21,7 @@ from mavrl.feedback.loaders import ShuffledBatches
 from mavrl.feedback.packing import pack, unpack
 from mavrl.feedback.queries import Candidates, Query, RandomQuery
 from mavrl.feedback.teachers import Questions, SimulatedTeacher, Teacher
-from mavrl.simulation.base import Behaviour, EpisodesTooShort, Simulated, Simulator, Stream
+from mavrl.simulation.base import Behaviour, EpisodesTooShort, Segments, Simulated, Simulator, Stream
 from mavrl.storage.answers import AnswerStore, Arrays
 from mavrl.streams import torch_stream
 from mavrl.types import joined
@@ -172,6 +172,10 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
                 self._known_to_model = _told(entries)
         self._entries = {}
 
+    def segments(self) -> Segments:
+        """Which parts of which episodes the questions to learn from are about, shape (R, B, ...)."""
+        return unpack(Segments, [_part(entry, "question") for entry in self._answers("train")], self.n_samples)
+
     def answered_questions(self) -> tuple[Any, dict[str, Tensor]]:
         """What is kept of the answered questions to learn from, shape (R, B, ...), and what models are told."""
         entries = self._answers("train")
@@ -244,9 +248,7 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
         """
         self._known_to_model = known_to_model
         batch, before = self.batch_of(answered), self.sets.get("train")
-        both = batch if before is None else joined([before, batch])
-        order = torch.argsort(both.valid_samples.int(), dim=1, descending=True, stable=True)
-        self.sets["train"] = both.take(order[:, : max(1, int(both.valid_samples.sum(-1).max()))])
+        self.sets["train"] = compact(batch if before is None else joined([before, batch]))
 
     def key(self, seed: int, split: str) -> dict[str, Any]:
         """What the answers of one replicate depend on, apart from their number: their key in the store."""
@@ -381,6 +383,12 @@ class SegmentDataModule(FeedbackDataModule[Batch]):
             for key, entry in zip(keys, entries, strict=True):
                 asking.store.write(key, entry, count)
         return unpack(Simulated, [entry for entry in entries if entry is not None], count)
+
+
+def compact(batch: Batch) -> Batch:
+    """The same samples with the real ones first in each replicate, and no more padding than the fullest one needs."""
+    order = torch.argsort(batch.valid_samples.int(), dim=1, descending=True, stable=True)
+    return batch.take(order[:, : max(1, int(batch.valid_samples.sum(-1).max()))])
 
 
 def _part(entry: Arrays, prefix: str) -> Arrays:

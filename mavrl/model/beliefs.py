@@ -4,14 +4,14 @@ Function k is the same one for every kind of feedback and every candidate; it is
 each kind of model, with a common protocol.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mavrl.feedback.base import FeedbackLikelihood
+from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood
 from mavrl.model.posterior import StatePosterior
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.planning import TransitionModel, plan
@@ -55,14 +55,34 @@ def outcomes_under(
         seeds: one for each replicate; a seed is a set of functions.
     """
     values = belief.values(likelihood, transitions, count, seeds)
-    members = min(belief.n_members, count)
-    if members < belief.n_members:
-        raise ValueError(f"{count} reward functions of {belief.n_members} members; at least one of each is needed")
-    repeated, found = transitions.repeat_replicates(members), []
+    repeated = transitions.repeat_replicates(belief.n_members)
+    return _by_members(values, belief.n_members, lambda rows: likelihood.outcomes(rows, repeated))
+
+
+def log_prob_under(
+    values: Float[Tensor, "R K B *steps"], members: int, likelihood: FeedbackLikelihood, batch: FeedbackBatch
+) -> Float[Tensor, "R K B"]:
+    """Log-probability of each sample's label under K reward functions, in nats.
+
+    Args:
+        values: what the likelihood's `log_prob` reads under each of them.
+        members: M, of the belief that the functions are drawn from.
+        likelihood: of the models, which may have parameters of R M rows; function k has those of its member.
+        batch: labelled samples, shape (R, B, ...).
+    """
+    repeated = batch.repeat_replicates(members)
+    return _by_members(values, members, lambda rows: likelihood.log_prob(rows, repeated))
+
+
+def _by_members(values: Tensor, members: int, score: Callable[[Tensor], Tensor]) -> Tensor:
+    """What a function of the values of R M models says under each of K reward functions, shape (R, K, ...)."""
+    count, found = values.shape[1], []
+    if count < members:
+        raise ValueError(f"{count} reward functions of {members} members; at least one of each is needed")
     for first in range(0, count, members):
         block = [k if k < count else k - members for k in range(first, first + members)]  # the last one is filled up
-        answers = likelihood.outcomes(values[:, block].flatten(0, 1), repeated)
-        found.append(answers.unflatten(0, (len(seeds), members))[:, : count - first])
+        scores = score(values[:, block].flatten(0, 1))
+        found.append(scores.unflatten(0, (len(values), members))[:, : count - first])
     return torch.cat(found, dim=1)
 
 

@@ -1,18 +1,21 @@
 """What a run prints at its end."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from mavrl.metrics import METRICS
+from mavrl.metrics import HELD_OUT, METRICS
 from mavrl.reports.annotators import print_annotators
-from mavrl.reports.words import counted, counts_in_words, numbers_in_words, rounded, settings_in_words
+from mavrl.reports.words import counted, counts_in_words, numbers_in_words, rounded, settings_in_words, with_error
 
 
 def print_metrics(metrics: dict[str, Any], directory: Path, remark: str = "") -> None:
     """Print a short table of the metrics, what is noteworthy, and the run directory as the last line.
+
+    The first line says of which kinds held-out labels were predicted no better than by a constant, if of any.
 
     Args:
         metrics: content of metrics.json.
@@ -29,7 +32,18 @@ def print_metrics(metrics: dict[str, Any], directory: Path, remark: str = "") ->
             error = metrics["stderr"].get(name)
             table.add_row(metric.label, rounded(metrics["mean"][name], 3), "" if error is None else f"{error:.3f}")
     console = Console(highlight=False, markup=False, soft_wrap=True)
+    held_out = metrics.get("held_out", {})
+    kinds = held_out.get("kinds", {})
+    if worse := [_unclear(kind, found) for kind, found in kinds.items() if not found["better"]]:
+        console.print(f"not better than a constant: {', '.join(worse)}")
     console.print(table)
+    if kinds:
+        console.print(_held_out_table(held_out["folds"], kinds))
+        for kind, found in kinds.items():
+            if more := [f"{HELD_OUT[name]} {_number(name, found)}" for name in HELD_OUT if name in found["mean"]]:
+                console.print(f"{kind}: {', '.join(more)}")
+    if "left_out" in held_out:
+        console.print(f"not judged by held-out labels: {held_out['left_out']}")
     if "annotators" in metrics:
         print_annotators(metrics["annotators"])
     console.print(f"feedback: {counts_in_words(metrics['n_samples'])}")
@@ -42,3 +56,24 @@ def print_metrics(metrics: dict[str, Any], directory: Path, remark: str = "") ->
     if remark:
         console.print(remark)
     print(directory)
+
+
+def _unclear(kind: str, found: Mapping[str, Any]) -> str:
+    """A kind that is not better, and why it could not be: labels of one episode have no standard error."""
+    return kind if "gain" in found["stderr"] else f"{kind} (all of one episode, which cannot tell)"
+
+
+def _held_out_table(folds: int, kinds: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Log-likelihoods in nats a label: of the model, of a constant, and the difference."""
+    table = Table(title=f"held-out labels, {folds} folds by episode", title_justify="left")
+    table.add_column("nats a label")
+    for name in ("labels", "model", "constant", "gain"):
+        table.add_column(name, justify="right")
+    for kind, found in kinds.items():
+        numbers = [_number(name, found) for name in ("log_likelihood", "constant", "gain")]
+        table.add_row(kind, str(found["labels"]), *numbers)
+    return table
+
+
+def _number(name: str, found: Mapping[str, Any]) -> str:
+    return with_error(found["mean"][name], found["stderr"].get(name), 2)

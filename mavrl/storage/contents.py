@@ -21,11 +21,16 @@ _CONFIG = {
     "choices?": {str: object}, "overrides?": [str], "env?": {str: object}, "feedback?": {str: {"n_samples?": int}},
     "seed?": int, "replicates?": int,
 }  # fmt: skip
+_HELD_OUT = {
+    "labels": int, "episodes": int, "better": bool, "mean": {str: float}, "stderr": {str: float},
+    "reliability?": [{str: float}],
+}  # fmt: skip
 _METRICS = {
     "env": str, "modality": str, "seed": int, "replicates": int, "members?": int, "n_samples": {str: int},
     "protocol": {str: object}, "final": {str: [float]}, "mean": {str: float}, "stderr": {str: float},
     "objective?": float, "seconds": {str: float}, "failed_replicates?": [int], "comparison?": {str: float},
     "rounds?": [{str: float}], "annotators?": [{"name": str, "labels": {str: int}, "learned": {str: {str: object}}}],
+    "held_out?": {"left_out?": str, "folds?": int, "kinds?": {str: _HELD_OUT}},
     "config_hash?": str, "version?": str,
 }  # fmt: skip
 

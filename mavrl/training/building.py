@@ -31,6 +31,11 @@ def build_data(settings: RunSettings, family: Family) -> CombinedDataModule:
         asking = Asking(recorded.behaviour, settings.seeds, {}, AnswerStore(None), teacher=recorded.teacher)
     else:
         asking = _simulated(settings, family)
+    return data_of(settings, asking)
+
+
+def data_of(settings: RunSettings, asking: Asking) -> CombinedDataModule:
+    """The DataModules of all active kinds of feedback, given where questions and answers come from."""
     modules = {kind: _data_module(kind, settings, asking) for kind in settings.feedback}
     return CombinedDataModule(modules, settings.trainer.least_steps, settings.trainer.passes_per_epoch)
 

@@ -12,11 +12,13 @@ from mavrl.configuration.registry import KINDS
 from mavrl.configuration.settings import RunSettings
 from mavrl.families.base import Family, family_of
 from mavrl.model.reward_model import find_reward_model
+from mavrl.reports.figures.held_out import held_out_figure
 from mavrl.reports.figures.save import save_figure
 from mavrl.storage.checkpoints import Checkpoints
 from mavrl.training.building import build_data, build_learner
 from mavrl.training.evaluation import evaluate
 from mavrl.training.fitting import accelerator, fit, store
+from mavrl.training.folds import FOLDS, judge_held_out
 from mavrl.training.loggers import log_result, open_loggers
 from mavrl.training.online import OnlineLearning
 from mavrl.waiting import waiting
@@ -56,7 +58,7 @@ def run(
         checkpoints, rows = Checkpoints(directory / "checkpoints"), []
         if restart:
             checkpoints.clear()
-            for name in ("policies", "rounds"):
+            for name in ("policies", "rounds", FOLDS):
                 shutil.rmtree(directory / name, ignore_errors=True)
         if settings.rounds is None:
             with waiting(progress, "simulating feedback"):
@@ -64,6 +66,8 @@ def run(
                 data.setup()
             begun()
         simulated = time.monotonic()
+        held_out = judge_held_out(settings, family, data, directory)
+        judged = time.monotonic()
         with open_loggers(settings, directory) as loggers:
             if settings.rounds is None:
                 learner = build_learner(settings, family, data)
@@ -79,18 +83,23 @@ def run(
                 result = evaluate(family, directory, failed)
             picture = directory / "figures" / f"{family.picture}.png"
             save_figure(family.figure(directory, result), picture)
+            if held_out.get("kinds"):
+                save_figure(held_out_figure(held_out["kinds"]), directory / "figures" / "held_out.png")
             log_result(loggers, settings, directory, result, picture)
     checkpoints.clear()
+    shutil.rmtree(directory / FOLDS, ignore_errors=True)
     evaluated = time.monotonic()
     return {
         **described(settings, family),
         **result,
         **({"failed_replicates": failed} if failed else {}),
+        **({"held_out": held_out} if held_out else {}),
         **({"rounds": rows} if rows else {}),
         **_annotators(directory),
         "seconds": {
             "data": simulated - started,
-            "train": trained - simulated,
+            **({"folds": judged - simulated} if held_out else {}),
+            "train": trained - judged,
             **({"policy": acting - trained} if family.trains_policies else {}),
             "evaluate": evaluated - acting,
             "total": evaluated - started,

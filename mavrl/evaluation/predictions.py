@@ -1,0 +1,181 @@
+"""What is predicted of labels under a belief about the reward, and by a constant, for every kind of feedback.
+
+Every label is scored through the likelihood's own `log_prob`, also those that might have been given instead: so
+whatever a label says besides its answer is read as in training.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mavrl.errors import MavrlError
+from mavrl.evaluation.held_out import constant_hazard, log_frequencies, log_mean_exp, log_prob_of_stop
+from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood
+from mavrl.model.beliefs import Belief, log_prob_under
+from mavrl.types import segment_mean
+
+FUNCTIONS = 100  # reward functions that a prediction is the mean of, at least
+_POINTS = 4_000_000  # numbers that likelihoods read at once
+_SURVIVED = 32  # steps until which the probability of no stop is computed; between them it is interpolated
+
+LogProb = Callable[[Any], Float[Tensor, "R B"]]  # predictive, of a batch with the same steps
+Predicted = dict[str, Float[Tensor, "R B"]]
+
+
+@torch.no_grad()
+def predictions(
+    belief: Belief, likelihood: FeedbackLikelihood, batch: FeedbackBatch, seeds: Sequence[int]
+) -> Predicted:
+    """What a belief predicts of labels: `log_likelihood`, in nats, and what the kind has besides.
+
+    Args:
+        likelihood: of the models, trained.
+        batch: labelled samples, shape (R, B, ...).
+        seeds: one for each replicate; a seed is a set of reward functions.
+
+    Raises:
+        MavrlError: nobody knows how labels of this kind are judged.
+    """
+    kind = _of(batch)
+    count, found = max(FUNCTIONS, belief.n_members), []
+    for part in _parts(batch, count):
+        values = belief.values(likelihood, part.transitions, count, seeds)
+        if likelihood.answers_are_actions:
+            taken = part.transitions.action[:, None, ..., None].expand(*values.shape[:-1], 1)
+            values = values.gather(-1, taken).squeeze(-1)
+
+        def log_prob(variation: FeedbackBatch, values: Tensor = values) -> Tensor:
+            return log_mean_exp(log_prob_under(values, belief.n_members, likelihood, variation))
+
+        found.append({"log_likelihood": log_prob(part), **kind.more(part, log_prob, values)})
+    return {name: torch.cat([each[name].double() for each in found], dim=1) for name in found[0]}
+
+
+def constant(train: FeedbackBatch, test: FeedbackBatch) -> Float[Tensor, "R B"]:
+    """Log-probability of labels for who only knows the answers in training, in nats.
+
+    Args:
+        train: what models of the same folds were trained on, shape (R, N, ...).
+        test: labelled samples, shape (R, B, ...).
+    """
+    return _of(test).constant(train, test)
+
+
+def _parts(batch: FeedbackBatch, count: int) -> Iterator[FeedbackBatch]:
+    steps = batch.transitions.action
+    size = max(1, _POINTS // max(1, count * steps[:, :1].numel()))
+    for first in range(0, steps.shape[1], size):
+        yield batch.map(lambda tensor, first=first: tensor[:, first : first + size])
+
+
+# Kinds ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What is predicted of a kind of feedback besides the probability of its labels, and what a constant predicts."""
+
+    more: Callable[[Any, LogProb, Tensor], Predicted]
+    constant: Callable[[Any, Any], Float[Tensor, "R B"]]
+
+
+def _of(batch: FeedbackBatch) -> _Kind:
+    if batch.kind not in _KINDS:
+        raise MavrlError(f"{batch.kind}: held-out labels are of {', '.join(_KINDS)}; data.folds=0 leaves them out")
+    return _KINDS[batch.kind]
+
+
+def _with(batch: FeedbackBatch, **answer: Tensor) -> FeedbackBatch:
+    return replace(batch, **answer)  # type: ignore[type-var]
+
+
+def _preference(batch: Any, log_prob: LogProb, values: Tensor) -> Predicted:
+    yes, no = torch.ones_like(batch.first_preferred), torch.zeros_like(batch.first_preferred)
+    tied = batch.labels.get("equal", no)
+    decided = {"equal": no} if "equal" in batch.labels else {}
+    first, second = (log_prob(_with(batch, first_preferred=x, **decided)) for x in (yes, no))
+    return {"first": (first - second).sigmoid(), "chosen": batch.first_preferred.double(), "decided": (~tied).double()}
+
+
+def _rating(batch: Any, log_prob: LogProb, values: Tensor) -> Predicted:
+    return {"mean_reward": segment_mean(values.mean(1), batch.transitions.valid), "rating": batch.rating.double()}
+
+
+def _stop(batch: Any, log_prob: LogProb, values: Tensor) -> Predicted:
+    valid, length = batch.transitions.valid, _length(batch)
+    n_steps = valid.shape[-1]
+    never = torch.full_like(batch.stop_step, n_steps)
+    step, found = torch.arange(n_steps, device=valid.device), []
+    until = sorted({round(k * n_steps / _SURVIVED) for k in range(1, _SURVIVED + 1)} - {0})
+    for last in until:  # that a stop comes later is that there is none in a segment which ends here
+        shorter = replace(batch.transitions, valid=valid & (step < last))
+        found.append(log_prob(_with(batch, transitions=shorter, stop_step=never)).exp())
+    survived = torch.stack(found, dim=-1)
+    return {
+        "stop_probability": 1 - survived[..., -1],
+        "stop_frequency": (batch.stop_step < length).double(),
+        "expected_stop_step": _expected(survived, until, length),
+        "stop_step": torch.minimum(batch.stop_step, length).double(),
+    }
+
+
+def _expected(survived: Float[Tensor, "R B n"], until: list[int], length: Int[Tensor, "R B"]) -> Float[Tensor, "R B"]:
+    """Expected step of a stop, or the length where there is none: the sum of p(no stop before t) for t = 1 to length.
+
+    Args:
+        survived: probability of no stop in the first `until` steps.
+    """
+    total, before, at = torch.zeros_like(survived[..., 0]), torch.ones_like(survived[..., 0]), 0
+    for k, last in enumerate(until):
+        for step in range(at + 1, last + 1):
+            share = (step - at) / (last - at)
+            total = total + torch.where(step <= length, (1 - share) * before + share * survived[..., k], 0.0)
+        before, at = survived[..., k], last
+    return total
+
+
+def _demonstration(batch: Any, log_prob: LogProb, values: Tensor) -> Predicted:
+    return {}
+
+
+def _length(batch: Any) -> Int[Tensor, "R B"]:
+    return batch.transitions.valid.sum(-1)
+
+
+def _frequencies(answers: Callable[[Any], Tensor]) -> Callable[[Any, Any], Float[Tensor, "R B"]]:
+    """A constant that says every answer as often as it was given in training."""
+
+    def log_prob(train: Any, test: Any) -> Tensor:
+        given, asked = answers(train), answers(test)
+        n_answers = 1 + max(int(x[batch.valid_samples].max()) for x, batch in _there((given, train), (asked, test)))
+        table = log_frequencies(given.clamp(max=n_answers - 1), train.valid_samples, n_answers)
+        return table.gather(-1, asked.clamp(max=n_answers - 1))
+
+    return log_prob
+
+
+def _there(*pairs: tuple[Tensor, Any]) -> list[tuple[Tensor, Any]]:
+    return [pair for pair in pairs if pair[1].valid_samples.any()]
+
+
+def _choice(batch: Any) -> Int[Tensor, "R N"]:
+    """0 for the second segment, 1 for the first, 2 for a tie."""
+    chosen = batch.first_preferred.long()
+    return torch.where(batch.labels["equal"], 2, chosen) if "equal" in batch.labels else chosen
+
+
+def _constant_stop(train: Any, test: Any) -> Float[Tensor, "R B"]:
+    hazard = constant_hazard(train.stop_step, _length(train), train.valid_samples)
+    return log_prob_of_stop(hazard, test.stop_step, _length(test))
+
+
+_KINDS = {
+    "preference": _Kind(_preference, _frequencies(_choice)),
+    "rating": _Kind(_rating, _frequencies(lambda batch: batch.rating)),
+    "stop": _Kind(_stop, _constant_stop),
+    "demonstration": _Kind(_demonstration, _frequencies(lambda batch: batch.transitions.action)),
+}
