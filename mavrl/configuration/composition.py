@@ -22,11 +22,21 @@ def compose(*overrides: str) -> DictConfig:
     Raises:
         ConfigurationError: it cannot work.
     """
+    return compose_with_hydra(*overrides)[0]
+
+
+def compose_with_hydra(*overrides: str) -> tuple[DictConfig, DictConfig]:
+    """The checked configuration of `compose`, and what Hydra says of itself: options of groups, and the words.
+
+    Raises:
+        ConfigurationError: it cannot work.
+    """
     register_with_hydra()
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(configuration_directory())):
         config = hydra.compose("config", list(overrides), return_hydra_config=True)
         check(config)
+    own = config.hydra
     with open_dict(config):
         del config["hydra"]
-    return config
+    return config, own

@@ -13,6 +13,7 @@ from mavrl.storage.files import read_checked, read_json, write_checked, write_js
 
 Values = TypeVar("Values", np.ndarray, Tensor)
 Model = TypeVar("Model", bound="RewardModel")
+_OF_REPLICATES = ("seeds", "bound")  # in a description: a list with one for each replicate
 _WEIGHTS, _DESCRIPTION = "weights.safetensors", "description.json"
 
 
@@ -25,6 +26,9 @@ class RewardModel(ABC):
     Args:
         description: what the model was trained on.
         replicate: the replicate that this is, when it is one alone.
+
+    Attributes:
+        metrics: how good it was found to be, as metrics.json has it; empty where nobody has said.
     """
 
     kind: ClassVar[str]  # in the description of a saved model
@@ -32,6 +36,22 @@ class RewardModel(ABC):
     def __init__(self, description: dict[str, Any], replicate: int | None = None) -> None:
         self.description = description
         self._number = replicate
+        self.metrics: dict[str, Any] = {}
+
+    def save(self, path: Path | str) -> None:
+        """Write the model into a directory, from which `mavrl.load_reward_model` loads it.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        description = {**self.description, "replicates": len(self)}
+        if self._number is not None:
+            description |= {name: [description[name][self._number]] for name in _OF_REPLICATES if name in description}
+        save_reward_model(Path(path), self.tensors(), description)
+
+    @abstractmethod
+    def tensors(self) -> dict[str, Tensor]:
+        """All weights by name, with the models of all replicates as first axis."""
 
     @classmethod
     def load(cls: type[Model], path: Path | str) -> Model:

@@ -21,6 +21,7 @@ class TabularRewardModel(RewardModel):
         mean: posterior mean of each member, shape (R, M, S), in units of reward.
         std: posterior standard deviation of each member.
         description: what the model was trained on.
+        weights: that these are the moments of, by name, with R M models as first axis; None where nobody kept them.
     """
 
     kind = "tabular"
@@ -31,9 +32,10 @@ class TabularRewardModel(RewardModel):
         std: Float[Tensor, "R M S"],
         description: dict[str, Any],
         replicate: int | None = None,
+        weights: dict[str, Tensor] | None = None,
     ) -> None:
         super().__init__(description, replicate)
-        self._mean, self._std = mean, std
+        self._mean, self._std, self._weights = mean, std, weights
 
     @classmethod
     @torch.no_grad()
@@ -41,7 +43,8 @@ class TabularRewardModel(RewardModel):
         """The reward model of trained posteriors."""
         mean, logvar = posterior()
         shape = (description["replicates"], description["members"], mean.shape[-1])
-        return cls(mean.view(shape), (0.5 * logvar).exp().view(shape), description)
+        weights = {f"encoder.{name}": tensor for name, tensor in posterior.encoder.state_dict().items()}
+        return cls(mean.view(shape), (0.5 * logvar).exp().view(shape), description, weights=weights)
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor], description: dict[str, Any]) -> "TabularRewardModel":
@@ -52,6 +55,15 @@ class TabularRewardModel(RewardModel):
         posterior.encoder.load_state_dict(weights)
         return cls.from_posterior(posterior, description)
 
+    def tensors(self) -> dict[str, Tensor]:
+        """
+        Raises:
+            ValueError: the model was made of moments, and has no weights.
+        """
+        if self._weights is None:
+            raise ValueError("a model that was made of moments has no weights that could be saved")
+        return self._weights
+
     @property
     def n_states(self) -> int:
         return self._mean.shape[-1]
@@ -60,7 +72,11 @@ class TabularRewardModel(RewardModel):
         return len(self._mean)
 
     def _replicate(self, row: int, number: int) -> "TabularRewardModel":
-        return TabularRewardModel(self._mean[row : row + 1], self._std[row : row + 1], self.description, number)
+        weights, members = self._weights, self._mean.shape[1]
+        if weights is not None:
+            weights = {name: tensor[row * members : (row + 1) * members] for name, tensor in weights.items()}
+        one = slice(row, row + 1)
+        return TabularRewardModel(self._mean[one], self._std[one], self.description, number, weights)
 
     def mean_table(self) -> Float[Tensor, "R S"]:
         """Posterior mean of every state, over members."""

@@ -12,14 +12,14 @@ from mavrl.reports.annotators import print_annotators
 from mavrl.reports.words import counted, counts_in_words, numbers_in_words, rounded, settings_in_words, with_error
 
 
-def print_metrics(metrics: dict[str, Any], directory: Path, remark: str = "") -> None:
+def print_metrics(metrics: dict[str, Any], directory: Path | None, remark: str = "") -> None:
     """Print a short table of the metrics, what is noteworthy, and the run directory as the last line.
 
     The first line says of which kinds held-out labels were predicted no better than by a constant, if of any.
 
     Args:
         metrics: content of metrics.json.
-        directory: the run directory.
+        directory: the run directory; None where it is not kept.
         remark: what else is to be said; empty for nothing.
     """
     title = f"{metrics['env']} {metrics['modality']}, {counted(metrics['replicates'], 'replicate')}"
@@ -55,7 +55,8 @@ def print_metrics(metrics: dict[str, Any], directory: Path, remark: str = "") ->
         console.print(f"failed replicates, left out of the means: {metrics['failed_replicates']}")
     if remark:
         console.print(remark)
-    print(directory)
+    if directory is not None:
+        print(directory)
 
 
 def _unclear(kind: str, found: Mapping[str, Any]) -> str:

@@ -29,18 +29,39 @@ def train(config: DictConfig) -> float | None:
         The mean normalized return; None where there is none.
     """
     hydra = HydraConfig.get()
-    directory, name = RunDirectory(hydra.runtime.output_dir), config_hash(config)
+    path = Path(hydra.runtime.output_dir)
+    metrics, remark = run_in(path, config, hydra, alone=hydra.mode == RunMode.RUN)
+    print_metrics(metrics, path, remark)
+    return metrics.get("objective")
+
+
+def run_in(path: Path, config: DictConfig, hydra: Any, alone: bool) -> tuple[dict[str, Any], str]:
+    """Run a configuration in a directory, or find what it has left there when it was run before.
+
+    Args:
+        path: of the run directory.
+        config: that was checked.
+        hydra: what Hydra says of itself: options of groups, and the words that chose them.
+        alone: whether nobody asks later what became of it, as in a sweep.
+
+    Returns:
+        The content of metrics.json, and what is to be said of where it comes from; empty for nothing.
+
+    Raises:
+        ConfigurationError: the directory holds something else, or the configuration cannot work.
+    """
+    directory, name = RunDirectory(path), config_hash(config)
     content = masked(recorded(config, hydra.runtime.choices, _words(hydra)))
     _refuse_foreign(directory.path, name, content)
     if not config.rerun and (finished := directory.metrics) is not None:
-        return _report(finished, directory.path, "this run was finished before; rerun=true repeats it")
+        return finished, "this run was finished before; rerun=true repeats it"
     lock = directory.lock()
     if not acquire(lock):
         print(f"another process is at work in {directory.path}; waiting for it")
         lock.acquire()
     try:
         if not config.rerun and (finished := directory.metrics) is not None:
-            return _report(finished, directory.path, "another process has finished this run")
+            return finished, "another process has finished this run"
         _refuse_foreign(directory.path, name, content)  # which may have come while the lock was waited for
         try:
             directory.begin(name, content)
@@ -49,21 +70,16 @@ def train(config: DictConfig) -> float | None:
 
             settings = RunSettings.from_config(config)
             with without_exits("the run"), naming(directory.path):
-                begun = lambda: _save_configuration(config, directory)  # noqa: E731
+                begun = lambda: _save_configuration(config, hydra, directory)  # noqa: E731
                 result = run(settings, directory.path, config.rerun, begun, directory.advance)
             metrics = {**result, "config_hash": name, "version": __version__}
             directory.complete(metrics)
         except BaseException as error:
-            directory.fail(error, alone=hydra.mode == RunMode.RUN)
+            directory.fail(error, alone=alone)
             raise
     finally:
         lock.release()
-    return _report(metrics, directory.path)
-
-
-def _report(metrics: dict[str, Any], path: Path, remark: str = "") -> float | None:
-    print_metrics(metrics, path, remark)
-    return metrics.get("objective")
+    return metrics, ""
 
 
 def _refuse_foreign(path: Path, expected: str, content: dict[str, Any]) -> None:
@@ -96,8 +112,7 @@ def _words(hydra: Any) -> list[str]:
     return words
 
 
-def _save_configuration(config: DictConfig, directory: RunDirectory) -> None:
-    hydra = HydraConfig.get()
+def _save_configuration(config: DictConfig, hydra: Any, directory: RunDirectory) -> None:
     directory.save_configuration(
         {
             "config.yaml": OmegaConf.to_yaml(OmegaConf.create(masked(OmegaConf.to_container(config)))),
