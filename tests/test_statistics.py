@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mavrl.statistics import mean_and_stderr
+from mavrl.statistics import clustered_mean, mean_and_stderr
 
 
 def test_by_hand() -> None:
@@ -34,3 +34,13 @@ def test_no_value() -> None:
 @pytest.mark.parametrize("value", [4.0, 0.1, -1168.591])
 def test_equal_values_have_no_spread(value: float) -> None:
     assert mean_and_stderr([value] * 3) == (pytest.approx(value, rel=1e-15), 0.0)
+
+
+def test_values_of_one_cluster_count_together() -> None:
+    values = np.array([1.0, 2.0, 4.0, 9.0])
+    alone = clustered_mean(values, np.arange(4))
+    assert alone == (pytest.approx(4.0), pytest.approx(mean_and_stderr(values)[1]))
+    twice = clustered_mean(values.repeat(3), np.arange(4).repeat(3))
+    assert twice == (pytest.approx(4.0), pytest.approx(alone[1]))  # copies tell nothing new
+    assert clustered_mean(values, np.zeros(4)) == (4.0, None)
+    assert math.isnan(clustered_mean(values[:0], values[:0])[0])

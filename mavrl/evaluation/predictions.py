@@ -89,15 +89,11 @@ def _of(batch: FeedbackBatch) -> _Kind:
     return _KINDS[batch.kind]
 
 
-def _with(batch: FeedbackBatch, **answer: Tensor) -> FeedbackBatch:
-    return replace(batch, **answer)  # type: ignore[type-var]
-
-
 def _preference(batch: Any, log_prob: LogProb, values: Tensor) -> Predicted:
     yes, no = torch.ones_like(batch.first_preferred), torch.zeros_like(batch.first_preferred)
     tied = batch.labels.get("equal", no)
     decided = {"equal": no} if "equal" in batch.labels else {}
-    first, second = (log_prob(_with(batch, first_preferred=x, **decided)) for x in (yes, no))
+    first, second = (log_prob(replace(batch, first_preferred=x, **decided)) for x in (yes, no))
     return {"first": (first - second).sigmoid(), "chosen": batch.first_preferred.double(), "decided": (~tied).double()}
 
 
@@ -113,7 +109,7 @@ def _stop(batch: Any, log_prob: LogProb, values: Tensor) -> Predicted:
     until = sorted({round(k * n_steps / _SURVIVED) for k in range(1, _SURVIVED + 1)} - {0})
     for last in until:  # that a stop comes later is that there is none in a segment which ends here
         shorter = replace(batch.transitions, valid=valid & (step < last))
-        found.append(log_prob(_with(batch, transitions=shorter, stop_step=never)).exp())
+        found.append(log_prob(replace(batch, transitions=shorter, stop_step=never)).exp())
     survived = torch.stack(found, dim=-1)
     return {
         "stop_probability": 1 - survived[..., -1],
@@ -147,19 +143,15 @@ def _length(batch: Any) -> Int[Tensor, "R B"]:
 
 
 def _frequencies(answers: Callable[[Any], Tensor]) -> Callable[[Any, Any], Float[Tensor, "R B"]]:
-    """A constant that says every answer as often as it was given in training."""
+    """A constant that says every answer as often as it was given in training, and none that never occurs."""
 
     def log_prob(train: Any, test: Any) -> Tensor:
         given, asked = answers(train), answers(test)
-        n_answers = 1 + max(int(x[batch.valid_samples].max()) for x, batch in _there((given, train), (asked, test)))
-        table = log_frequencies(given.clamp(max=n_answers - 1), train.valid_samples, n_answers)
-        return table.gather(-1, asked.clamp(max=n_answers - 1))
+        occur = torch.cat([given[train.valid_samples], asked[test.valid_samples]]).unique()
+        number = [torch.searchsorted(occur, x.contiguous()).clamp(max=len(occur) - 1) for x in (given, asked)]
+        return log_frequencies(number[0], train.valid_samples, len(occur)).gather(-1, number[1])
 
     return log_prob
-
-
-def _there(*pairs: tuple[Tensor, Any]) -> list[tuple[Tensor, Any]]:
-    return [pair for pair in pairs if pair[1].valid_samples.any()]
 
 
 def _choice(batch: Any) -> Int[Tensor, "R N"]:
@@ -169,6 +161,11 @@ def _choice(batch: Any) -> Int[Tensor, "R N"]:
 
 
 def _constant_stop(train: Any, test: Any) -> Float[Tensor, "R B"]:
+    """A constant hazard. Where nobody ever stopped, or everybody at once, this is certain."""
+    steps = torch.cat([batch.stop_step[batch.valid_samples] for batch in (train, test)])
+    lengths = torch.cat([_length(batch)[batch.valid_samples] for batch in (train, test)])
+    if bool((steps >= lengths).all()) or bool((steps == 0).all()):
+        return torch.zeros(test.stop_step.shape, dtype=torch.float64)
     hazard = constant_hazard(train.stop_step, _length(train), train.valid_samples)
     return log_prob_of_stop(hazard, test.stop_step, _length(test))
 

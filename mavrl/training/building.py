@@ -1,5 +1,6 @@
 """The parts of a run that do not depend on the family of its environment."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,16 @@ from mavrl.errors import ConfigurationError
 from mavrl.families.base import Family
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.feedback.datamodule import Asking, FeedbackDataModule, Serving
+from mavrl.feedback.one_sided import one_sided
 from mavrl.feedback.recorded import RecordedFeedback
 from mavrl.folder.digest import digest
 from mavrl.folder.folder import FeedbackFolder
+from mavrl.folder.usable import is_used
 from mavrl.model.learner import RewardLearner
 from mavrl.model.objective import EvidenceLowerBound, Objective, WeightedAverages
 from mavrl.storage.answers import AnswerStore
+
+log = logging.getLogger(__name__)
 
 
 def build_data(settings: RunSettings, family: Family) -> CombinedDataModule:
@@ -66,11 +71,16 @@ def _recorded(settings: RunSettings, family: Family) -> RecordedFeedback:
     recorded = RecordedFeedback.from_labels(
         family.fitted(episodes, described.action_space.n), labels, described.told, found
     )
-    recorded.check_counts({kind: each["n_samples"] for kind, each in settings.feedback.items()})
+    wanted = {kind: each["n_samples"] for kind, each in settings.feedback.items()}
+    recorded.check_counts(wanted)
     rating, most = settings.feedback.get("rating"), recorded.teacher.n_categories
     if rating is not None and most and rating["n_categories"] != most:
         allowed = f"must be {most}, as on the folder's scale with most of them"
         raise ConfigurationError("feedback.rating.n_categories", rating["n_categories"], allowed)
+    known = [label for label in labels if is_used(label)]
+    used = {kind: [label for label in known if label.type == kind][:count] for kind, count in wanted.items()}
+    for warning in one_sided(used):
+        log.warning(warning)
     return recorded
 
 

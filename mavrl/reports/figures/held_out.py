@@ -36,22 +36,24 @@ def _draw_gains(axes: Axes, kinds: Mapping[str, Mapping[str, Any]]) -> None:
     axes.axvline(0.0, color=_GREY, linewidth=1.0, linestyle="--")
     axes.set_yticks(range(len(kinds)), list(kinds))
     axes.set_ylim(len(kinds) - 0.5, -0.5)
-    axes.set_xlabel("gain over a constant, nats a label, ± 2 standard errors")
+    axes.set_xlabel("gain over a constant, nats a label, ± 2 stderr")
     axes.set_title("held-out labels (cross: not better)", loc="left", fontsize=10)
 
 
 def _draw_reliability(axes: Axes, bins: list[Mapping[str, float]]) -> None:
     axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1.0, linestyle="--")
     predicted, observed = ([row[name] for row in bins] for name in ("predicted", "observed"))
-    axes.plot(predicted, observed, color=_BLUE, marker="o", linewidth=1.4, clip_on=False)
+    most = max(row["count"] for row in bins)
+    axes.plot(predicted, observed, color=_BLUE, linewidth=1.0, alpha=0.4)
+    axes.scatter(predicted, observed, [20 + 130 * row["count"] / most for row in bins], color=_BLUE, zorder=3)
     for row in bins:
-        offset = (0, -13 if row["observed"] > 0.5 else 7)
+        offset = (0, -17 if row["observed"] > 0.5 else 9)
         place = row["predicted"], row["observed"]
         style = {"textcoords": "offset points", "ha": "center", "fontsize": 8, "color": _GREY}
         axes.annotate(f"{row['count']:g}", place, offset, **style)
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1)
+    axes.set_xlim(-0.05, 1.05)
+    axes.set_ylim(-0.05, 1.05)
     axes.set_aspect("equal")
     axes.set_xlabel("predicted probability of the first segment")
     axes.set_ylabel("share that chose it")
-    axes.set_title("preferences (numbers: how many)", loc="left", fontsize=10)
+    axes.set_title("preferences (area and number: how many)", loc="left", fontsize=10)
