@@ -11,7 +11,7 @@ ORDER = [  # from the ground up; a room imports those before it
     "secrets", "errors", "interruption", "types", "streams", "statistics", "terminal", "garbage", "workers", "waiting",
     "planning", "metrics", "configuration", "storage", "folder", "importers", "envs", "policies", "simulation",
     "feedback", "testing", "model", "search", "reports", "agents", "evaluation", "families", "training", "tasks",
-    "sweep", "cli", "__main__",
+    "learning", "sweep", "cli", "__main__",
 ]  # fmt: skip
 LARGEST = 0.18  # of all lines
 

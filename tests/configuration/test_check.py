@@ -127,7 +127,7 @@ UNSCIENTIFIC = {
     "paths.runs": "x", "paths.cache": None, "paths.experts": "x", "logger.name": "tensorboard",
     "feedback.rating.gen_samples": 500, "dry_run": True, "study": "x", "search.budget": 7, "search.n_trials": 7,
     "search.seed": 7, "search.trial": 7, "notify.url": "http://x", "paths.studies": "x",
-    "data.folder": "x",
+    "data.folder": "x", "data.folds": 7,  # which no simulated feedback has
 }  # fmt: skip
 SCIENTIFIC = {
     "data.digest": "x", "seed": 5, "replicates": 3, "members": 2, "selection": "best",

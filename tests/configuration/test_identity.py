@@ -18,6 +18,7 @@ from mavrl.configuration.identity import (
     unclassified,
 )
 from mavrl.configuration.plain import plain
+from mavrl.configuration.settings import RunSettings
 
 CASES = [
     ("env=grid_trap",),
@@ -183,3 +184,17 @@ def test_what_changes_the_environment(overrides: list[str], changed: bool) -> No
 )
 def test_what_says_only_how_something_is_run(override: str, execution: bool) -> None:
     assert is_execution(override) is execution
+
+
+def test_folds_make_the_result_where_there_is_a_folder(default: DictConfig, changed: Any) -> None:
+    of_folder = changed(default, {"data.digest": "x"})
+    hashes = {config_hash(changed(of_folder, {"data.folds": count})) for count in (0, 3, 5)}
+    assert len(hashes) == 3
+    assert config_hash(changed(default, {"data.folds": 3})) == config_hash(default)
+    assert scientific(of_folder)["data"] == {"folder": None, "digest": "x", "folds": 5}
+    assert "data" not in scientific(default)
+
+
+def test_folds_reach_a_run_with_the_folder(default: DictConfig, changed: Any) -> None:
+    assert RunSettings.from_config(default).folds == 0
+    assert RunSettings.from_config(changed(default, {"data.digest": "x", "data.folds": 3})).folds == 3

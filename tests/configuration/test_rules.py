@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from mavrl.configuration.check import check
 from mavrl.configuration.identity import is_execution
 from mavrl.configuration.rule import Rule, if_there, list_of, mapping, number, one_of, optional, whole
-from mavrl.configuration.rules import READING, rules_of
+from mavrl.configuration.rules import READING, RULES, rules_of
 from mavrl.errors import ConfigurationError
 
 
@@ -328,3 +328,9 @@ class TestMakers:
 
     def test_numbers_beyond_all_floats(self):
         assert not number(0).holds(10**400)
+
+
+@pytest.mark.parametrize(("value", "allowed"), [(0, True), (2, True), (1000, True), (1, False), (-1, False)])
+def test_one_fold_holds_out_everything(value: Any, allowed: bool) -> None:
+    assert RULES["data.folds"].holds(value) is allowed
+    assert not RULES["data.folds"].holds(True)

@@ -160,3 +160,29 @@ def test_a_model_of_an_earlier_version_without_a_checksum_is_warned_of(
     files.write_json(tmp_path / "description.json", description)
     assert len(load_reward_model(tmp_path)) == description["replicates"]
     assert "its description has no checksum" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["tabular", "steps"])
+def test_a_saved_model_is_the_same_as_a_whole_and_alone(kind: str, save: Any, tmp_path: Path) -> None:
+    save(kind, tmp_path / "first")
+    model = load_reward_model(tmp_path / "first")
+    model.save(tmp_path / "second")
+    again = load_reward_model(tmp_path / "second")
+    assert again.description == model.description
+    steps = ([[0.5] * 4], [1], [[0.1] * 4]) if kind == "steps" else ([2], [1], [3])
+    state, action, following = (np.asarray(x, dtype=np.float32 if np.ndim(x) > 1 else np.int64) for x in steps)
+    for name in ("mean", "std", "sample"):
+        assert np.array_equal(
+            getattr(model, name)(state, action, following), getattr(again, name)(state, action, following)
+        )
+    model[1].save(tmp_path / "alone")
+    alone = load_reward_model(tmp_path / "alone")
+    assert len(alone) == 1
+    assert np.array_equal(alone.mean(state, action, following)[0], model.mean(state, action, following)[1])
+    assert model.metrics == {}
+
+
+def test_a_model_without_weights_is_not_saved(tmp_path: Path) -> None:
+    moments = torch.zeros(1, 1, 3)
+    with pytest.raises(ValueError, match="no weights"):
+        TabularRewardModel(moments, moments, {"replicates": 1}).save(tmp_path)

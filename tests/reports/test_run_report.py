@@ -1,6 +1,7 @@
 """What a run prints."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,3 +71,29 @@ def test_annotators_stand_with_what_was_learned_of_them(tmp_path: Path, capsys: 
     assert ["bob", "2", "stop"] in lines
     assert ["(unnamed)", "1.2", "(0.5", "to", "3)", "0.99"] in lines
     assert ["bob", "1.2", "(0.5", "to", "3)"] in lines
+
+
+def _kind(better: bool, stderr: dict[str, float], **more: float) -> dict[str, Any]:
+    mean = {"log_likelihood": -0.4, "constant": -0.69, "gain": 0.29, **more}
+    return {"labels": 60, "episodes": 12, "better": better, "mean": mean, "stderr": stderr}
+
+
+def test_what_is_not_better_than_a_constant_comes_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    known = {"gain": 0.1, "log_likelihood": 0.05, "accuracy": 0.04}
+    kinds = {"preference": _kind(True, known, accuracy=0.83), "rating": _kind(False, known), "stop": _kind(False, {})}
+    print_metrics({**METRICS, "held_out": {"folds": 5, "kinds": kinds}}, tmp_path)
+    out = capsys.readouterr().out
+    first = "not better than a constant: rating, stop (all of one episode, which cannot tell)"
+    assert out.splitlines()[0] == first
+    for text in ("held-out labels, 5 folds by episode", "-0.40 ± 0.05", "0.29 ± 0.10"):
+        assert text in out
+    assert "preference: accuracy 0.83 ± 0.04" in out
+    print_metrics({**METRICS, "held_out": {"folds": 5, "kinds": {"preference": kinds["preference"]}}}, tmp_path)
+    assert "not better" not in capsys.readouterr().out
+
+
+def test_why_nothing_was_held_out_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    print_metrics({**METRICS, "held_out": {"left_out": "there is one episode"}}, None)
+    out = capsys.readouterr().out
+    assert "not judged by held-out labels: there is one episode" in out
+    assert out.splitlines()[-1] == "seconds: total 1.2"
