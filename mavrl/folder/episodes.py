@@ -80,7 +80,8 @@ def append_episodes(folder: Path, description: Description, episodes: Iterable[E
     """
     minari, storage, buffer = _minari()
     home = folder / EPISODES
-    scratch = Path(tempfile.mkdtemp(dir=folder, prefix=f".{EPISODES}."))
+    # Minari takes a relative path twice.
+    scratch = Path(tempfile.mkdtemp(dir=folder.resolve(), prefix=f".{EPISODES}."))
     with naming(home):
         try:
             new = not (home / _FILES[1]).exists()

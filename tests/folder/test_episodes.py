@@ -34,6 +34,15 @@ def test_minari_opens_them(folder: FeedbackFolder) -> None:
     assert held.action_space == folder.description.action_space.to_gymnasium()
 
 
+def test_a_relative_path_will_do(
+    folder: FeedbackFolder, make_episode: Callable[..., Episode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.path.parent)
+    relative = FeedbackFolder.open(folder.path.name)
+    assert relative.add_episode(*(getattr(make_episode(7), name) for name in ("observations", "actions"))) == 3
+    assert relative.episodes().lengths.tolist() == [10, 20, 30, 7]
+
+
 def test_more_can_be_added(folder: FeedbackFolder, make_episode: Callable[..., Episode]) -> None:
     assert folder.add_episodes([make_episode(5), make_episode(6)]) == range(3, 5)
     unknown = make_episode(7)
