@@ -26,7 +26,7 @@ class Metric:
         unit: of the numbers; "none" where they have none.
         direction: which way is better; None where neither is.
         digits: after the point, in tables of several runs.
-        computed_by: a function for each sort of judgement that tells the metric ("tabular", "episodic"), as
+        computed_by: a function for each sort of judgement that tells the metric ("tabular", "episodic", "recorded"), as
             "module:function". It takes the judgement and returns a tensor of shape (R,), or None where that run has no
             such number.
         remark: what a single number is to be compared with, in a few words.
@@ -67,7 +67,7 @@ def measure(judged: str, judgement: object) -> "dict[str, torch.Tensor]":
     """All metrics of a run, by name, each of shape (R,).
 
     Args:
-        judged: sort of the judgement, "tabular" or "episodic".
+        judged: sort of the judgement, "tabular", "episodic" or "recorded".
         judgement: what the metrics' functions read, such as `mavrl.evaluation.tabular.TabularJudgement`.
     """
     functions = {name: metric.computed_by[judged] for name, metric in METRICS.items() if judged in metric.computed_by}
@@ -133,6 +133,10 @@ def _both(function: str) -> dict[str, str]:
     return _tabular(function) | _episodic(function)
 
 
+def _all(function: str) -> dict[str, str]:
+    return _both(function) | {"recorded": f"mavrl.evaluation.recorded:{function}"}
+
+
 _BOUND = "mavrl.evaluation.bound:bound"
 
 for _metric in (
@@ -150,10 +154,10 @@ for _metric in (
         remark="0 is best", listed=True,
     ),
     Metric(
-        "spearman", "Spearman correlation", "none", "maximize", 3, _both("spearman"),
+        "spearman", "Spearman correlation", "none", "maximize", 3, _all("spearman"),
         needs="true rewards that differ",
     ),
-    Metric("posterior_std", "posterior standard deviation", "reward", None, 3, _both("posterior_std")),
+    Metric("posterior_std", "posterior standard deviation", "reward", None, 3, _all("posterior_std")),
     Metric(
         "member_spread", "spread of the members", "reward", None, 3, _tabular("member_spread"),
         needs="several members",
@@ -161,7 +165,8 @@ for _metric in (
     Metric("coverage_50", "coverage of 50 % intervals", "share", None, 3, _tabular("coverage_50")),
     Metric("coverage_90", "coverage of 90 % intervals", "share", None, 3, _tabular("coverage_90")),
     Metric(
-        "bound", "evidence lower bound", "nats", "maximize", 1, {"tabular": _BOUND, "episodic": _BOUND}, remark="nats"
+        "bound", "evidence lower bound", "nats", "maximize", 1,
+        {"tabular": _BOUND, "episodic": _BOUND, "recorded": _BOUND}, remark="nats",
     ),
 ):  # fmt: skip
     register_metric(_metric)

@@ -47,8 +47,8 @@ class FamilyEntry:
         rules: module with `rules(config)`, the rules of the family's own keys, and `check(config)`, which refuses what
             does not fit together. Where results depend on code that is neither this package's nor the family's, it has
             `code(env)` too: versions and digests by name, from the `env` of a run. It should not import torch.
-        judged: what its learned rewards are judged by: "tabular", with all states known, or "episodic", by episodes of
-            a policy; it chooses the metrics (`mavrl.metrics`).
+        judged: what its learned rewards are judged by: "tabular", with all states known, "episodic", by episodes of a
+            policy, or "recorded", by recorded transitions alone; it chooses the metrics (`mavrl.metrics`).
         result_keys: top-level keys of the configuration that make a result in this family, but not in all.
     """
 
@@ -167,6 +167,15 @@ register(
         "mavrl.families.control.rules",
         "episodic",
         ("policy", "evaluation"),
+    )
+)
+register(
+    FamilyEntry(
+        "recorded",
+        "recorded behaviour",
+        "mavrl.families.recorded.family:Recorded",
+        "mavrl.families.recorded.rules",
+        "recorded",
     )
 )
 

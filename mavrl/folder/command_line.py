@@ -3,17 +3,17 @@
 What the folder says stands in words that the user might have written, so a job, a sweep and a run's record show it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from mavrl.configuration.composition import configuration_directory
-from mavrl.configuration.plain import flatten, quoted
+from mavrl.configuration.plain import quoted
 from mavrl.configuration.registry import KINDS
 from mavrl.errors import ConfigurationError
+from mavrl.folder.description import Description
 from mavrl.folder.digest import digest
+from mavrl.folder.environment import RECORDED, Choice, chosen, recorded
+from mavrl.folder.learnable import ABOUT_ACTIONS, has_numbered_actions
 from mavrl.folder.usable import is_used, rating_scales
 
 _OF_IMPORTERS = {
@@ -30,8 +30,8 @@ def with_folder(words: Sequence[str]) -> list[str]:
 
     Raises:
         FolderFault: there is no such folder, or something in it is wrong.
-        ConfigurationError: a kind of feedback is asked for that the folder does not have, or the environment is none
-            that is known here.
+        ConfigurationError: a kind of feedback is asked for that the folder does not have, or that cannot be learned
+            from without its environment; or the folder names code that the command does not trust.
     """
     importing = "task=import" in words
     said = [_own_key(word, importing) for word in words]
@@ -50,11 +50,17 @@ def with_folder(words: Sequence[str]) -> list[str]:
     added = [f"data.folder={quoted(str(folder.path))}"]
     if "data.digest" not in given:
         added.append(f"data.digest={quoted(digest(folder.path))}")
-    if "env" not in given:
-        added += _environment(folder.description.environment, place)
+    elsewhere = any(word.startswith(("--config-dir", "-cd")) for word in said)
+    choice = _environment(folder.description, place, given, elsewhere)
+    added += [word for word in choice.words if word.partition("=")[0].lstrip("+") not in given]
+    learnable = _learnable(there, choice, folder.description)
     if "modality" not in given:
-        added.append(f"modality={there}")
-    _check_modality(given.get("modality", there), there, place)
+        if not learnable:
+            allowed = f"{_kinds_in_words(there)} need numbered actions, and its actions are vectors"
+            raise ConfigurationError("data", place, allowed)
+        added.append(f"modality={learnable}")
+    _check_modality(given.get("modality", learnable), there, learnable, place)
+    _say(choice, place, "".join(x for x in there if x not in learnable) if "modality" not in given else "")
     for kind, count in counts.items():
         if f"feedback.{kind}.n_samples" not in given:
             added.append(f"feedback.{kind}.n_samples={count}")
@@ -72,39 +78,40 @@ def _own_key(word: str, importing: bool) -> str:
     return f"task.{word}" if importing and key in _OF_IMPORTERS and "=" in word else word
 
 
-def _check_modality(modality: str, there: str, place: str) -> None:
+def _environment(description: Description, place: str, given: Mapping[str, str], elsewhere: bool) -> Choice:
+    """The environment of a folder, where the command line says none or says that nobody can run it."""
+    if "env" not in given:
+        return chosen(description, place, given.get("trust") == "true", elsewhere)
+    return recorded(description, place) if given["env"] == RECORDED else Choice([])
+
+
+def _learnable(there: str, choice: Choice, description: Description) -> str:
+    """The letters of the kinds that can be learned from, of those that are there."""
+    if not choice.recorded or has_numbered_actions(description):
+        return there
+    return "".join(kind.letter for kind in KINDS.values() if kind.letter in there and kind.name not in ABOUT_ACTIONS)
+
+
+def _check_modality(modality: str, there: str, learnable: str, place: str) -> None:
     for subset in modality.split(","):
-        missing = [kind for kind in KINDS.values() if kind.letter in subset and kind.letter not in there]
-        if missing:
-            allowed = f"{place} has no {missing[0].name} that can be learned from; it has {there}"
+        kinds = [kind for kind in KINDS.values() if kind.letter in subset and kind.letter not in learnable]
+        if kinds and kinds[0].letter in there:
+            allowed = f"{kinds[0].name}s need numbered actions, and those of {place} are vectors"
+            raise ConfigurationError("modality", subset, allowed)
+        if kinds:
+            allowed = f"{place} has no {kinds[0].name} that can be learned from; it has {there}"
             raise ConfigurationError("modality", subset, allowed)
 
 
-def _environment(environment: Mapping[str, Any], place: str) -> list[str]:
-    """The words that choose the environment of a folder."""
-    option = environment.get("option") or _option_of(environment.get("id"))
-    if option is None:
-        named = environment.get("id")
-        what = "names no environment" if named is None else f"has episodes of {named}, which no option of env is about"
-        raise ConfigurationError("data", place, f"{what}; add env=<option>")
-    settings = dict(environment.get("settings", {}))
-    if environment.get("kwargs"):
-        settings["kwargs"] = environment["kwargs"]
-    return [f"env={option}", *(f"++env.{key}={quoted(value)}" for key, value in flatten(settings).items())]
+def _say(choice: Choice, place: str, left_out: str) -> None:
+    """Say what is left out, and why."""
+    if choice.remark:
+        rest = "it is left out, so no policy is trained and none is judged"
+        print(f"data={place}: {choice.remark}; {rest}", file=sys.stderr)
+    if left_out:
+        kinds = _kinds_in_words(left_out)
+        print(f"data={place}: its {kinds} are left out; they need numbered actions", file=sys.stderr)
 
 
-def _option_of(name: str | None) -> str | None:
-    """The option of the group env that is about the Gymnasium environment with this id."""
-    if name is None:
-        return None
-    found = [path.stem for path in _options() if _id_of(path) == name]
-    return min(found, key=len, default=None)
-
-
-def _options() -> Collection[Path]:
-    return sorted((configuration_directory() / "env").glob("*.yaml"))
-
-
-def _id_of(path: Path) -> str | None:
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return content.get("id") if isinstance(content, dict) else None
+def _kinds_in_words(letters: str) -> str:
+    return " and ".join(f"{kind.name}s" for kind in KINDS.values() if kind.letter in letters)

@@ -6,7 +6,7 @@ What is Minari's own stands in this file alone; it is an extra, which only folde
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,11 @@ class Episodes:
     def first(self) -> np.ndarray:
         """The first step of each episode among all steps, shape (E,). Its observation is that and its number later."""
         return np.concatenate([[0], self.lengths.cumsum()[:-1]]).astype(np.int64)
+
+
+def with_one_hot_states(episodes: Episodes, n_states: int) -> Episodes:
+    """Episodes whose numbered states are vectors with a 1 at their number, as Gymnasium flattens them."""
+    return replace(episodes, observations=np.eye(n_states, dtype=np.float32)[episodes.observations])
 
 
 def append_episodes(folder: Path, description: Description, episodes: Iterable[Episode]) -> range:

@@ -17,6 +17,9 @@ from mavrl.streams import torch_stream
 class StepRewardModel(RewardModel):
     """Reward posteriors over transitions. States are observations, with a last axis O; actions are numbers.
 
+    A model of recorded behaviour takes states and actions as they were recorded, too: numbered states, which it makes
+    one-hot vectors of, and vectors as actions, on which its reward does not depend.
+
     Args:
         posterior: of all models, R * M of them, the members of a replicate in a row.
         q: action values of all models, in units of return; None where no feedback reads them.
@@ -121,22 +124,25 @@ class StepRewardModel(RewardModel):
         return mean.view(shape), (0.5 * logvar).exp().view(shape)
 
     def mean(self, state: Values, action: Values, next_state: Values) -> Values:
-        mean, _ = self.member_moments(*self._flat(state, action, next_state))
-        return self._shaped(mean.mean(1), state, action)
+        steps, shape = self._flat(state, action, next_state)
+        mean, _ = self.member_moments(*steps)
+        return self._shaped(mean.mean(1), state, shape)
 
     def std(self, state: Values, action: Values, next_state: Values) -> Values:
-        mean, std = self.member_moments(*self._flat(state, action, next_state))
-        return self._shaped((std.square().mean(1) + mean.var(1, correction=0)).sqrt(), state, action)
+        steps, shape = self._flat(state, action, next_state)
+        mean, std = self.member_moments(*steps)
+        return self._shaped((std.square().mean(1) + mean.var(1, correction=0)).sqrt(), state, shape)
 
     def sample(self, state: Values, action: Values, next_state: Values, seed: int = 0) -> Values:
         """One function of each posterior: a member, with all rewards equally many standard deviations off its mean."""
-        mean, std = self.member_moments(*self._flat(state, action, next_state))
+        steps, shape = self._flat(state, action, next_state)
+        mean, std = self.member_moments(*steps)
         rows = []
         for row in range(len(self)):
             stream = torch_stream(seed, "reward sample", row if self._number is None else self._number)
             member = int(torch.randint(self.n_members, (), generator=stream))
             rows.append(mean[row, member] + std[row, member] * torch.randn((), generator=stream))
-        return self._shaped(torch.stack(rows), state, action)
+        return self._shaped(torch.stack(rows), state, shape)
 
     @torch.no_grad()
     def action_values(self, state: Float[Tensor, "N O"]) -> Float[Tensor, "R M N A"]:
@@ -161,16 +167,28 @@ class StepRewardModel(RewardModel):
         q = self.description["demonstration_rationality"] * self.action_values(state)
         return torch.log_softmax(q, dim=-1).logsumexp(1) - math.log(self.n_members)
 
-    def _flat(self, state: Any, action: Any, next_state: Any) -> tuple[Tensor, Tensor, Tensor]:
-        states = [torch.as_tensor(np.asarray(s) if not isinstance(s, Tensor) else s) for s in (state, next_state)]
-        actions = torch.as_tensor(np.asarray(action) if not isinstance(action, Tensor) else action)
+    def _flat(
+        self, state: Any, action: Any, next_state: Any
+    ) -> tuple[tuple[Float[Tensor, "N O"], Int[Tensor, "N"], Float[Tensor, "N O"]], tuple[int, ...]]:
+        """The steps on one axis, and their axes."""
+        *states, actions = (
+            torch.as_tensor(x if isinstance(x, Tensor) else np.asarray(x)) for x in (state, next_state, action)
+        )
         n_features = self.posterior.standardization.mean.shape[-1]
+        vector = self.description.get("action_shape")
+        if vector is not None and list(actions.shape[actions.ndim - len(vector) :]) == vector:
+            actions = torch.zeros(actions.shape[: actions.ndim - len(vector)], dtype=torch.int64)
+        if self.description.get("numbered_states"):
+            states = [
+                torch.nn.functional.one_hot(s.long(), n_features) if s.shape == actions.shape else s for s in states
+            ]
         expected, found = (*actions.shape, n_features), [tuple(s.shape) for s in states]
         if found != [expected, expected]:
             raise ValueError(f"actions {tuple(actions.shape)} need states {expected}; got {found[0]} and {found[1]}")
-        return states[0].reshape(-1, n_features), actions.flatten().long(), states[1].reshape(-1, n_features)
+        first, following = (s.reshape(-1, n_features).float() for s in states)
+        return (first, actions.flatten().long(), following), tuple(actions.shape)
 
-    def _shaped(self, values: Float[Tensor, "R N"], state: Any, action: Any) -> Any:
-        values = values.view(len(values), *np.shape(action))
+    def _shaped(self, values: Float[Tensor, "R N"], state: Any, shape: tuple[int, ...]) -> Any:
+        values = values.view(len(values), *shape)
         values = values if self._number is None else values[0]
         return values if isinstance(state, Tensor) else values.numpy()

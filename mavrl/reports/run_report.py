@@ -36,7 +36,7 @@ def print_metrics(metrics: dict[str, Any], directory: Path | None, remark: str =
     kinds = held_out.get("kinds", {})
     if worse := [_unclear(kind, found) for kind, found in kinds.items() if not found["better"]]:
         console.print(f"not better than a constant: {', '.join(worse)}")
-    console.print(table)
+    console.print(table if table.rows else title)
     if kinds:
         console.print(_held_out_table(held_out["folds"], kinds))
         for kind, found in kinds.items():

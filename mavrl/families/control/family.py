@@ -26,7 +26,7 @@ from mavrl.families.control.judging import ControlJudging
 from mavrl.families.control.learning import ControlInference, control_inference, control_weights, go_on
 from mavrl.families.control.settings import CONSTANTS, ControlSettings, PolicySettings, Unlearned, described
 from mavrl.feedback.combined import CombinedDataModule
-from mavrl.folder.episodes import Episodes
+from mavrl.folder.episodes import Episodes, with_one_hot_states
 from mavrl.metrics import measure
 from mavrl.model.beliefs import StepBelief
 from mavrl.model.step_reward import StepRewardModel
@@ -88,6 +88,8 @@ class Control(Family):
 
     def fitted(self, episodes: Episodes, n_actions: int | None) -> Episodes:
         size = self.environment.observation_size
+        if episodes.observations.ndim == 1 and "FlattenObservation" in self.environment.wrappers:
+            episodes = with_one_hot_states(episodes, max(size, int(episodes.observations.max()) + 1))
         if episodes.observations.ndim == 1 or episodes.observations.shape[1] != size:
             has = "numbered states" if episodes.observations.ndim == 1 else f"{episodes.observations.shape[1]} numbers"
             allowed = f"has observations of {has}; {self.env.name} has vectors of {size}"
@@ -98,10 +100,14 @@ class Control(Family):
     # Learning and acting ---------------------------------------------------------------------------------------------
 
     def inference(self, data: CombinedDataModule) -> ControlInference:
-        return control_inference(self.settings, self.environment, self.env.gamma, self.env.termination, data)
+        return control_inference(self.settings, *self._sizes, self.env.gamma, self.env.termination, data)
 
     def stored(self, inference: ControlInference, data: CombinedDataModule) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        return control_weights(inference, data, self.settings, self.environment)
+        return control_weights(inference, data, self.settings, *self._sizes)
+
+    @property
+    def _sizes(self) -> tuple[int, int]:
+        return self.environment.observation_size, self.environment.n_actions
 
     def go_on(self, inference: ControlInference, weights: Mapping[str, Tensor]) -> None:
         go_on(inference, weights)

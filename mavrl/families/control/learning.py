@@ -8,7 +8,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mavrl.configuration.settings import RunSettings
-from mavrl.envs.control import ControlEnvironment
 from mavrl.families.base import PRIOR_MEAN_AT_TERMINATION
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.model.layers import BatchedMLP, Standardization, restandardize
@@ -30,17 +29,18 @@ ControlInference = RewardInference[StepPosterior, StepValues]
 
 
 def control_inference(
-    settings: RunSettings, environment: ControlEnvironment, gamma: float, termination: str, data: CombinedDataModule
+    settings: RunSettings, n_features: int, n_actions: int, gamma: float, termination: str, data: CombinedDataModule
 ) -> ControlInference:
-    """What is learned from feedback about a control environment.
+    """What is learned from feedback about transitions between observations.
 
     Args:
+        n_features: O.
+        n_actions: A.
         gamma: discount of the learned Q.
         termination: what it means that an episode terminates.
     """
     model, models = settings.model, data.models
     at_termination = PRIOR_MEAN_AT_TERMINATION[termination]
-    n_features, n_actions = environment.observation_size, environment.n_actions
     standardization = standardization_of(data, n_features, settings.members, model.standardize)
     network = BatchedMLP(n_features, model.hidden_sizes, n_actions, model_streams(models, "q"))
     of_features = (n_features, n_actions, model.reward_domain, model.hidden_sizes, model_streams(models, "encoder"))
@@ -73,7 +73,7 @@ def standardization_of(data: CombinedDataModule, n_features: int, members: int, 
 
 @torch.no_grad()
 def control_weights(
-    inference: ControlInference, data: CombinedDataModule, settings: RunSettings, environment: ControlEnvironment
+    inference: ControlInference, data: CombinedDataModule, settings: RunSettings, n_features: int, n_actions: int
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights of a learned reward and of its Q, and what is needed to build them again."""
     posterior, likelihoods = inference.posterior, inference.likelihoods
@@ -85,8 +85,8 @@ def control_weights(
     form = {
         "kind": "steps",
         "reward_domain": settings.model.reward_domain,
-        "n_features": environment.observation_size,
-        "n_actions": environment.n_actions,
+        "n_features": n_features,
+        "n_actions": n_actions,
         "reward_at_termination": posterior.at_termination,
         **({} if inverse is None else {"inverse": {name: getattr(inverse, name) for name in _BACKUP}}),
         "demonstration_rationality": None if demonstrated is None else demonstrated["model_rationality"],

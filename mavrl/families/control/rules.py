@@ -102,6 +102,12 @@ _OF_PART = {"weight": number(-math.inf), "clip": optional(_RANGE)}
 
 _LEARNING_RATE = Rule(_is_schedule, "must be a number above 0, or lin_x such as lin_3e-4 for a linear schedule to 0")
 
+LEARNING_RULES = {  # of rewards of transitions
+    "model.q": one_of("learned", "inverse"),
+    "model.reward_domain": one_of("s", "sa", "sas"),
+    "model.standardize": one_of(True, False),
+    "model.kl_count": one_of("transition", "sample", "mean"),
+}
 _CONTROL_RULES = {
     "env.id": Rule(lambda value: isinstance(value, str) and value != "", "must be the name of a Gymnasium environment"),
     "env.kwargs": MAPPING,
@@ -118,10 +124,7 @@ _CONTROL_RULES = {
     "env.baselines.positive": optional(number(-math.inf)),
     "env.baselines.negative": optional(number(-math.inf)),
     "feedback.demonstration.minimum_return": optional(number(-math.inf)),
-    "model.q": one_of("learned", "inverse"),
-    "model.reward_domain": one_of("s", "sa", "sas"),
-    "model.standardize": one_of(True, False),
-    "model.kl_count": one_of("transition", "sample", "mean"),
+    **LEARNING_RULES,
     "policy.name": one_of("ppo", "imitation", "dqn"),
 }
 _PPO_RULES = {
@@ -233,16 +236,9 @@ def check(config: DictConfig) -> None:
             if name in settings and not rule.holds(settings[name]):
                 raise ConfigurationError(f"env.experts.{algorithm}.{name}", written(settings[name]), rule.allowed)
     _check_teacher_reward(plain(config.env).get("teacher_reward") or [])
-    kinds, nobody = active_kinds(config), config.env.demonstration_expert is None
-    if config.env.behaviour_expert == "uniform" and "stop" in kinds:
-        allowed = "has no Q to tell the regret that stops are about; choose a modality without s, or dqn"
-        raise ConfigurationError("env.behaviour_expert", "uniform", allowed)
-    if nobody and "demonstration" in kinds:
-        allowed = "leaves nobody who demonstrates; choose a modality without d, or dqn or ppo"
-        raise ConfigurationError("env.demonstration_expert", None, allowed)
-    if config.model.q == "inverse" and config.model.backup == "behaviour":
-        allowed = "is about actions that were taken; the reward that Q implies (model.q=inverse) is optimal or soft"
-        raise ConfigurationError("model.backup", "behaviour", allowed)
+    if OmegaConf.select(config, "data.digest") is None:
+        _check_teachers(config)
+    check_learning(config)
     policy = config.policy
     optimal, uniform = (OmegaConf.select(config, f"env.normalization.{name}") for name in ("optimal", "uniform"))
     if optimal is not None and uniform is not None and not is_scale(optimal, uniform):
@@ -255,6 +251,28 @@ def check(config: DictConfig) -> None:
     if policy.name == "ppo" and policy.batch_size > policy.n_envs * policy.n_steps:
         allowed = f"must be at most policy.n_envs * policy.n_steps = {policy.n_envs * policy.n_steps}"
         raise ConfigurationError("policy.batch_size", policy.batch_size, allowed)
+
+
+def check_learning(config: DictConfig) -> None:
+    """Refuse a backup that a reward which follows from Q cannot have.
+
+    Raises:
+        ConfigurationError: it is the behaviour's.
+    """
+    if config.model.q == "inverse" and config.model.backup == "behaviour":
+        allowed = "is about actions that were taken; the reward that Q implies (model.q=inverse) is optimal or soft"
+        raise ConfigurationError("model.backup", "behaviour", allowed)
+
+
+def _check_teachers(config: DictConfig) -> None:
+    """Refuse simulated feedback for which there is nobody who could give it."""
+    kinds = active_kinds(config)
+    if config.env.behaviour_expert == "uniform" and "stop" in kinds:
+        allowed = "has no Q to tell the regret that stops are about; choose a modality without s, or dqn"
+        raise ConfigurationError("env.behaviour_expert", "uniform", allowed)
+    if config.env.demonstration_expert is None and "demonstration" in kinds:
+        allowed = "leaves nobody who demonstrates; choose a modality without d, or dqn or ppo"
+        raise ConfigurationError("env.demonstration_expert", None, allowed)
 
 
 def _check_teacher_reward(parts: list[dict[str, Any]]) -> None:

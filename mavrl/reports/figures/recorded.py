@@ -1,0 +1,37 @@
+"""The learned reward of recorded episodes, beside their true one where that was recorded."""
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.figure import Figure
+
+_COLOUR, _GREY = "#2b6cb0", "0.45"
+
+
+def recorded_figure(
+    numbers: Int[np.ndarray, "E"], learned: Float[np.ndarray, "R E"], true: Float[np.ndarray, "E"] | None, title: str
+) -> Figure:
+    """Draw the mean learned reward of each recorded episode, with the range of the replicates.
+
+    Args:
+        numbers: of the episodes.
+        learned: mean learned reward of each, one row a replicate.
+        true: mean recorded reward of each, which they are drawn against; None for against their numbers.
+    """
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    axes = figure.subplots()
+    place = numbers if true is None else true
+    middle = learned.mean(0)
+    spread = np.stack([middle - learned.min(0), learned.max(0) - middle])
+    axes.errorbar(
+        place, middle, yerr=spread, fmt="o", color=_COLOUR, ecolor=_GREY, markersize=3.5, elinewidth=0.8, alpha=0.8
+    )
+    axes.set_xlabel("recorded episode, from 0" if true is None else "mean true reward of the recorded steps")
+    axes.set_ylabel("mean learned reward of a step")
+    if true is None:
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_title(title, loc="left", fontsize=10)
+    if len(learned) > 1:
+        note = "bars: smallest to largest of the replicates"
+        axes.annotate(note, (1, 0), (0, -32), "axes fraction", "offset points", fontsize=8, color=_GREY, ha="right")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
