@@ -137,7 +137,10 @@ class TestTable:
     def test_names_units_and_directions_are_those_of_the_page(self):
         rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (up|down|—) \| (\w+) \|", PAGE.read_text(), re.MULTILINE)
         signs = {"maximize": "up", "minimize": "down", None: "—"}
-        places = {("tabular",): "grids", ("episodic",): "control", ("tabular", "episodic"): "all"}
+        places = {
+            ("tabular",): "grids", ("episodic",): "control", ("tabular", "episodic"): "run",
+            ("tabular", "episodic", "recorded"): "all",
+        }  # fmt: skip
         assert rows == [
             (name, metric.unit, signs[metric.direction], places[tuple(metric.computed_by)])
             for name, metric in METRICS.items()

@@ -156,6 +156,9 @@ class ControlEnvironment:
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message=".*precision lowered by casting")  # which does no harm
+                warnings.filterwarnings(
+                    "ignore", message=".*out of date"
+                )  # said at each copy; the id is the user's wish
                 # Gymnasium's checker warns of what is refused here, and of oddities that do no harm either
                 return gym.make(self.id, max_episode_steps=limit, **{"disable_env_checker": True, **self.kwargs})
         except (gym.error.Error, ImportError) as error:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mavrl.evaluation import distance
 from mavrl.folder.episodes import Episodes
-from mavrl.model.step_reward import StepRewardModel
+from mavrl.model.reward_model import RewardModel
 
 _MOST_STEPS = 10_000  # that a reward is judged by, evenly spaced among all
 _MOST_EPISODES, _MOST_STEPS_OF_EPISODE = 200, 200  # of a picture, likewise
@@ -26,7 +26,7 @@ class RecordedJudgement:
         episodes: that were recorded, with observations and actions as they were learned from.
     """
 
-    model: StepRewardModel
+    model: RewardModel
     episodes: Episodes
 
     @cached_property

@@ -175,13 +175,12 @@ class StepRewardModel(RewardModel):
             torch.as_tensor(x if isinstance(x, Tensor) else np.asarray(x)) for x in (state, next_state, action)
         )
         n_features = self.posterior.standardization.mean.shape[-1]
-        vector = self.description.get("action_shape")
-        if vector is not None and list(actions.shape[actions.ndim - len(vector) :]) == vector:
-            actions = torch.zeros(actions.shape[: actions.ndim - len(vector)], dtype=torch.int64)
         if self.description.get("numbered_states"):
-            states = [
-                torch.nn.functional.one_hot(s.long(), n_features) if s.shape == actions.shape else s for s in states
-            ]
+            one_hot = torch.nn.functional.one_hot
+            states = [s if s.is_floating_point() else one_hot(s.long(), n_features) for s in states]
+        axes, vector = states[0].shape[:-1], self.description.get("action_shape")
+        if vector is not None and actions.shape == (*axes, *vector):
+            actions = torch.zeros(axes, dtype=torch.int64)
         expected, found = (*actions.shape, n_features), [tuple(s.shape) for s in states]
         if found != [expected, expected]:
             raise ValueError(f"actions {tuple(actions.shape)} need states {expected}; got {found[0]} and {found[1]}")

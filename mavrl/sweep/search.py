@@ -153,7 +153,7 @@ class SearchSweeper(Sweeper):
         cells = []
         for job in jobs:
             search = job.config.search
-            space = OmegaConf.to_container(search.space, resolve=True) if search.settings else {}
+            space = OmegaConf.to_container(OmegaConf.create(search.space)) if search.settings else {}
             assert isinstance(space, dict)
             lines = [f"{key}={range_}" for key, range_ in space.items() if range_ is not None]
             own = read_distributions(line for line in lines if line.partition("=")[0] not in keys_of_command)

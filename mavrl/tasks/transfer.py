@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
+from mavrl.storage.contents import read_config
 from mavrl.storage.files import write_json
 from mavrl.tasks.trained import given, run_directory, trained_settings
 
@@ -21,7 +22,9 @@ def transfer(config: DictConfig) -> float | None:
     """
     directory, trained = run_directory(config), trained_settings(config)
     if trained.env["name"] != config.env.name:
-        allowed = f"{directory} is a run of {trained.env['name']}; add env={trained.env['name']}"
+        option = read_config(directory).get("choices", {}).get("env", trained.env["name"])
+        name = "" if option == trained.env["name"] else f" ++env.name={trained.env['name']}"
+        allowed = f"{directory} is a run of {trained.env['name']}; add env={option}{name}"
         raise ConfigurationError("env", config.env.name, allowed)
 
     from mavrl.evaluation.summary import summarize

@@ -14,7 +14,9 @@ from mavrl.configuration.registry import OWN_TASKS, TASKS, resolve, subsets
 from mavrl.reports.published import published_cells, published_overrides
 
 CONF = Path(__file__).parents[2] / "conf"
-ENVS, EXPERIMENTS = (sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("env", "experiment"))
+OPTIONS, EXPERIMENTS = (sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("env", "experiment"))
+OF_FOLDERS = ["recorded", "recorded_control"]  # chosen by data=FOLDER, which says the rest
+ENVS = [env for env in OPTIONS if env not in OF_FOLDERS]
 MODALITIES = sorted(name for name, _ in subsets())
 STUDIES = ["equal_budget", "fixed_allocation"]  # experiments of many searches, which change no run
 CONTROL = ["acrobot_v1", "cartpole_v1", "lunar_lander_v3"]
@@ -32,6 +34,7 @@ def test_there_are_fifteen_modalities_six_grids_three_control_environments_and_t
     assert set(MODALITIES) == letters
     assert [env for env in ENVS if not env.startswith("grid_") and env not in NOBODY] == CONTROL
     assert len(ENVS) == 9 + 3 + len(NOBODY)
+    assert set(OF_FOLDERS) < set(OPTIONS)
     assert {"paper", "small", "reference", "opposed"} <= set(EXPERIMENTS)
 
 
@@ -64,6 +67,18 @@ def test_every_environment_composes_with_every_experiment(env: str, composed: An
         assert config.model.q == ("learned" if experiment == "reference" else default)
         hashes.add(config_hash(config))
     assert len(hashes) == len(set(EXPERIMENTS) - set(STUDIES))
+
+
+@pytest.mark.parametrize("experiment", [each for each in EXPERIMENTS if each != "reference"])
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_what_a_folder_chooses_composes_with_every_modality(modality: str, experiment: str, composed: Any) -> None:
+    words = ["data.folder=x", "data.digest=y", f"modality={modality}", f"experiment={experiment}"]
+    nobody = composed("env=recorded", *words)
+    check(nobody)
+    assert (nobody.env.family, nobody.policy.name, nobody.model.q) == ("recorded", "none", "inverse")
+    somebody = composed("env=recorded_control", "env.id=Foo-v0", *words)
+    check(somebody)
+    assert (somebody.env.family, somebody.policy.name, somebody.model.q) == ("control", "ppo", "inverse")
 
 
 @pytest.mark.slow

@@ -79,7 +79,7 @@ ALLOWED: dict[tuple[str, ...], str] = {
     ("empty mapping",): """
         env.experts env.feedback env.feedback.behaviour_rationality env.feedback.demonstration_rationality env.samples
         search.caps search.space
-        search.spaces search.spaces.control search.spaces.grid skip only
+        search.spaces search.spaces.control search.spaces.grid search.spaces.recorded skip only
     """,
     ("fraction", "negative", "null"): """
         env.baselines.negative env.baselines.positive env.constants.negative env.constants.optimal

@@ -98,19 +98,64 @@ def test_environments_are_found(environment: dict, expected: list[str], tmp_path
 
 
 @pytest.mark.parametrize(
-    ("environment", "said"), [({}, "names no environment"), ({"id": "Foo-v0"}, "Foo-v0, which no")]
+    ("environment", "own", "said"),
+    [
+        ({}, [], "it names no environment"),
+        ({"id": "Foo-v0"}, ['++env.name="Foo-v0"'], "Foo-v0 is not registered with Gymnasium"),
+        ({"option": "maze"}, ['++env.name="maze"'], "maze is no option of env here"),
+    ],
 )
-def test_environments_that_nobody_knows_are_named(environment: dict, said: str, tmp_path: Path) -> None:
+def test_environments_that_nobody_can_run_are_left_out(
+    environment: dict, own: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = _folder(tmp_path, environment)
-    with pytest.raises(ConfigurationError, match=f"{said}.*; add env=<option>"):
-        with_folder([f"data={folder.path}"])
+    words = with_folder([f"data={folder.path}"])
+    assert [word for word in words if word.lstrip("+").startswith(("env", "model"))] == ["env=recorded", *own]
+    assert capsys.readouterr().err.startswith(f"data={folder.path}: {said}; it is left out, so no policy is trained")
 
 
-def _folder(path: Path, environment: dict) -> FeedbackFolder:
-    made = FeedbackFolder.create(
-        path / "made", gymnasium.spaces.Box(0, 1, (2,), np.float32), gymnasium.spaces.Discrete(2), environment
-    )
-    made.add_episode(np.zeros((4, 2), np.float32), [0, 1, 0])
+def test_an_environment_may_be_left_out_though_it_is_known(
+    labelled: FeedbackFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = _values(with_folder([f"data={labelled.path}", "env=recorded"]))
+    assert (words["env"], words["++env.name"]) == ("recorded", '"CartPole-v1"')
+    assert capsys.readouterr().err == ""
+    words = _values(with_folder([f"data={labelled.path}", "env=recorded", "env.name=mine"]))
+    assert (words["env.name"], "++env.name" in words) == ("mine", False)
+
+
+def test_options_may_be_in_another_directory(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, {"option": "maze"})
+    assert "env=maze" in with_folder(["--config-dir", "mine", f"data={folder.path}"])
+
+
+class TestVectorsAsActions:
+    BOX = gymnasium.spaces.Box(-1, 1, (3,), np.float32)
+
+    def test_a_reward_of_observations_is_learned(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+        folder = _folder(tmp_path, {}, self.BOX)
+        folder.add("preference", segments=[{"episode": 0, "start": 0, "stop": 2}] * 2, choice=1)
+        words = _values(with_folder([f"data={folder.path}"]))
+        assert (words["modality"], words["model.q"], words["model.reward_domain"]) == ("p", "learned", "s")
+        assert "its demonstrations are left out; they need numbered actions" in capsys.readouterr().err
+
+    def test_demonstrations_are_refused(self, tmp_path: Path):
+        folder = _folder(tmp_path, {}, self.BOX)
+        with pytest.raises(ConfigurationError, match=r"demonstrations need numbered actions, and its actions are vec"):
+            with_folder([f"data={folder.path}"])
+        with pytest.raises(ConfigurationError, match=r"modality=d: demonstrations need numbered actions, and those of"):
+            with_folder([f"data={folder.path}", "modality=d"])
+
+
+def _folder(
+    path: Path,
+    environment: dict,
+    actions: gymnasium.Space = gymnasium.spaces.Discrete(2),  # noqa: B008
+) -> FeedbackFolder:
+    observations = gymnasium.spaces.Box(0, 1, (2,), np.float32)
+    made = FeedbackFolder.create(path / "made", observations, actions, environment)
+    taken = np.zeros((3, *(actions.shape or ())), actions.dtype)
+    made.add_episode(np.zeros((4, 2), np.float32), taken)
     made.add("demonstration", episode=0)
     return made
 

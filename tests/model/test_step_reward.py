@@ -57,6 +57,32 @@ def _transitions(*shape: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor
     return torch.randn(*shape, O, generator=stream), action, torch.randn(*shape, O, generator=stream)
 
 
+# Recorded behaviour --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_vectors_as_actions_are_taken_and_not_read(method: str) -> None:
+    model = _model(domain="s")
+    model.description["action_shape"] = [2]
+    state, action, next_state = _transitions(5, 2)
+    expected = getattr(model, method)(state, action, next_state)
+    assert torch.equal(getattr(model, method)(state, torch.randn(5, 2, 2), next_state), expected)
+    with pytest.raises(ValueError, match="need states"):
+        model.mean(state, torch.randn(5, 2, 3), next_state)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_numbered_states_are_one_hot_vectors(method: str) -> None:
+    model = _model()
+    model.description["numbered_states"] = True
+    numbers, following = torch.tensor([0, 3, 1]), np.array([2, 0, 3])
+    action, one_hot = torch.tensor([1, 0, 2]), torch.eye(O)
+    expected = getattr(model, method)(one_hot[numbers], action, one_hot[following])
+    assert torch.equal(getattr(model, method)(numbers, action, torch.from_numpy(following)), expected)
+    alone = getattr(model[1], method)(numbers.numpy(), action.numpy(), following)
+    assert alone.shape == (3,)
+
+
 # Moments -------------------------------------------------------------------------------------------------------------
 
 

@@ -108,7 +108,7 @@ class Recorded(Family):
         return measure("recorded", RecordedJudgement(StepRewardModel.load(directory), self.episodes))
 
     def protocol(self) -> dict[str, Any]:
-        return {"policy": "none"}
+        return {}
 
     def figure(self, directory: Path, result: Mapping[str, Any]) -> Figure:
         judgement = RecordedJudgement(StepRewardModel.load(directory), self.episodes)

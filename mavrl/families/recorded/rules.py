@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig, OmegaConf
 
-from mavrl.configuration.rule import Rule, one_of
+from mavrl.configuration.rule import Rule
 from mavrl.errors import ConfigurationError
 from mavrl.families.control.rules import LEARNING_RULES, check_learning
 
@@ -11,7 +11,8 @@ _RUNNING = ("simulate", "collect", "expert", "normalize", "transfer")  # tasks t
 
 def rules(config: DictConfig) -> dict[str, Rule]:
     """The rules of keys that are narrower where nobody can run the environment."""
-    return {**LEARNING_RULES, "policy.name": one_of("none")}
+    nobody = Rule(lambda value: value == "none", "must be none: nobody can run the environment, so nobody acts in it")
+    return {**LEARNING_RULES, "policy.name": nobody}
 
 
 def check(config: DictConfig) -> None:
@@ -22,7 +23,7 @@ def check(config: DictConfig) -> None:
     """
     task = config.task.name
     if task in _RUNNING:
-        allowed = f"runs an environment, and {config.env.name} is recorded behaviour of one that nobody can run here"
+        allowed = f"runs an environment; env={config.env.name} is behaviour recorded in one that nobody can run here"
         raise ConfigurationError("task", task, allowed)
     if OmegaConf.select(config, "data.digest") is None:
         allowed = "is chosen by data=FOLDER, where nobody can run the folder's environment; add data=FOLDER"

@@ -23,7 +23,16 @@ def recorded_figure(
     middle = learned.mean(0)
     spread = np.stack([middle - learned.min(0), learned.max(0) - middle])
     axes.errorbar(
-        place, middle, yerr=spread, fmt="o", color=_COLOUR, ecolor=_GREY, markersize=3.5, elinewidth=0.8, alpha=0.8
+        place,
+        middle,
+        yerr=spread if len(learned) > 1 else None,
+        fmt="o",
+        color=_COLOUR,
+        ecolor=_GREY,
+        markersize=3.5,
+        elinewidth=0.8,
+        alpha=0.8,
+        label="mean of the replicates; bar: the smallest and the largest" if len(learned) > 1 else None,
     )
     axes.set_xlabel("recorded episode, from 0" if true is None else "mean true reward of the recorded steps")
     axes.set_ylabel("mean learned reward of a step")
@@ -31,7 +40,6 @@ def recorded_figure(
         axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_title(title, loc="left", fontsize=10)
     if len(learned) > 1:
-        note = "bars: smallest to largest of the replicates"
-        axes.annotate(note, (1, 0), (0, -32), "axes fraction", "offset points", fontsize=8, color=_GREY, ha="right")
+        axes.legend(frameon=False, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
