@@ -11,6 +11,7 @@ from mavrl.storage.contents import read_config, read_metrics
 from mavrl.tasks.trained import given, run_directory, trained_config, trained_settings
 
 _EPISODES = "evaluation.episodes"
+_FOLDER = "data.folder"
 _RESULTS = ("final", "mean", "stderr", "comparison", "objective")  # of metrics.json, which are evaluated
 
 
@@ -18,14 +19,15 @@ def evaluate(config: DictConfig) -> float | None:
     """Evaluate the reward model in `run_dir`, compare with what is stored, and print the result.
 
     Where policies are judged by episodes, `evaluation.episodes` may be another number than the run's; all other
-    settings are the run's own.
+    settings are the run's own. A feedback folder that has moved is where `data.folder` says.
 
     Returns:
         The objective; None where there is no normalized return.
     """
     directory, trained = run_directory(config), trained_config(config)
     judges_episodes = "evaluation" in FAMILIES[trained.env.family].result_keys
-    keys = given(config, [_EPISODES] if judges_episodes else [])
+    recorded = OmegaConf.select(trained, "data.digest") is not None
+    keys = given(config, [key for key, used in ((_EPISODES, judges_episodes), (_FOLDER, recorded)) if used])
     stored = read_metrics(directory)
     if not stored:
         raise ConfigurationError("run_dir", directory, "has no whole metrics.json; the run is not finished")

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 _COLOUR, _GREY = "#2b6cb0", "0.45"
 
@@ -37,7 +38,7 @@ def recorded_figure(
     axes.set_xlabel("recorded episode, from 0" if true is None else "mean true reward of the recorded steps")
     axes.set_ylabel("mean learned reward of a step")
     if true is None:
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(title, loc="left", fontsize=10)
     if len(learned) > 1:
         axes.legend(frameon=False, fontsize=8)
