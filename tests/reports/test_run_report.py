@@ -97,3 +97,10 @@ def test_why_nothing_was_held_out_is_said(tmp_path: Path, capsys: pytest.Capture
     out = capsys.readouterr().out
     assert "not judged by held-out labels: there is one episode" in out
     assert out.splitlines()[-1] == "seconds: total 1.2"
+
+
+def test_a_run_without_metrics_has_no_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    about = {"env": "x", "modality": "p", "replicates": 1, "n_samples": {"preference": 3}}
+    print_metrics({**about, "protocol": {}, "seconds": {}, "mean": {}, "stderr": {}}, tmp_path)
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert (first, second) == ("x p, 1 replicate", "feedback: 3 preference")
