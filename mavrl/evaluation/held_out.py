@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from scipy.stats import rankdata
 from torch import Tensor
 
 from mavrl.evaluation.distance import spearman
@@ -36,6 +37,23 @@ def log_frequencies(answer: Int[Tensor, "R N"], valid: Bool[Tensor, "R N"], n_an
     return (counts / counts.sum(-1, keepdim=True)).log()
 
 
+def log_frequencies_by(
+    answer: Int[Tensor, "R N"], valid: Bool[Tensor, "R N"], n_answers: int, annotator: Int[Tensor, "R N"], count: int
+) -> Float[Tensor, "R A Y"]:
+    """The same for each annotator, to whose labels as many are added as there are answers, by everybody's frequencies.
+
+    Args:
+        annotator: who gave each answer.
+        count: A.
+    """
+    everybody = log_frequencies(answer, valid, n_answers)[:, None]
+    if count == 1:
+        return everybody
+    given = torch.nn.functional.one_hot(annotator * n_answers + answer, count * n_answers) * valid[..., None]
+    counts = given.sum(1).double().unflatten(1, (count, n_answers)) + n_answers * everybody.exp()
+    return (counts / counts.sum(-1, keepdim=True)).log()
+
+
 def constant_hazard(
     stop_step: Int[Tensor, "R N"], length: Int[Tensor, "R N"], valid: Bool[Tensor, "R N"]
 ) -> Float[Tensor, "R"]:
@@ -52,12 +70,35 @@ def constant_hazard(
     return (stops + 0.5) / (watched.double() + 1)
 
 
+def constant_hazard_by(
+    stop_step: Int[Tensor, "R N"],
+    length: Int[Tensor, "R N"],
+    valid: Bool[Tensor, "R N"],
+    annotator: Int[Tensor, "R N"],
+    count: int,
+) -> Float[Tensor, "R A"]:
+    """The same for each annotator, to whose labels one stop is added after as many steps as everybody watches for it.
+
+    Args:
+        annotator: who watched.
+        count: A.
+    """
+    everybody = constant_hazard(stop_step, length, valid)[:, None]
+    if count == 1:
+        return everybody
+    mine = [valid & (annotator == number) for number in range(count)]
+    stops = torch.stack([(each & (stop_step < length)).sum(-1) for each in mine], dim=1)
+    steps = torch.minimum(stop_step + 1, length)
+    watched = torch.stack([torch.where(each, steps, 0).sum(-1) for each in mine], dim=1)
+    return (stops + 1) / (watched + 1 / everybody)
+
+
 def log_prob_of_stop(
-    hazard: Float[Tensor, "R"], stop_step: Int[Tensor, "R B"], length: Int[Tensor, "R B"]
+    hazard: Float[Tensor, "R #B"], stop_step: Int[Tensor, "R B"], length: Int[Tensor, "R B"]
 ) -> Float[Tensor, "R B"]:
-    """Log-probability of each stop, or of none, where every step has the same hazard; in nats."""
-    survived = torch.minimum(stop_step, length) * torch.log1p(-hazard)[:, None]
-    return survived + torch.where(stop_step < length, hazard.log()[:, None], 0.0)
+    """Log-probability of each stop, or of none, where every step of a segment has the same hazard; in nats."""
+    survived = torch.minimum(stop_step, length) * torch.log1p(-hazard)
+    return survived + torch.where(stop_step < length, hazard.log(), 0.0)
 
 
 # Summaries ------------------------------------------------------------------------------------------------------------
@@ -88,7 +129,8 @@ def summarize_kind(columns: Columns, episode: np.ndarray, fold: np.ndarray) -> d
         means["calibration_error"] = expected_calibration_error(bins), None
         more["reliability"] = bins
     if "rating" in columns:
-        means["rank_correlation"] = rank_correlation(columns["mean_reward"], columns["rating"], fold)
+        ranks = ranks_within(columns["rating"], columns["scale"])
+        means["rank_correlation"] = rank_correlation(columns["mean_reward"], ranks, fold)
     for name in ("stop_probability", "stop_frequency", "expected_stop_step", "stop_step"):
         if name in columns:
             means[name] = clustered_mean(columns[name], episode)
@@ -142,6 +184,15 @@ def rank_correlation(x: np.ndarray, y: np.ndarray, fold: np.ndarray) -> tuple[fl
         if all(len(np.unique(row)) > 1 for row in rows):
             found.append(float(spearman(*(torch.from_numpy(row)[None].double() for row in rows))))
     return mean_and_stderr(found)
+
+
+def ranks_within(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Ranks of values among those of their group, from 0 to 1: what compares ratings on different scales."""
+    ranks = np.empty(len(values))
+    for each in np.unique(group):
+        there = group == each
+        ranks[there] = (rankdata(values[there]) - 0.5) / there.sum()
+    return ranks
 
 
 def _hits(first: np.ndarray, chosen: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mavrl.errors import MavrlError
-from mavrl.evaluation.held_out import constant_hazard, log_frequencies, log_mean_exp, log_prob_of_stop
+from mavrl.evaluation.held_out import constant_hazard_by, log_frequencies_by, log_mean_exp, log_prob_of_stop
 from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood
 from mavrl.model.beliefs import Belief, log_prob_under
 from mavrl.types import segment_mean
@@ -91,14 +91,14 @@ def _of(batch: FeedbackBatch) -> _Kind:
 
 def _preference(batch: Any, log_prob: LogProb, values: Tensor) -> Predicted:
     yes, no = torch.ones_like(batch.first_preferred), torch.zeros_like(batch.first_preferred)
-    tied = batch.labels.get("equal", no)
-    decided = {"equal": no} if "equal" in batch.labels else {}
-    first, second = (log_prob(replace(batch, first_preferred=x, **decided)) for x in (yes, no))
-    return {"first": (first - second).sigmoid(), "chosen": batch.first_preferred.double(), "decided": (~tied).double()}
+    first, second = (log_prob(replace(batch, first_preferred=x, equal=no)) for x in (yes, no))
+    chosen, decided = batch.first_preferred.double(), (~batch.equal).double()
+    return {"first": (first - second).sigmoid(), "chosen": chosen, "decided": decided}
 
 
 def _rating(batch: Any, log_prob: LogProb, values: Tensor) -> Predicted:
-    return {"mean_reward": segment_mean(values.mean(1), batch.transitions.valid), "rating": batch.rating.double()}
+    mean_reward = segment_mean(values.mean(1), batch.transitions.valid)
+    return {"mean_reward": mean_reward, "rating": batch.rating.double(), "scale": batch.scale.double()}
 
 
 def _stop(batch: Any, log_prob: LogProb, values: Tensor) -> Predicted:
@@ -142,22 +142,45 @@ def _length(batch: Any) -> Int[Tensor, "R B"]:
     return batch.transitions.valid.sum(-1)
 
 
-def _frequencies(answers: Callable[[Any], Tensor]) -> Callable[[Any, Any], Float[Tensor, "R B"]]:
-    """A constant that says every answer as often as it was given in training, and none that never occurs."""
+def _frequencies(
+    answers: Callable[[Any], Tensor], scales: Callable[[Any], Tensor] | None = None
+) -> Callable[[Any, Any], Float[Tensor, "R B"]]:
+    """A constant that says every answer of an annotator as often as it was given in training.
+
+    Answers that never occur have no share. Where answers are on several scales, they are shares of one.
+    """
 
     def log_prob(train: Any, test: Any) -> Tensor:
-        given, asked = answers(train), answers(test)
-        occur = torch.cat([given[train.valid_samples], asked[test.valid_samples]]).unique()
-        number = [torch.searchsorted(occur, x.contiguous()).clamp(max=len(occur) - 1) for x in (given, asked)]
-        return log_frequencies(number[0], train.valid_samples, len(occur)).gather(-1, number[1])
+        scale = (lambda batch: torch.zeros_like(answers(batch))) if scales is None else scales
+        given, asked = (torch.stack([scale(batch), answers(batch)], dim=-1) for batch in (train, test))
+        real = torch.cat([given[train.valid_samples], asked[test.valid_samples]])
+        occur, most = real.unique(dim=0), int(real[:, 1].max()) + 1
+        code = occur[:, 0] * most + occur[:, 1]
+        number = [
+            torch.searchsorted(code, (x[..., 0] * most + x[..., 1]).contiguous()).clamp(max=len(code) - 1)
+            for x in (given, asked)
+        ]
+        who, count = _annotators(train, test)
+        table = log_frequencies_by(number[0], train.valid_samples, len(code), who[0], count)
+        same = occur[:, 0, None] == occur[None, :, 0]
+        table = table - table[..., None, :].masked_fill(~same, -torch.inf).logsumexp(-1)
+        row = torch.arange(len(table))[:, None]
+        return table[row, who[1], number[1]]
 
     return log_prob
+
+
+def _annotators(*batches: Any) -> tuple[list[Tensor], int]:
+    """Numbers of those who gave the labels of each batch, and how many there are."""
+    nobody = [torch.zeros(batch.valid_samples.shape, dtype=torch.int64) for batch in batches]
+    who = [batch.labels.get("annotator", none) for batch, none in zip(batches, nobody, strict=True)]
+    return who, 1 + max(int(each.max()) for each in who)
 
 
 def _choice(batch: Any) -> Int[Tensor, "R N"]:
     """0 for the second segment, 1 for the first, 2 for a tie."""
     chosen = batch.first_preferred.long()
-    return torch.where(batch.labels["equal"], 2, chosen) if "equal" in batch.labels else chosen
+    return torch.where(batch.equal, 2, chosen)
 
 
 def _constant_stop(train: Any, test: Any) -> Float[Tensor, "R B"]:
@@ -166,13 +189,14 @@ def _constant_stop(train: Any, test: Any) -> Float[Tensor, "R B"]:
     lengths = torch.cat([_length(batch)[batch.valid_samples] for batch in (train, test)])
     if bool((steps >= lengths).all()) or bool((steps == 0).all()):
         return torch.zeros(test.stop_step.shape, dtype=torch.float64)
-    hazard = constant_hazard(train.stop_step, _length(train), train.valid_samples)
-    return log_prob_of_stop(hazard, test.stop_step, _length(test))
+    who, count = _annotators(train, test)
+    hazard = constant_hazard_by(train.stop_step, _length(train), train.valid_samples, who[0], count)
+    return log_prob_of_stop(hazard.gather(1, who[1]), test.stop_step, _length(test))
 
 
 _KINDS = {
     "preference": _Kind(_preference, _frequencies(_choice)),
-    "rating": _Kind(_rating, _frequencies(lambda batch: batch.rating)),
+    "rating": _Kind(_rating, _frequencies(lambda batch: batch.rating, lambda batch: batch.scale)),
     "stop": _Kind(_stop, _constant_stop),
     "demonstration": _Kind(_demonstration, _frequencies(lambda batch: batch.transitions.action)),
 }

@@ -8,12 +8,15 @@ import torch
 
 from mavrl.evaluation.held_out import (
     constant_hazard,
+    constant_hazard_by,
     expected_calibration_error,
     is_better,
     log_frequencies,
+    log_frequencies_by,
     log_mean_exp,
     log_prob_of_stop,
     rank_correlation,
+    ranks_within,
     reliability,
     summarize_kind,
 )
@@ -40,12 +43,34 @@ def test_a_constant_hazard_is_stops_by_watched_steps() -> None:
     assert hazard.item() == pytest.approx(2.5 / 7)
     h = 2.5 / 7
     expected = [math.log(h * (1 - h)), math.log(h), 3 * math.log(1 - h), math.log(h)]
-    assert log_prob_of_stop(hazard, step, length)[0].tolist() == pytest.approx(expected)
+    assert log_prob_of_stop(hazard[:, None], step, length)[0].tolist() == pytest.approx(expected)
 
 
 def test_probabilities_of_stops_sum_to_one() -> None:
-    hazard, step = torch.tensor([0.3], dtype=torch.float64), torch.arange(5)[None]
+    hazard, step = torch.tensor([[0.3]], dtype=torch.float64), torch.arange(5)[None]
     assert log_prob_of_stop(hazard, step, torch.full((1, 5), 4)).exp().sum().item() == pytest.approx(1)
+
+
+def test_who_gave_many_answers_has_frequencies_of_their_own() -> None:
+    """Everybody: (3.5, 1.5) of 5. To each annotator's labels two are added, divided like everybody's."""
+    answer, who = torch.tensor([[0, 0, 0, 1]]), torch.tensor([[0, 0, 1, 1]])
+    everywhere = torch.ones(1, 4, dtype=torch.bool)
+    found = log_frequencies_by(answer, everywhere, 2, who, 3).exp()[0]
+    assert found.numpy() == pytest.approx(np.array([[3.4 / 4, 0.6 / 4], [2.4 / 4, 1.6 / 4], [0.7, 0.3]]))
+    assert log_frequencies_by(answer, everywhere, 2, who * 0, 1)[:, 0].equal(log_frequencies(answer, everywhere, 2))
+
+
+def test_who_stops_often_has_a_hazard_of_their_own() -> None:
+    """One annotator stops in each of 2 segments at once, another in none of 2 with 3 steps: 2.5 in 9 for everybody."""
+    step, length, who = torch.tensor([[0, 0, 3, 3]]), torch.full((1, 4), 3), torch.tensor([[0, 0, 1, 1]])
+    everywhere = torch.ones(1, 4, dtype=torch.bool)
+    found = constant_hazard_by(step, length, everywhere, who, 2)[0].tolist()
+    assert found == pytest.approx([3 / (2 + 9 / 2.5), 1 / (6 + 9 / 2.5)])
+
+
+def test_ratings_on_different_scales_are_compared_by_their_ranks() -> None:
+    ranks = ranks_within(np.array([1.0, 5, 10, 20, 20]), np.array([0, 0, 1, 1, 1]))
+    assert ranks.tolist() == pytest.approx([0.25, 0.75, 0.5 / 3, 2 / 3, 2 / 3])
 
 
 def test_reliability_and_its_error() -> None:

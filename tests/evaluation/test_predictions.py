@@ -127,6 +127,18 @@ def test_a_constant_knows_the_answers_that_occur() -> None:
     assert constant(same, same).eq(0).all()  # nothing can be better than who always says the same
 
 
+def test_a_constant_knows_of_each_scale_by_itself() -> None:
+    """Categories 0 and 1 of a scale of two, and 0 of another one: shares of one scale sum to one."""
+    scale = torch.tensor([[0, 0, 0, 1, 1]]).repeat(R, 1)
+    train = RatingBatch(SEGMENT, torch.tensor([[0, 1, 1, 0, 2]]).repeat(R, 1), scale)
+    every = [(0, 0), (1, 0), (0, 1), (2, 1)]
+    found = {}
+    for category, number in every:
+        asked = RatingBatch(SEGMENT, torch.full((R, B), category), torch.full((R, B), number))
+        found[category, number] = float(constant(train, asked)[0, 0].exp())
+    assert found == pytest.approx({(0, 0): 1.5 / 4, (1, 0): 2.5 / 4, (0, 1): 0.5, (2, 1): 0.5})
+
+
 @pytest.mark.parametrize("step", [0, T])
 def test_a_constant_is_sure_of_stops_that_are_always_or_never_there(step: int) -> None:
     batch = StopBatch(SEGMENT, torch.full((R, B), step))
