@@ -183,6 +183,7 @@ TASKS |= {
     "train": "mavrl.tasks.train:train",
     "data": "mavrl.tasks.data:data",
     "simulate": "mavrl.tasks.simulate:simulate",
+    "collect": "mavrl.tasks.collect:collect",
     "import": "mavrl.tasks.importing:import_feedback",
     "evaluate": "mavrl.tasks.evaluate:evaluate",
     "transfer": "mavrl.tasks.transfer:transfer",

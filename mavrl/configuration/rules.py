@@ -229,6 +229,15 @@ _RUN_STATES = Rule(
 _TASK_RULES: dict[str, dict[str, Rule]] = {
     "status": {"task.sweep": optional(PART)},
     "list": {"task.state": _RUN_STATES},
+    "collect": {
+        "task.policy": optional(one_of("random", "expert"))._replace(
+            allowed="must be random or expert, or null; run_dir=<run directory> has the policy of a run act"
+        ),
+        "task.episodes": whole(1, 100_000),
+        "task.epsilon": number(0, 1),
+        "task.demonstrations": one_of(True, False),
+        "task.video": one_of(True, False),
+    },
     "import": {
         "task.from": optional(TEXT),
         "task.path": optional(PATH),

@@ -4,7 +4,7 @@ import difflib
 import importlib
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -68,6 +68,10 @@ class ControlEnvironment:
         env = wrapped(perturbed(self._registered(), self.perturbation), self.wrappers)
         _check_spaces(self.id, env)
         return TeacherReward(env, self.teacher_reward, self.id) if self.teacher_reward else env
+
+    def filmed(self) -> "ControlEnvironment":
+        """The same environment whose `render` gives pictures, where it can."""
+        return replace(self, kwargs={**self.kwargs, "render_mode": "rgb_array"})
 
     def check(self) -> None:
         """Makes an environment and closes it; where its reward is made of parts, after a step that shows them.

@@ -114,9 +114,12 @@ class GridEnv(gym.Env):
         shade = (255 * (1 - abs(self.R) / scale)).astype(np.uint8)
         colours[self.R < 0, 1:] = shade[self.R < 0, None]
         colours[self.R > 0, :2] = shade[self.R > 0, None]
-        colours[self._state] = 40
-        grid = colours.reshape(self.size, self.size, 3)
-        return grid.repeat(pixels, axis=0).repeat(pixels, axis=1)
+        picture = colours.reshape(self.size, self.size, 3).repeat(pixels, axis=0).repeat(pixels, axis=1)
+        picture[::pixels] = picture[:, ::pixels] = 215  # lines between cells
+        row, column = (pixels * place for place in divmod(self._state, self.size))
+        inner = slice(pixels // 4, pixels - pixels // 4 + 1)  # the cell stays to be seen around who is in it
+        picture[row : row + pixels, column : column + pixels][inner, inner] = 40
+        return picture
 
 
 def reward_map(layout: str, size: int, weights: Mapping[str, float] | None = None) -> Float[np.ndarray, "n n"]:

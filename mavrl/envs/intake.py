@@ -32,7 +32,7 @@ class Intake(gym.Wrapper, gym.utils.RecordConstructorArgs):
         env_id: names it in errors.
 
     Raises:
-        EnvironmentFault: by `reset`, `step` and `close`, for whatever error the environment raises there.
+        EnvironmentFault: by `reset`, `step`, `render` and `close`, for whatever error the environment raises there.
         ConfigurationError: by `reset` and `step`, for an observation or a reward that is none.
     """
 
@@ -69,6 +69,12 @@ class Intake(gym.Wrapper, gym.utils.RecordConstructorArgs):
         except Exception as error:
             raise fault_of(self._env_id, self._moment, error) from error
         return self._observation(observation), self._reward(reward), *over, {}
+
+    def render(self) -> Any:
+        try:
+            return super().render()
+        except Exception as error:
+            raise fault_of(self._env_id, "rendering it", error) from error
 
     def close(self) -> None:
         try:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from matplotlib.figure import Figure
@@ -25,6 +25,7 @@ from mavrl.folder.episodes import Episodes
 from mavrl.model.beliefs import Belief
 from mavrl.model.objective import RewardInference
 from mavrl.simulation.base import Behaviour, Simulator
+from mavrl.simulation.collecting import Scene
 from mavrl.workers import Workers
 
 PRIOR_MEAN_AT_TERMINATION = {"success": 1.0, "neutral": 0.0, "failure": -1.0}
@@ -110,6 +111,19 @@ class Family(ABC):
         """
         allowed = f"environments of the family {self.settings.env['family']} read no folders"
         raise ConfigurationError("data", self.settings.execution.folder, allowed)
+
+    def scene(self, actor: Literal["random", "expert"] | Path) -> Scene:
+        """The environment with who acts in it, for episodes that are recorded.
+
+        Args:
+            actor: a random walk; the best that the environment has, without mistakes; or the directory of a run, whose
+                first replicate acts.
+
+        Raises:
+            ConfigurationError: there is no expert, or environments of this family are not recorded.
+        """
+        allowed = f"environments of the family {self.settings.env['family']} are not recorded"
+        raise ConfigurationError("task", "collect", allowed)
 
     # Learning --------------------------------------------------------------------------------------------------------
 

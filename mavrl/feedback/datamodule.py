@@ -178,8 +178,16 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
 
     def answered_questions(self) -> tuple[Any, dict[str, Tensor]]:
         """What is kept of the answered questions to learn from, shape (R, B, ...), and what models are told."""
+        return self.named_questions()[1:]
+
+    def named_questions(self) -> tuple[Segments, Any, dict[str, Tensor]]:
+        """Which segments were asked about, and what `answered_questions` returns."""
         entries = self._answers("train")
-        return unpack(self.answered, [_part(entry, "batch") for entry in entries], self.n_samples), _told(entries)
+        names, answered = (
+            unpack(of, [_part(entry, part) for entry in entries], self.n_samples)
+            for of, part in ((Segments, "question"), (self.answered, "batch"))
+        )
+        return names, answered, _told(entries)
 
     def _answers(self, split: str) -> list[Arrays]:
         """Answers for every replicate, from the store where it has enough of them."""
@@ -355,9 +363,9 @@ class SegmentDataModule(FeedbackDataModule[Batch]):
             )
         except EpisodesTooShort as error:
             if self.segment_len > error.longest:
-                allowed = f"at most {error.longest}, the length of the longest simulated episode"
+                allowed = f"at most {error.longest}, the length of the longest episode"
                 raise ConfigurationError(f"feedback.{self.kind}.segment_len", self.segment_len, allowed) from error
-            allowed = f"needs {distinct} segments; only {error.places} exist in {self.n_episodes} simulated episodes"
+            allowed = f"needs {distinct} segments; only {error.places} exist in {self.n_episodes} episodes"
             raise ConfigurationError(f"feedback.{self.kind}.n_samples", self.n_samples, allowed) from error
         return self._arranged(segments.first(count)), segments.first(CALIBRATION_SEGMENTS)
 

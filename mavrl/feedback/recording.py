@@ -29,9 +29,7 @@ def record(
     Raises:
         ConfigurationError: there is a kind whose labels the format does not know.
     """
-    for kind in modules:
-        if kind not in _LINES:
-            raise ConfigurationError("modality", kind, f"a folder has labels of {', '.join(_LINES)} only")
+    _check_kinds(modules)
     episodes: list[Episode] = []
     lines: list[Line] = []
     told = {}
@@ -48,14 +46,50 @@ def record(
             names = [{"episode": len(episodes) + k, "start": 0, "stop": len(each)} for k, each in enumerate(parts)]
             episodes += parts
             label = {name: values[number] for name, values in labels.items()}
-            line = {"type": kind, "tool": "mavrl simulate", **_LINES[kind](names, label, _scales(module, known))}
-            if annotator := module.asking.teacher.annotators[label.get("annotator", 0)]:
-                line["annotator"] = annotator
-            lines.append(line)
+            lines.append(_line(kind, names, label, module, known))
     folder = create(told)
     folder.add_episodes(episodes)
     folder.add_all(lines)
     return folder
+
+
+def add_labels(modules: Mapping[str, FeedbackDataModule], folder: FeedbackFolder) -> dict[str, int]:
+    """Append the answers about a folder's own episodes, those of the first replicate; returns how many, by kind.
+
+    What models are told of a simulated teacher is not written: the folder may have labels of others, too.
+
+    Args:
+        modules: of all kinds, which ask about the episodes of this folder.
+
+    Raises:
+        ConfigurationError: there is a kind whose labels the format does not know.
+    """
+    _check_kinds(modules)
+    lines: list[Line] = []
+    for kind, module in modules.items():
+        segments, answered, known = module.named_questions()
+        labels = {name: values[0].tolist() for name, values in answered.labels.items()}
+        places = torch.stack([segments.episode[0], segments.start[0], segments.stop[0]], dim=-1)
+        for number, place in enumerate(places.view(len(places), -1, 3).tolist()):  # one segment, or those of a pair
+            names: list[Line] = [dict(zip(("episode", "start", "stop"), part, strict=True)) for part in place]
+            label = {name: values[number] for name, values in labels.items()}
+            lines.append(_line(kind, names, label, module, known))
+    folder.add_all(lines)
+    return {kind: sum(line["type"] == kind for line in lines) for kind in modules}
+
+
+def _check_kinds(modules: Mapping[str, FeedbackDataModule]) -> None:
+    for kind in modules:
+        if kind not in _LINES:
+            raise ConfigurationError("modality", kind, f"a folder has labels of {', '.join(_LINES)} only")
+
+
+def _line(
+    kind: str, names: list[Line], label: Mapping[str, Any], module: FeedbackDataModule, known: Mapping[str, Tensor]
+) -> Line:
+    line = {"type": kind, "tool": "mavrl simulate", **_LINES[kind](names, label, _scales(module, known))}
+    annotator = module.asking.teacher.annotators[label.get("annotator", 0)]
+    return {**line, "annotator": annotator} if annotator else line
 
 
 def _scales(module: Any, known: Mapping[str, Tensor]) -> list[int]:
@@ -88,8 +122,8 @@ def _rating(names: list[Line], label: Mapping[str, Any], scales: Sequence[int]) 
 
 
 def _stop(names: list[Line], label: Mapping[str, Any], scales: Sequence[int]) -> Line:
-    step = label["stop_step"]
-    return {"segment": names[0], "step": step if step < names[0]["stop"] else None}
+    step, segment = label["stop_step"], names[0]
+    return {"segment": segment, "step": step if step < segment["stop"] - segment["start"] else None}
 
 
 _LINES = {"preference": _preference, "demonstration": _demonstration, "rating": _rating, "stop": _stop}

@@ -4,22 +4,27 @@ What the folder says stands in words that the user might have written, so a job,
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from mavrl.configuration.plain import quoted
-from mavrl.configuration.registry import KINDS
+from mavrl.configuration.registry import KINDS, OWN_KINDS
 from mavrl.errors import ConfigurationError
-from mavrl.folder.description import Description
+from mavrl.folder.creation import is_folder
+from mavrl.folder.description import Description, read_description
 from mavrl.folder.digest import digest
 from mavrl.folder.environment import RECORDED, Choice, chosen, recorded
 from mavrl.folder.learnable import ABOUT_ACTIONS, has_numbered_actions
 from mavrl.folder.usable import is_used, rating_scales
 
-_OF_IMPORTERS = {
-    "from", "path", "episodes", "env_id", "demonstrations", "length", "rows", "low", "high", "larger_is_better",
+_OWN = {  # keys of a task itself, by its name
+    "import": {
+        "from", "path", "episodes", "env_id", "demonstrations", "length", "rows", "low", "high", "larger_is_better",
+    },
+    "collect": {"policy", "episodes", "epsilon", "demonstrations", "video"},
 }  # fmt: skip
 _LEARNING = {"train", "data"}  # tasks that learn from a folder
+_ADDING = {"collect", "simulate"}  # tasks that add to a folder which is there already
 
 
 def with_folder(words: Sequence[str]) -> list[str]:
@@ -33,12 +38,15 @@ def with_folder(words: Sequence[str]) -> list[str]:
         ConfigurationError: a kind of feedback is asked for that the folder does not have, or that cannot be learned
             from without its environment; or the folder names code that the command does not trust.
     """
-    importing = "task=import" in words
-    said = [_own_key(word, importing) for word in words]
+    own = next((keys for task, keys in _OWN.items() if f"task={task}" in words), set())
+    said = [_own_key(word, own) for word in words]
     given = {word.partition("=")[0].lstrip("+~"): word.partition("=")[2] for word in said if "=" in word}
-    place = given.get("data.folder", "").strip("'\"")
-    if place in ("", "null") or given.get("task", "train") not in _LEARNING:
+    place, task = given.get("data.folder", "").strip("'\""), given.get("task", "train")
+    if place in ("", "null") or task not in _LEARNING | _ADDING:
         return said
+    elsewhere = any(word.startswith(("--config-dir", "-cd")) for word in said)
+    if task in _ADDING:
+        return said + (_of_addition(Path(place), task, given, elsewhere) if is_folder(Path(place)) else [])
     from mavrl.folder.folder import FeedbackFolder  # NumPy, which other commands do not wait for
 
     folder = FeedbackFolder.open(Path(place).resolve())
@@ -50,7 +58,6 @@ def with_folder(words: Sequence[str]) -> list[str]:
     added = [f"data.folder={quoted(str(folder.path))}"]
     if "data.digest" not in given:
         added.append(f"data.digest={quoted(digest(folder.path))}")
-    elsewhere = any(word.startswith(("--config-dir", "-cd")) for word in said)
     choice = _environment(folder.description, place, given, elsewhere)
     added += [word for word in choice.words if word.partition("=")[0].lstrip("+") not in given]
     learnable = _learnable(there, choice, folder.description)
@@ -70,12 +77,12 @@ def with_folder(words: Sequence[str]) -> list[str]:
     return [word for word in said if not word.startswith("data.folder=")] + added
 
 
-def _own_key(word: str, importing: bool) -> str:
-    """A word with the key that the configuration has for it: data=FOLDER, and what an importer is told."""
+def _own_key(word: str, own: Collection[str]) -> str:
+    """A word with the key that the configuration has for it: data=FOLDER, and what a task itself is told."""
     key = word.partition("=")[0]
     if key == "data":
         return f"data.folder={word.partition('=')[2]}"
-    return f"task.{word}" if importing and key in _OF_IMPORTERS and "=" in word else word
+    return f"task.{word}" if key in own and "=" in word else word
 
 
 def _environment(description: Description, place: str, given: Mapping[str, str], elsewhere: bool) -> Choice:
@@ -111,6 +118,18 @@ def _say(choice: Choice, place: str, left_out: str) -> None:
     if left_out:
         kinds = _kinds_in_words(left_out)
         print(f"data={place}: its {kinds} are left out; they need numbered actions", file=sys.stderr)
+
+
+def _of_addition(place: Path, task: str, given: Mapping[str, str], elsewhere: bool) -> list[str]:
+    """What a folder that is there says to a task which adds to it: the environment, and that one teacher labels."""
+    added = []
+    if "env" not in given and "run_dir" not in given:
+        words = chosen(read_description(place), str(place), given.get("trust") == "true", elsewhere).words
+        added += [word for word in words if word.partition("=")[0].lstrip("+") not in given]
+    if task == "simulate":
+        segments = "".join(KINDS[kind].letter for kind in OWN_KINDS if KINDS[kind].segments)
+        added += [f"{key}={value}" for key, value in (("modality", segments), ("replicates", 1)) if key not in given]
+    return added
 
 
 def _kinds_in_words(letters: str) -> str:

@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mavrl.errors import ConfigurationError
+from mavrl.folder.description import DESCRIPTION
 from mavrl.storage.files import naming
+
+
+def is_folder(place: Path) -> bool:
+    """Whether a feedback folder is there, whatever is in it."""
+    return (place / DESCRIPTION).exists()
 
 
 def check_new(place: Path) -> None:

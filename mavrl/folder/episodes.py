@@ -110,6 +110,15 @@ def append_episodes(folder: Path, description: Description, episodes: Iterable[E
     return range(before, before + len(buffers))
 
 
+def count_episodes(folder: Path) -> int:
+    """How many episodes there are; 0 where none have been added yet.
+
+    Raises:
+        FolderFault: they are damaged.
+    """
+    return len(read_lengths(folder)) if (folder / EPISODES).exists() else 0
+
+
 def read_lengths(folder: Path) -> np.ndarray:
     """Steps of each episode, shape (E,).
 

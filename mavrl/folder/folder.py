@@ -15,12 +15,14 @@ from mavrl.folder.episodes import (
     Episodes,
     append_episodes,
     check_episode,
+    count_episodes,
     read_episodes,
     read_lengths,
 )
 from mavrl.folder.faults import FolderFault
 from mavrl.folder.journal import FEEDBACK, append, lock, read
 from mavrl.folder.labels import BadLabel, Label, check_place, label_of
+from mavrl.folder.videos import place_videos, video_path
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,11 @@ class FeedbackFolder:
         arrays = (None if x is None else np.asarray(x) for x in (observations, actions, rewards))
         return self.add_episodes([Episode(*arrays, terminated=terminated)])[0]  # type: ignore[arg-type]
 
-    def add_episodes(self, episodes: Iterable[Episode]) -> range:
+    def add_episodes(self, episodes: Iterable[Episode], videos: Sequence[Path] = ()) -> range:
         """Add episodes, all or none; returns their numbers.
+
+        Args:
+            videos: of each, .mp4 files on the same disk, which are moved to their places; or none at all.
 
         Raises:
             FolderFault: one of them is not what the description says.
@@ -126,8 +131,15 @@ class FeedbackFolder:
             check_episode(self.path, number, self.description, each.observations, each.actions, rewards, ends)
         with lock(self.path):
             numbers = append_episodes(self.path, self.description, checked)
+            if videos:
+                place_videos(self.path, numbers, videos)
         self._lengths = None
         return numbers
+
+    def video(self, number: int) -> Path | None:
+        """The video of an episode, whose frame t shows the state that action t is taken in; None without one."""
+        path = video_path(self.path, number)
+        return path if path.is_file() else None
 
     def episodes(self) -> Episodes:
         """All episodes.
@@ -144,6 +156,10 @@ class FeedbackFolder:
         if self._lengths is None:
             self._lengths = read_lengths(self.path)
         return self._lengths
+
+    def count(self) -> int:
+        """How many episodes there are; a new folder has none yet."""
+        return count_episodes(self.path)
 
     # Labels ----------------------------------------------------------------------------------------------------------
 

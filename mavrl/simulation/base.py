@@ -60,7 +60,7 @@ class Behaviour:
 
 
 class EpisodesTooShort(MavrlError):
-    """The simulated episodes do not hold the segments asked for.
+    """The episodes do not hold the segments asked for.
 
     Args:
         longest: steps of the longest episode.
@@ -96,6 +96,17 @@ class Simulator(ABC):
     @abstractmethod
     def episodes(self, streams: list[Stream], behaviour: Behaviour, count: int) -> Simulated:
         """`count` whole episodes of the demonstrator a replicate, padded to the longest: shape (R, count, T)."""
+
+    def judged(self, recorded: Simulated) -> Simulated:
+        """Recorded steps with their true rewards, where those were not recorded, and with their true regrets.
+
+        Args:
+            recorded: steps of this environment; a reward that is not known, and every regret, is NaN.
+
+        Returns:
+            The same, with NaN where nobody can tell.
+        """
+        return recorded
 
     def subset(self, replicates: list[int]) -> "Simulator":
         """The simulator of some of the replicates, where they differ in more than their streams."""

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from mavrl.errors import ConfigurationError
 from mavrl.folder.episodes import Episodes
 from mavrl.folder.labels import Segment
-from mavrl.simulation.base import Behaviour, Segments, Simulated, Simulator, Stream
+from mavrl.simulation.base import Behaviour, EpisodesTooShort, Segments, Simulated, Simulator, Stream
+from mavrl.streams import numpy_stream
 from mavrl.types import Transitions
 
 
@@ -36,6 +38,45 @@ class RecordedBehaviour(Simulator):
     def episodes(self, streams: list[Stream], behaviour: Behaviour, count: int) -> Simulated:
         """The first `count` of what was demonstrated."""
         return self.segments(streams, behaviour, 0, count, 0, 0)
+
+
+@dataclass(frozen=True)
+class RecordedEpisodes(Simulator):
+    """Segments drawn from recorded episodes, which all replicates share, for teachers who know the truth.
+
+    Args:
+        recorded: all episodes.
+        simulator: of their environment, which knows true rewards and regrets.
+    """
+
+    recorded: Episodes
+    simulator: Simulator
+
+    @property
+    def rewarded(self) -> bool:
+        """Whether true rewards are known: recorded, or those of the environment."""
+        step = cut(self.recorded, [Segment(0, 0, 1)], 1)
+        return self.recorded.rewards is not None or not bool(self.simulator.judged(step).reward.isnan().any())
+
+    def segments(
+        self, streams: list[Stream], behaviour: Behaviour, n_episodes: int, count: int, length: int, distinct: int
+    ) -> Simulated:
+        """Segments with a uniform episode and a uniform start in it, of the first `n_episodes`."""
+        lengths = self.recorded.lengths[:n_episodes]
+        longest, places = int(lengths.max()), int(lengths.sum())
+        if distinct and (length > longest or distinct > places):
+            raise EpisodesTooShort(longest, places)
+        draws = np.concatenate([numpy_stream(*stream, "segments").random((count, 2)) for stream in streams])
+        episode = (draws[:, 0] * len(lengths)).astype(np.int64)
+        start = (draws[:, 1] * lengths[episode]).astype(np.int64)
+        stop = np.minimum(start + length, lengths[episode])
+        named = [Segment(*map(int, place)) for place in zip(episode, start, stop, strict=True)]
+        drawn = cut(self.recorded, named, 1).map(lambda tensor: tensor.view(len(streams), count, *tensor.shape[2:]))
+        return self.simulator.judged(drawn)
+
+    def episodes(self, streams: list[Stream], behaviour: Behaviour, count: int) -> Simulated:
+        allowed = "recorded episodes do not tell who demonstrates; task=collect demonstrations=true records who does"
+        raise ConfigurationError("modality", "d", allowed)
 
 
 def cut(episodes: Episodes, segments: Sequence[Segment], n_replicates: int) -> Simulated:

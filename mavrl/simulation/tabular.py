@@ -72,6 +72,11 @@ class TabularSimulator(Simulator):
         names, steps = (_joined(parts) for parts in zip(*groups, strict=True))
         return self._with_truth(names, steps).first(count)
 
+    def judged(self, recorded: Simulated) -> Simulated:
+        found = self._with_truth(recorded.segments, recorded.transitions)
+        reward = torch.where(recorded.reward.isnan(), found.reward, recorded.reward)
+        return dataclasses.replace(found, reward=reward)
+
     def _with_truth(self, segments: Segments, steps: Transitions) -> Simulated:
         q = self.problem.q
         return Simulated(

@@ -6,6 +6,8 @@ from itertools import count as numbers
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError
@@ -100,11 +102,18 @@ class ControlSimulator(Simulator):
         reward = columns.pop("reward")
         segments = Segments(*(columns.pop(name) for name in ("episode", "start", "stop")))
         steps = Transitions(**columns)
-        if isinstance(self.behaviour, UniformPolicy):  # who has no Q
-            return Simulated(segments, steps, reward, torch.full_like(reward, torch.nan))
+        return Simulated(segments, steps, reward, self._regret(steps))
+
+    def judged(self, recorded: Simulated) -> Simulated:
+        return replace(recorded, regret=self._regret(recorded.transitions))
+
+    def _regret(self, steps: Transitions) -> Float[Tensor, "R B T"]:
+        """Regrets under the behaviour policy's Q; NaN where it has none."""
+        if isinstance(self.behaviour, UniformPolicy):
+            return torch.full(steps.action.shape, torch.nan, dtype=torch.float64)
         q = torch.stack([self.behaviour(state) for state in steps.state])  # one replicate at a time needs less memory
         regret = q.amax(-1) - q.gather(-1, steps.action[..., None]).squeeze(-1)
-        return Simulated(segments, steps, reward, torch.where(steps.valid, regret, torch.zeros_like(regret)))
+        return torch.where(steps.valid, regret, torch.zeros_like(regret))
 
 
 def _room(episodes: dict[tuple[int, int], Episode]) -> tuple[int, int]:

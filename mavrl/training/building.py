@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,17 @@ from mavrl.folder.folder import FeedbackFolder
 from mavrl.folder.usable import is_used
 from mavrl.model.learner import RewardLearner
 from mavrl.model.objective import EvidenceLowerBound, Objective, WeightedAverages
+from mavrl.simulation.base import Simulator
 from mavrl.storage.answers import AnswerStore
 
 log = logging.getLogger(__name__)
 
 
-def build_data(settings: RunSettings, family: Family) -> CombinedDataModule:
+def build_data(settings: RunSettings, family: Family, about: Simulator | None = None) -> CombinedDataModule:
     """The DataModules of all active kinds of feedback, and what serves them together.
+
+    Args:
+        about: behaviour that a simulated teacher is asked about, in place of what the family simulates.
 
     Raises:
         ConfigurationError: the feedback is in a folder, and does not fit the environment or the settings.
@@ -36,6 +41,8 @@ def build_data(settings: RunSettings, family: Family) -> CombinedDataModule:
         asking = Asking(recorded.behaviour, settings.seeds, {}, AnswerStore(None), teacher=recorded.teacher)
     else:
         asking = _simulated(settings, family)
+        if about is not None:
+            asking = replace(asking, simulator=about, store=AnswerStore(None))
     return data_of(settings, asking)
 
 

@@ -185,7 +185,7 @@ def test_a_segment_longer_than_any_episode_is_refused(
     kind: str, world: str, make_source: Any, simulate: Any, simulators: Any
 ) -> None:
     source = make_source(kind, 4, segment_len=61, behaviour_rationality=20.0)  # max_steps is 60
-    with pytest.raises(ConfigurationError, match="longest simulated episode") as caught:
+    with pytest.raises(ConfigurationError, match="longest episode") as caught:
         simulate(source, [0], simulators[world])
     assert caught.value.key == f"feedback.{kind}.segment_len"
     assert caught.value.value == 61
@@ -211,7 +211,7 @@ def test_more_segments_than_exist_in_a_control_environment_are_refused(
     per_sample = 2 if kind == "preference" else 1
     settings = {"n_episodes": 2, "segment_len": 3}
     simulate(make_source(kind, 10 // per_sample, **settings), [0], world)
-    with pytest.raises(ConfigurationError, match="only 10 exist in 2 simulated episodes") as caught:
+    with pytest.raises(ConfigurationError, match="only 10 exist in 2 episodes") as caught:
         simulate(make_source(kind, 10 // per_sample + 1, **settings), [0], world)
     assert caught.value.key == f"feedback.{kind}.n_samples"
 

@@ -307,7 +307,7 @@ def test_an_expert_of_its_own_is_trained(own: Any) -> None:
         (("env.id=CartPole-v1",), ("env.id=CartPole-v1", "2 observation features and 3 actions", "4 and 2")),
         (("+env.kwargs.gravitation=3",), ("env.kwargs=", "gravitation")),
         (("+env.perturbation.gravity=3",), ("env.perturbation.gravity=3", "has no perturbations")),
-        (("env.feedback.segment_len=300",), ("feedback.preference.segment_len=300", "longest simulated episode")),
+        (("env.feedback.segment_len=300",), ("feedback.preference.segment_len=300", "longest episode")),
         (("env.feedback.minimum_return=0",), ("feedback.demonstration.minimum_return=0", "0 of")),
     ],
 )

@@ -1,12 +1,14 @@
 """Control environments of Gymnasium: experts act in the data, and a policy is trained on the learned reward."""
 
+import math
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -30,10 +32,11 @@ from mavrl.folder.episodes import Episodes, with_one_hot_states
 from mavrl.metrics import measure
 from mavrl.model.beliefs import StepBelief
 from mavrl.model.step_reward import StepRewardModel
-from mavrl.policies.network import NetworkPolicy, UniformPolicy
+from mavrl.policies.network import NetworkPolicy, Policy, UniformPolicy
 from mavrl.reports.figures.training import training_figure
 from mavrl.reports.words import score_in_words, seeds_in_words
 from mavrl.simulation.base import Behaviour
+from mavrl.simulation.collecting import Scene
 from mavrl.simulation.vectorized import ControlSimulator
 from mavrl.statistics import mean_and_stderr
 from mavrl.storage.answers import AnswerStore
@@ -96,6 +99,29 @@ class Control(Family):
             raise ConfigurationError("data", self.settings.execution.folder, allowed)
         check_actions(self.settings, n_actions, self.environment.n_actions)
         return episodes
+
+    def scene(self, actor: Literal["random", "expert"] | Path) -> Scene:
+        """The environment, in which a random walk, an expert or the policy of a run acts."""
+        policy = self._actor(actor)
+
+        def probabilities(observation: np.ndarray) -> np.ndarray:
+            return policy.probabilities(torch.from_numpy(observation), math.inf).numpy()
+
+        def made(filmed: bool) -> gym.Env:
+            return (self.environment.filmed() if filmed else self.environment).make()
+
+        return Scene(made, probabilities, self.environment.time_limit)
+
+    def _actor(self, actor: Literal["random", "expert"] | Path) -> Policy:
+        if actor == "random":
+            return self.uniform
+        if isinstance(actor, Path):
+            return self.acting.acts(actor, StepRewardModel.load(actor), 0)
+        expert = self.demonstration_expert or self.behaviour_expert
+        if isinstance(expert, UniformPolicy):
+            allowed = f"{self.env.name} has none: env.demonstration_expert is null and env.behaviour_expert uniform"
+            raise ConfigurationError("task.policy", "expert", allowed)
+        return expert
 
     # Learning and acting ---------------------------------------------------------------------------------------------
 

@@ -236,7 +236,7 @@ def check(config: DictConfig) -> None:
             if name in settings and not rule.holds(settings[name]):
                 raise ConfigurationError(f"env.experts.{algorithm}.{name}", written(settings[name]), rule.allowed)
     _check_teacher_reward(plain(config.env).get("teacher_reward") or [])
-    if OmegaConf.select(config, "data.digest") is None:
+    if OmegaConf.select(config, "data.digest") is None and config.task.name != "collect":  # which asks nobody
         _check_teachers(config)
     check_learning(config)
     policy = config.policy

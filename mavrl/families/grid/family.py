@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.figure import Figure
 
@@ -11,11 +11,14 @@ from mavrl.envs import LAYOUTS, GridEnv
 from mavrl.envs.layouts import ENDLESS, PARTS
 from mavrl.envs.problem import TabularProblem
 from mavrl.errors import ConfigurationError
+from mavrl.evaluation.returns import policy_of
 from mavrl.families.grid.drawing import grid_figure
 from mavrl.families.grid.settings import GridSettings
 from mavrl.families.tabular import TabularFamily
 from mavrl.model.tabular_reward import TabularRewardModel
+from mavrl.planning import greedy_policy, uniform_policy
 from mavrl.reports.words import score_in_words
+from mavrl.simulation.collecting import Scene
 from mavrl.workers import Workers
 
 
@@ -37,6 +40,22 @@ class Grid(TabularFamily):
     def simulation(self) -> dict[str, Any]:
         own = {key: getattr(self.env, key) for key in ("layout", "size", "p_rand", "gamma", "max_steps")}
         return {**own, **({"teacher_reward": dict(self.env.teacher_reward)} if self.env.teacher_reward else {})}
+
+    def scene(self, actor: Literal["random", "expert"] | Path) -> Scene:
+        """The grid, in which an optimal policy is planned on the true reward or on that of a run."""
+        if actor == "random":
+            policy = uniform_policy(self.problem.transitions)[0]
+        elif actor == "expert":
+            policy = greedy_policy(self.problem.q)[0]
+        else:
+            policy = policy_of(self.problem, TabularRewardModel.load(Path(actor)).mean_table()[:1].double())[0]
+        table = policy.numpy()
+        return Scene(self._environment, lambda state: table[state], self.env.max_steps)
+
+    def _environment(self, filmed: bool) -> GridEnv:
+        env = self.env
+        mode = "rgb_array" if filmed else None
+        return GridEnv(env.layout, env.size, env.p_rand, env.max_steps, mode, env.teacher_reward)
 
     def figure(self, directory: Path, result: Mapping[str, Any]) -> Figure:
         first = {name: values[0] for name, values in result["final"].items()}

@@ -1,0 +1,132 @@
+"""Episodes that are recorded: somebody acts in an environment, is perhaps filmed, and the rewards are kept."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from jaxtyping import Float, Integer
+
+from mavrl.errors import ConfigurationError
+from mavrl.folder.episodes import Episode
+from mavrl.folder.videos import filming
+from mavrl.streams import numpy_stream
+
+_LONGEST = 100_000  # steps of an episode without a time limit; one that never ends must not run for ever
+_FPS = 30  # of an environment that does not say
+_DRIVER = "SDL_VIDEODRIVER"  # of pygame, which draws most environments
+
+Observation = Float[np.ndarray, "O"] | Integer[np.ndarray, ""]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An environment, and who acts in it.
+
+    Args:
+        make: a new environment; told whether it is to be filmed, with render_mode="rgb_array".
+        probabilities: of all actions, given an observation as it is recorded: a vector, or a numbered state.
+        max_steps: time limit of an episode; None for none.
+    """
+
+    make: Callable[[bool], gym.Env]
+    probabilities: Callable[[Observation], Float[np.ndarray, "A"]]
+    max_steps: int | None = None
+
+    @property
+    def renders(self) -> bool:
+        """Whether the environment gives pictures of itself."""
+        env = self.make(False)
+        env.close()
+        return "rgb_array" in (env.metadata.get("render_modes") or ())
+
+
+def collect(
+    scene: Scene, seed: int, numbers: Sequence[int], epsilon: float = 0.0, films: Path | None = None
+) -> list[Episode]:
+    """Whole episodes with their true rewards, each from a stream of its own: it does not depend on the others.
+
+    Args:
+        seed, numbers: address of each episode, `(seed, "collect", number)`: from its stream come the seed of the
+            environment's reset, and a number in [0, 1) for each action.
+        epsilon: how often a uniformly random action is taken instead.
+        films: folder for a video of each episode, <number>.mp4, with a frame for each observation: frame t shows the
+            state that action t is taken in, and the last frame the one after the last action. None for no videos.
+
+    Raises:
+        ConfigurationError: an episode does not end, or the environment gives no pictures (`env.max_steps`, `env.id`).
+    """
+    with ExitStack() as opened:
+        if films is not None:
+            opened.enter_context(_without_screen())
+        env = scene.make(films is not None)
+        opened.callback(env.close)
+        fps = float(env.metadata.get("render_fps") or _FPS)
+        found = []
+        for number in numbers:
+            stream = numpy_stream(seed, "collect", number)
+            if films is None:
+                found.append(_episode(env, scene, stream, epsilon, lambda: None))
+                continue
+            with filming(films / f"{number}.mp4", fps) as add:
+                found.append(_episode(env, scene, stream, epsilon, lambda add=add: add(_frame(env))))
+    return found
+
+
+def _episode(
+    env: gym.Env, scene: Scene, stream: np.random.Generator, epsilon: float, look: Callable[[], None]
+) -> Episode:
+    observation, _ = env.reset(seed=int(stream.integers(2**31 - 1)))
+    look()
+    observations, actions, rewards = [_recorded(observation)], [], []
+    terminated = truncated = False
+    while not terminated and not truncated:
+        probabilities = scene.probabilities(observations[-1])
+        mixed = (1 - epsilon) * probabilities + epsilon / len(probabilities)
+        action = int((stream.random() >= mixed.cumsum()[:-1]).sum())
+        observation, reward, terminated, truncated, _ = env.step(action)
+        look()
+        observations.append(_recorded(observation))
+        actions.append(action)
+        rewards.append(float(reward))
+        if len(actions) >= _LONGEST and not terminated and not truncated:
+            allowed = f"an episode does not end within {_LONGEST} steps; set a limit"
+            raise ConfigurationError("env.max_steps", scene.max_steps, allowed)
+    arrays = np.stack(observations), np.array(actions, dtype=np.int64), np.array(rewards)
+    return Episode(*arrays, terminated=bool(terminated), truncated=bool(truncated))
+
+
+def _recorded(observation: Any) -> Observation:
+    """A vector in single precision, or a numbered state."""
+    array = np.asarray(observation)
+    return array.astype(np.int64 if array.ndim == 0 else np.float32)
+
+
+def _frame(env: gym.Env) -> np.ndarray:
+    """The picture that an environment gives of its present state.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    given = env.render()
+    if not isinstance(given, np.ndarray) or given.dtype != np.uint8 or given.ndim != 3 or given.shape[2] != 3:
+        what = f"an array {given.shape} of {given.dtype}" if isinstance(given, np.ndarray) else type(given).__name__
+        allowed = f"renders {what}, not a picture (height, width, 3) in uint8; task.video=false records without"
+        raise ConfigurationError("env.id", env.spec.id if env.spec else type(env.unwrapped).__name__, allowed)
+    return given
+
+
+@contextmanager
+def _without_screen() -> Iterator[None]:
+    """Nobody looks on: without a screen pygame would complain of that on the error stream."""
+    before = os.environ.get(_DRIVER)
+    os.environ.setdefault(_DRIVER, "dummy")
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_DRIVER, None)
