@@ -25,7 +25,12 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 CONF = Path(__file__).parents[1] / "conf"
 
-pytest_plugins = ("tests.fixtures.configurations", "tests.fixtures.runs", "tests.fixtures.worlds")
+pytest_plugins = (
+    "tests.fixtures.configurations",
+    "tests.fixtures.films",
+    "tests.fixtures.runs",
+    "tests.fixtures.worlds",
+)
 
 # Set by pytest itself, by torch when its first optimizer is built, and by Stable-Baselines3 and polars when imported.
 _IGNORED_VARIABLES = {

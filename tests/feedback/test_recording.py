@@ -12,10 +12,13 @@ from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
 from mavrl.families.base import Family, family_of
 from mavrl.feedback.combined import CombinedDataModule
-from mavrl.feedback.recording import record
+from mavrl.feedback.recording import add_labels, record
 from mavrl.folder.digest import digest
 from mavrl.folder.folder import FeedbackFolder
+from mavrl.simulation.collecting import collect
+from mavrl.simulation.recorded import RecordedEpisodes, cut
 from mavrl.training.building import build_data
+from mavrl.types import segment_mean
 from mavrl.workers import Workers
 
 COUNTS = {"preference": 6, "demonstration": 2, "rating": 7, "stop": 8}
@@ -127,3 +130,58 @@ def test_a_folder_that_has_changed_is_refused(composed: Callable[..., DictConfig
     folder.add("demonstration", episode=0)
     with pytest.raises(ConfigurationError, match=r"data\.digest=.* has changed since"):
         build_data(changed, family)
+
+
+class TestLabelsOfRecordedEpisodes:
+    """A teacher who is rational beyond doubt answers about a folder's own episodes as its likelihood says."""
+
+    CERTAIN = ("feedback.preference.teacher_rationality=1e9", "feedback.stop.scale=1e9", "modality=prs")
+
+    def labelled(self, composed: Any, path: Path, *words: str) -> tuple[Family, FeedbackFolder, dict[str, int]]:
+        config = composed(*words, *self.CERTAIN, "replicates=1", "env.feedback.segment_len=6")
+        settings = RunSettings.from_config(config)
+        family = family_of(settings, Workers(1))
+        folder = FeedbackFolder.create(path, *family.spaces)
+        folder.add_episodes(collect(family.scene("random"), 0, range(12)))
+        folder.add("rating", segment={"episode": 3, "start": 0, "stop": 2}, value=1, scale=[0, 4], annotator="bo")
+        about = RecordedEpisodes(family.fitted(folder.episodes(), folder.description.action_space.n), family.simulator)
+        return family, folder, add_labels(build_data(settings, family, about).modules, folder)
+
+    @pytest.mark.parametrize("words", [GRID, ["env=cartpole_v1", *WORDS]], ids=["grid", "control"])
+    def test_they_are_what_the_likelihood_says(self, words: list[str], composed: Any, tmp_path: Path) -> None:
+        family, folder, counts = self.labelled(composed, tmp_path / "folder", *words)
+        assert counts == {kind: COUNTS[kind] for kind in ("preference", "rating", "stop")}
+        assert folder.validate().labels == {**counts, "rating": COUNTS["rating"] + 1}
+        labels, episodes = folder.labels()[1:], folder.episodes()
+        assert len({each.segments[0] for each in labels}) > COUNTS["preference"]
+        assert {each.tool for each in labels} == {"mavrl simulate"}
+        choices, stopped = set(), set()
+        for label in labels:
+            simulated = family.simulator.judged(cut(episodes, label.segments, 1))
+            valid, reward, regret = simulated.transitions.valid[0], simulated.reward[0], simulated.regret[0]
+            assert valid.sum(-1).max() <= 6
+            means = [float(values[there].mean()) for values, there in zip(reward, valid, strict=True)]
+            if label.type == "preference" and means[0] != means[1]:
+                assert label.answer == int(means[0] < means[1])
+                choices.add(label.answer)
+            if label.type == "stop":  # at the first regret, which is more than certain
+                regretted = (regret[0] > 1e-6).nonzero().flatten().tolist()
+                assert label.answer == (regretted[0] if regretted else None)
+                stopped.add(label.answer)
+        assert len(stopped) > 1
+        assert choices or words is not GRID
+
+    def test_ratings_are_in_the_order_of_rewards(self, composed: Any, tmp_path: Path) -> None:
+        family, folder, _ = self.labelled(composed, tmp_path / "f", *GRID[:3], "feedback.rating.n_samples=400")
+        ratings = [each for each in folder.labels()[1:] if each.type == "rating"]
+        shown = family.simulator.judged(cut(folder.episodes(), [each.segments[0] for each in ratings], 1))
+        means = segment_mean(shown.reward, shown.transitions.valid)[0]
+        of_each = [means[[k for k, each in enumerate(ratings) if each.answer == value]].mean() for value in range(5)]
+        assert of_each == sorted(of_each)
+
+    def test_another_seed_asks_about_others(self, composed: Any, tmp_path: Path) -> None:
+        _, first, _ = self.labelled(composed, tmp_path / "a", *GRID)
+        _, again, _ = self.labelled(composed, tmp_path / "b", *GRID)
+        _, other, _ = self.labelled(composed, tmp_path / "c", *GRID, "seed=1")
+        asked = [[each.segments for each in folder.labels()] for folder in (first, again, other)]
+        assert asked[0] == asked[1] != asked[2]

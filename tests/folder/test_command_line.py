@@ -67,6 +67,29 @@ def test_an_import_has_words_of_its_own() -> None:
     assert words == ["task=import", "task.from=table", "task.path=a.csv", "task.episodes=b", "data.folder=c", "seed=1"]
 
 
+def test_recording_has_words_of_its_own() -> None:
+    own = ["policy=expert", "episodes=3", "epsilon=0.1", "video=false", "demonstrations=true"]
+    assert with_folder(["task=collect", *own, "data=new", "seed=1"]) == [
+        "task=collect", *(f"task.{word}" for word in own), "data.folder=new", "seed=1"
+    ]  # fmt: skip
+    assert with_folder(["policy=ppo", "episodes=3"]) == ["policy=ppo", "episodes=3"]
+
+
+@pytest.mark.parametrize(
+    ("said", "added"),
+    [
+        (["task=collect"], ["env=cartpole_v1"]),
+        (["task=collect", "env=acrobot_v1"], []),
+        (["task=collect", "run_dir=runs/x"], []),
+        (["task=simulate"], ["env=cartpole_v1", "modality=prs", "replicates=1"]),
+        (["task=simulate", "modality=p", "replicates=2"], ["env=cartpole_v1"]),
+    ],
+)
+def test_what_adds_to_a_folder_is_told_its_environment(said: list[str], added: list[str], folder: FeedbackFolder):
+    place = f"data={folder.path}"
+    assert with_folder([*said, place]) == [*said, f"data.folder={folder.path}", *added]
+
+
 def test_a_kind_that_is_not_there_is_refused(labelled: FeedbackFolder) -> None:
     said = r"modality=pds: .* has no demonstration that can be learned from; it has pr"
     with pytest.raises(ConfigurationError, match=said):
