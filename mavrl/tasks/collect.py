@@ -71,7 +71,7 @@ def _of_run(config: DictConfig) -> tuple[RunSettings, DictConfig, dict[str, Any]
 
 def _record(config: DictConfig, scene: "Scene", folder: "FeedbackFolder") -> list[str]:
     """Record into a folder; what there is to say about it, line by line."""
-    from mavrl.folder.videos import check_video_writer
+    from mavrl.folder.videos import VIDEOS, check_video_writer
     from mavrl.simulation.collecting import collect as collected
 
     task, films = config.task, config.task.video and scene.renders
@@ -87,9 +87,11 @@ def _record(config: DictConfig, scene: "Scene", folder: "FeedbackFolder") -> lis
     returns = [float(each.rewards.sum()) for each in episodes if each.rewards is not None]
     steps, ended = sum(map(len, episodes)), sum(each.terminated for each in episodes)
     mean = sum(returns) / len(returns)
-    lines = [f"{len(episodes)} episodes of {steps} steps; {ended} terminated; mean return {mean:.4g}"]
+    counted = f"{len(episodes)} episode{'s' if len(episodes) > 1 else ''}"
+    lines = [f"{counted} of {steps} steps; {ended} terminated; mean return {mean:.4g}"]
     if films:
-        return [*lines, f"videos/{placed[0]}.mp4 to videos/{placed[-1]}.mp4"]
+        names = [f"{VIDEOS}/{number}.mp4" for number in (placed[0], placed[-1])]
+        return [*lines, " to ".join(dict.fromkeys(names))]
     return [*lines, f"no videos: {'the environment does not render' if task.video else 'task.video=false'}"]
 
 

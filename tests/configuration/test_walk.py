@@ -61,10 +61,10 @@ ALLOWED: dict[tuple[str, ...], str] = {
         model.prior.hyperprior_shape model.soft_temperature optim.gradient_clip optim.lr optim.weight_decay
         policy.clip policy.clip_range policy.ent_coef policy.gae_lambda policy.gamma policy.kappa
         policy.learning_rate policy.max_grad_norm policy.reference_weight policy.termination_weight
-        policy.vf_coef rounds.behaviour rounds.earlier rounds.until teacher.lag teacher.tie
+        policy.vf_coef rounds.behaviour rounds.earlier rounds.until task.epsilon teacher.lag teacher.tie
     """,
     ("null",): """
-        data.digest data.folder task.length task.rows
+        data.digest data.folder task.length task.policy task.rows
         cells.env cells.modality env.constants env.demonstration_cap env.max_steps env.normalization.optimal
         env.threads env.wrappers notify.url optim.batch_size policy.evaluate_every
         optim.demonstration_batch_size processes search.batch search.caps.demonstration search.caps.preference
@@ -74,7 +74,7 @@ ALLOWED: dict[tuple[str, ...], str] = {
     ("true",): """
         dry_run env.fixed_horizon model.importance_weights model.standardize policy.normalize_reward
         policy.standardize policy.warm_start progress rerun search.allocation search.settings task.confirm
-        task.figures trainer.validation trust
+        task.figures task.video trainer.validation trust
     """,
     ("empty mapping",): """
         env.experts env.feedback env.feedback.behaviour_rationality env.feedback.demonstration_rationality env.samples

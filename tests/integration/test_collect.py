@@ -47,7 +47,7 @@ def test_what_is_said(recorded: Any, folder: FeedbackFolder) -> None:
         "videos/0.mp4 to videos/1.mp4",
         "labels",
     ]
-    assert second.out.splitlines()[1] == "videos/2.mp4 to videos/2.mp4"
+    assert second.out.splitlines()[1] == "videos/2.mp4"
     assert first.err == second.err == ""
 
 
