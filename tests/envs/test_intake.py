@@ -195,6 +195,9 @@ class Breaks(gym.Env):
             return np.zeros((2, 3)) @ np.zeros((2, 3))
         return np.zeros(2, np.float32), 0.0, False
 
+    def render(self):
+        raise OSError("no paint")
+
     def close(self):
         if self.when == "close":
             raise RuntimeError
@@ -217,6 +220,7 @@ def breaking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         ("reset", "its reset raises KeyError: 'a key'", 'raise KeyError("a key")'),
         ("step", "step 1 of an episode raises ValueError: matmul", "return np.zeros((2, 3)) @ np.zeros((2, 3))"),
         ("tuple", "step 1 of an episode raises ValueError: not enough values to unpack", None),
+        ("render", "rendering it raises OSError: no paint", 'raise OSError("no paint")'),
         ("close", "closing it raises RuntimeError (", "raise RuntimeError"),
     ],
 )
@@ -227,8 +231,8 @@ def test_an_error_of_the_environment_is_reported_as_that(
 
     def use() -> None:
         env.reset(seed=0)
-        if when == "close":
-            env.close()
+        if when in ("render", "close"):
+            getattr(env, when)()
         env.step(0)
 
     with pytest.raises(EnvironmentFault) as caught:
