@@ -122,9 +122,12 @@ def _frame(env: gym.Env) -> np.ndarray:
 
 @contextmanager
 def _without_screen() -> Iterator[None]:
-    """Nobody looks on: without a screen pygame would complain of that on the error stream."""
+    """Nobody looks on: pygame opens no window, and does not complain on the error stream where there is no screen.
+
+    Its driver "dummy" would do so, too, but what highway-env draws is black there.
+    """
     before = os.environ.get(_DRIVER)
-    os.environ.setdefault(_DRIVER, "dummy")
+    os.environ.setdefault(_DRIVER, "offscreen")
     try:
         yield
     finally:

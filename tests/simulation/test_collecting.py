@@ -119,13 +119,20 @@ class TestFilms:
             assert np.array_equal(unfilmed.observations, episode.observations)
             assert np.array_equal(unfilmed.rewards, episode.rewards)  # type: ignore[arg-type]
 
-    @pytest.mark.parametrize("env_id", ["CartPole-v1", "Acrobot-v1", "LunarLander-v3"])
+    @pytest.mark.parametrize(
+        "environment",
+        [
+            *(ControlEnvironment(env_id, max_steps=12) for env_id in ("CartPole-v1", "Acrobot-v1", "LunarLander-v3")),
+            ControlEnvironment("highway_env:highway-v0", max_steps=12, wrappers=("FlattenObservation",)),
+        ],
+        ids=lambda environment: environment.id,
+    )
     def test_those_of_gymnasium_are_filmed_as_they_render(
-        self, env_id: str, tmp_path: Path, frames_of: Callable[[Path], tuple[dict, np.ndarray]]
+        self, environment: ControlEnvironment, tmp_path: Path, frames_of: Callable[[Path], tuple[dict, np.ndarray]]
     ):
-        scene = _cart(
-            ControlEnvironment(env_id, max_steps=12), lambda _: np.eye(ControlEnvironment(env_id).n_actions)[1]
-        )
+        if ":" in environment.id:
+            pytest.importorskip("highway_env")
+        scene = _cart(environment, lambda _: np.eye(environment.n_actions)[1])
         assert scene.renders
         before = dict(os.environ)
         (episode,) = collect(scene, 0, [0], films=tmp_path)
@@ -141,6 +148,7 @@ class TestFilms:
         apart = [np.abs(frames - pictures[t].astype(int)).mean((1, 2, 3)) for t in moved]  # type: ignore[union-attr]
         assert [int(each.argmin()) for each in apart] == list(moved)
         assert max(each.min() for each in apart) < 1
+        assert frames.std() > 1
         assert about["fps"] == env.metadata["render_fps"]
         env.close()
 
