@@ -21,20 +21,24 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 CROWDS = {"9 good, 3 random": (9, 3, 0), "9 good, 3 reversed": (9, 0, 3), "9 good, 3 random, 3 reversed": (9, 3, 3)}
-LABELS = {"preference": 600, "rating": 600, "stop": 600}
+KINDS = ("preference", "rating", "stop")
 REPORTED = ("epic_distance", "spearman", "normalized_return")
 
 
-def overrides_of(crowd: tuple[int, int, int], way: str) -> list[str]:
-    """What sets a crowd and the way of learning from it apart."""
+def overrides_of(crowd: tuple[int, int, int], way: str, labels: int) -> list[str]:
+    """What sets a crowd and the way of learning from it apart.
+
+    Args:
+        labels: of each kind, by the whole crowd.
+    """
     good, random, reversed_ = crowd
     alone = way == "good"
     share = good / sum(crowd) if alone else 1.0
     others = (0, 0) if alone else (random, reversed_)
     annotators = "pooled" if way == "pooled" else "learned"
     words = [f"teacher.good={good}", f"teacher.random={others[0]}", f"teacher.reversed={others[1]}"]
-    for kind, count in LABELS.items():
-        words += [f"feedback.{kind}.n_samples={round(share * count)}", f"feedback.{kind}.annotators={annotators}"]
+    for kind in KINDS:
+        words += [f"feedback.{kind}.n_samples={round(share * labels)}", f"feedback.{kind}.annotators={annotators}"]
     return words
 
 
@@ -43,6 +47,8 @@ def main() -> None:
     parser.add_argument("--seeds", default="700-719", help="first and last seed")
     parser.add_argument("--modalities", default="p,r,pr")
     parser.add_argument("--env", default="grid_trap")
+    parser.add_argument("--crowds", default=";".join(CROWDS), help="names of crowds, with ; between them")
+    parser.add_argument("--labels", type=int, default=600, help="of each kind, by the whole crowd")
     parser.add_argument("overrides", nargs="*")
     options = parser.parse_args()
     from mavrl.configuration.composition import compose
@@ -53,9 +59,15 @@ def main() -> None:
     seeds = [f"seed={first}", f"replicates={last - first + 1}"]
     always = ["env.termination=neutral", "teacher=crowd", "teacher.categories=[3,5,7,10]", "paths.cache=null"]
     for modality in options.modalities.split(","):
-        for name, crowd in CROWDS.items():
+        for name in options.crowds.split(";"):
             for way in ("learned", "pooled", "good"):
-                words = [f"env={options.env}", f"modality={modality}", *always, *overrides_of(crowd, way), *seeds]
+                words = [
+                    f"env={options.env}",
+                    f"modality={modality}",
+                    *always,
+                    *overrides_of(CROWDS[name], way, options.labels),
+                ]
+                words += seeds
                 started = time.monotonic()
                 with tempfile.TemporaryDirectory() as directory:
                     result = run(RunSettings.from_config(compose(*words, *options.overrides)), Path(directory))
@@ -63,7 +75,7 @@ def main() -> None:
                     metric: [round(result[kind].get(metric, 0.0), 4) for kind in ("mean", "stderr")]
                     for metric in REPORTED
                 }
-                line = {"modality": modality, "crowd": name, "way": way, **numbers}
+                line = {"modality": modality, "labels": options.labels, "crowd": name, "way": way, **numbers}
                 print(json.dumps({**line, "seconds": round(time.monotonic() - started, 1)}), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The benchmarks of quality, of the posterior, of opposed teachers, and of kills, on a small share of their work."""
+"""The benchmarks of quality, posterior, opposed teachers, crowds, and kills, on a small share of their work."""
 
 import json
 import subprocess
@@ -70,3 +70,13 @@ def test_opposed_teachers_of_a_grid_each_win_and_nothing_runs_twice(tmp_path: Pa
     assert len(list((tmp_path / "runs").glob("*/pr/*/metrics.json"))) == 6
     assert first[6].startswith("| environment | teacher | learned | shuffled | prior |")
     assert first[8].startswith("| grid_two_goals | first |")
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+def test_who_answers_the_wrong_way_round_is_found_out():
+    """A quarter of the annotators: told apart, the reward is nearer than pooled, and as near as of the others alone."""
+    crowd = ("--crowds", "9 good, 3 reversed", "--modalities", "p", "--seeds", "900-904")
+    epic = {line["way"]: line["epic_distance"] for line in _lines("crowds.py", *crowd)}
+    assert epic["learned"][0] < epic["pooled"][0] - 0.05
+    assert epic["learned"][0] < epic["good"][0] + 0.05
