@@ -128,6 +128,23 @@ class FeedbackLikelihood(nn.Module, ABC, Generic[Batch]):
         return {}
 
 
+class LearnedLikelihood(FeedbackLikelihood[Batch]):
+    """A likelihood that learns its own parameters: it says what the one in the middle of what it has learned says."""
+
+    @abstractmethod
+    def drawn(self, noise: Float[Tensor, "R L"] | None = None) -> FeedbackLikelihood[Batch]:
+        """The likelihood with a draw of the parameters; without noise, with their medians."""
+
+    def log_prob(self, values: Float[Tensor, "R B *steps"], batch: Batch) -> Float[Tensor, "R B"]:
+        return self.drawn().log_prob(values, batch)
+
+    def outcomes(self, values: Float[Tensor, "R B *values"], transitions: Transitions) -> Float[Tensor, "R B *Y"]:
+        return self.drawn().outcomes(values, transitions)
+
+    def sample(self, values: Any, transitions: Transitions, generators: list[torch.Generator]) -> Batch:
+        return self.drawn().sample(values, transitions, generators)
+
+
 def uniforms(generators: list[torch.Generator], *shape: int) -> Float[Tensor, "R *shape"]:
     """Uniform numbers in [0, 1), each replicate's from its own generator, in float64."""
     return torch.stack([torch.rand(*shape, generator=g, dtype=torch.float64) for g in generators])

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mavrl.feedback.annotators import SPREAD, Annotators, Crowd, Reliability, count_annotators, of_annotators, pooled
-from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood, uniforms
+from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood, LearnedLikelihood, uniforms
 from mavrl.feedback.datamodule import SegmentDataModule
 from mavrl.simulation.base import Simulated
 from mavrl.types import Transitions, segment_mean
@@ -154,7 +154,7 @@ class AnnotatedPreferenceLikelihood(FeedbackLikelihood[PreferenceBatch]):
         return {"annotators": annotators, "ties": torch.full_like(annotators, int(self.tie is not None))}
 
 
-class LearnedPreferenceLikelihood(FeedbackLikelihood[PreferenceBatch]):
+class LearnedPreferenceLikelihood(LearnedLikelihood[PreferenceBatch]):
     """The same where nobody knows how annotators answer.
 
     The factor on each one's rationality has a posterior (`Reliability`); nu of each is a point estimate under a
@@ -183,17 +183,6 @@ class LearnedPreferenceLikelihood(FeedbackLikelihood[PreferenceBatch]):
         rationality = self.rationality * self.reliability.drawn(noise)
         tie = None if self.log_tie is None else self.log_tie.exp()
         return AnnotatedPreferenceLikelihood(rationality, tie, self.reliability.upright())
-
-    def log_prob(self, values: Float[Tensor, "R B 2 T"], batch: PreferenceBatch) -> Float[Tensor, "R B"]:
-        return self.drawn().log_prob(values, batch)
-
-    def outcomes(self, values: Float[Tensor, "R B 2 T"], transitions: Transitions) -> Float[Tensor, "R B Y"]:
-        return self.drawn().outcomes(values, transitions)
-
-    def sample(
-        self, values: Float[Tensor, "R B 2 T"], transitions: Transitions, generators: list[torch.Generator]
-    ) -> PreferenceBatch:
-        return self.drawn().sample(values, transitions, generators)
 
     def kl(self) -> Float[Tensor, "R"]:
         of_ties = 0.0 if self.log_tie is None else 0.5 * (self.log_tie / SPREAD).square().sum(-1)

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mavrl.feedback.annotators import SPREAD, Annotators, Crowd, Reliability, count_annotators, of_annotators, pooled
-from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood, log1mexp, uniforms
+from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood, LearnedLikelihood, log1mexp, uniforms
 from mavrl.feedback.datamodule import SegmentDataModule
 from mavrl.simulation.base import Simulated
 from mavrl.types import Transitions, segment_mean
@@ -201,7 +201,7 @@ class AnnotatedRatingLikelihood(FeedbackLikelihood[RatingBatch]):
         return {"annotators": torch.full((n_replicates,), n_annotators), "categories": categories}
 
 
-class LearnedRatingLikelihood(FeedbackLikelihood[RatingBatch]):
+class LearnedRatingLikelihood(LearnedLikelihood[RatingBatch]):
     """The same where nobody knows how annotators rate.
 
     The factor w of each has a posterior (`Reliability`). Cutpoints are point estimates: those of a scale, and each
@@ -240,17 +240,6 @@ class LearnedRatingLikelihood(FeedbackLikelihood[RatingBatch]):
         increments = torch.where(self.there, increments, AnnotatedRatingLikelihood.FAR)
         factor, upright = self.reliability.drawn(noise), self.reliability.upright()
         return AnnotatedRatingLikelihood(factor, first, increments, self.categories, upright)
-
-    def log_prob(self, values: Float[Tensor, "R B T"], batch: RatingBatch) -> Float[Tensor, "R B"]:
-        return self.drawn().log_prob(values, batch)
-
-    def outcomes(self, values: Float[Tensor, "R B T"], transitions: Transitions) -> Float[Tensor, "R B K"]:
-        return self.drawn().outcomes(values, transitions)
-
-    def sample(
-        self, values: Float[Tensor, "R B T"], transitions: Transitions, generators: list[torch.Generator]
-    ) -> RatingBatch:
-        return self.drawn().sample(values, transitions, generators)
 
     def kl(self) -> Float[Tensor, "R"]:
         deviations = torch.cat([self.first_deviation.flatten(1), self.raw_deviation.flatten(1)], dim=1)

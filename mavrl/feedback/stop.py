@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mavrl.feedback.annotators import Annotators, Crowd, LogNormal, count_annotators, of_annotators, pooled
-from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood, log1mexp, uniforms
+from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood, LearnedLikelihood, log1mexp, uniforms
 from mavrl.feedback.datamodule import SegmentDataModule
 from mavrl.simulation.base import Simulated
 from mavrl.types import Transitions
@@ -231,7 +231,7 @@ def log_poisson_above(count: Int[Tensor, "*batch T"], mean: Float[Tensor, "*batc
     return above.clamp(min=torch.finfo(mean.dtype).tiny).log()
 
 
-class LearnedStopLikelihood(FeedbackLikelihood[StopBatch]):
+class LearnedStopLikelihood(LearnedLikelihood[StopBatch]):
     """The same where nobody knows how annotators stop: rate, lapse and mean lag of each have a posterior.
 
     Args:
@@ -262,17 +262,6 @@ class LearnedStopLikelihood(FeedbackLikelihood[StopBatch]):
         return AnnotatedStopLikelihood(
             self.rate.drawn(rate), self.discount, self.lapse.drawn(lapse), self.lag.drawn(lag)
         )
-
-    def log_prob(self, values: Float[Tensor, "R B T"], batch: StopBatch) -> Float[Tensor, "R B"]:
-        return self.drawn().log_prob(values, batch)
-
-    def outcomes(self, values: Float[Tensor, "R B T"], transitions: Transitions) -> Float[Tensor, "R B T+1"]:
-        return self.drawn().outcomes(values, transitions)
-
-    def sample(
-        self, values: Float[Tensor, "R B T"], transitions: Transitions, generators: list[torch.Generator]
-    ) -> StopBatch:
-        return self.drawn().sample(values, transitions, generators)
 
     def kl(self) -> Float[Tensor, "R"]:
         return self.rate.kl() + self.lapse.kl() + self.lag.kl()

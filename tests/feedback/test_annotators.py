@@ -180,7 +180,7 @@ class TestRating:
         values, steps = torch.zeros(1, 6, 1), transitions_of(torch.ones(1, 6, 1, dtype=torch.bool))
         for scale, categories in ((0, 2), (1, 6)):
             batch = RatingBatch(steps, torch.arange(6)[None], torch.full((1, 6), scale))
-            probability = learned.log_prob(values, batch).exp().flatten()
+            probability = learned.log_prob(values, batch).detach().exp().flatten()
             assert probability[:categories].tolist() == pytest.approx([1 / categories] * categories, abs=1e-5)
             assert float(probability[categories:].sum()) < 1e-12
 
