@@ -41,13 +41,8 @@ class RecordedTeacher(Teacher):
     def agreements(self) -> dict[str, dict[str, dict[str, int]]]:
         """How often each annotator was asked what another one was asked, too, and agreed, by name."""
         every = [label for labels in self._labels.values() for label in labels]
-        return {
-            each.name: {
-                "others": {"compared": each.compared, "agreed": each.agreed},
-                "again": {"compared": each.repeated, "agreed": each.consistent},
-            }
-            for each in annotators_of(every)
-        }
+        described = (each.described() for each in annotators_of(every))
+        return {each["name"]: {whom: each[whom] for whom in ("others", "again")} for each in described}
 
     @property
     def n_categories(self) -> int:

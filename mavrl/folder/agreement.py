@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 from mavrl.folder.labels import Label
 from mavrl.folder.usable import is_used
@@ -28,6 +29,15 @@ class Annotator:
     agreed: int = 0
     repeated: int = 0
     consistent: int = 0
+
+    def described(self) -> dict[str, Any]:
+        """The counts as metrics.json has them."""
+        return {
+            "name": self.name,
+            "labels": self.labels,
+            "others": {"compared": self.compared, "agreed": self.agreed},
+            "again": {"compared": self.repeated, "agreed": self.consistent},
+        }
 
 
 def annotators_of(labels: Sequence[Label]) -> list[Annotator]:

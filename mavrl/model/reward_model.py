@@ -49,9 +49,13 @@ class RewardModel(ABC):
             description |= {name: [description[name][self._number]] for name in _OF_REPLICATES if name in description}
         save_reward_model(Path(path), self.tensors(), description)
 
-    @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
-        """All weights by name, with the models of all replicates as first axis."""
+        """All weights by name, with the models of all replicates as first axis.
+
+        Raises:
+            ValueError: the model has no weights that could be saved.
+        """
+        raise ValueError(f"{type(self).__name__} has no weights that could be saved")
 
     @classmethod
     def load(cls: type[Model], path: Path | str) -> Model:

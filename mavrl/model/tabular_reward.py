@@ -56,13 +56,7 @@ class TabularRewardModel(RewardModel):
         return cls.from_posterior(posterior, description)
 
     def tensors(self) -> dict[str, Tensor]:
-        """
-        Raises:
-            ValueError: the model was made of moments, and has no weights.
-        """
-        if self._weights is None:
-            raise ValueError("a model that was made of moments has no weights that could be saved")
-        return self._weights
+        return super().tensors() if self._weights is None else self._weights
 
     @property
     def n_states(self) -> int:

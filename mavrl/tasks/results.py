@@ -70,7 +70,7 @@ def show(config: DictConfig) -> None:
 def _show_folder(place: Path) -> None:
     from mavrl.folder.agreement import annotators_of
     from mavrl.folder.folder import FeedbackFolder
-    from mavrl.reports.annotators import print_labels
+    from mavrl.reports.annotators import print_annotators
     from mavrl.reports.words import counted, counts_in_words
 
     folder = FeedbackFolder.open(place)
@@ -85,7 +85,7 @@ def _show_folder(place: Path) -> None:
         print(f"source: {description.source}")
     if annotators := annotators_of(folder.labels()):
         print()
-        print_labels(annotators)
+        print_annotators([each.described() for each in annotators])
     print(place)
 
 

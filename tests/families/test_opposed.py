@@ -64,7 +64,7 @@ def test_the_candidates_are_the_same_and_the_labels_differ(pair: str, composed: 
     for kind in one:
         for name in ("state", "action", "next_state", "terminal", "valid"):
             assert getattr(one[kind].transitions, name).equal(getattr(other[kind].transitions, name)), name
-        ((label, mine),) = one[kind].labels.items()
+        label, mine = next(iter(one[kind].labels.items()))
         assert not mine.equal(other[kind].labels[label])
 
 
