@@ -12,9 +12,9 @@ from mavrl.configuration.registry import KINDS, trusted_targets
 from mavrl.configuration.settings import ModelSettings, RunSettings
 from mavrl.errors import ConfigurationError
 from mavrl.families.base import Family
+from mavrl.feedback.cautions import cautions
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.feedback.datamodule import Asking, FeedbackDataModule, Serving
-from mavrl.feedback.one_sided import one_sided
 from mavrl.feedback.recorded import RecordedFeedback
 from mavrl.folder.digest import digest
 from mavrl.folder.folder import FeedbackFolder
@@ -86,7 +86,7 @@ def _recorded(settings: RunSettings, family: Family) -> RecordedFeedback:
         raise ConfigurationError("feedback.rating.n_categories", rating["n_categories"], allowed)
     known = [label for label in labels if is_used(label)]
     used = {kind: [label for label in known if label.type == kind][:count] for kind, count in wanted.items()}
-    for warning in one_sided(used):
+    for warning in cautions(used):
         log.warning(warning)
     return recorded
 

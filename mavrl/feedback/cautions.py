@@ -1,8 +1,30 @@
-"""Labels of one class only: what cannot be learned from them, in one line for each kind."""
+"""What cannot be learned from labels: those of one class only, of one annotator only, and those that disagree."""
 
 from collections.abc import Callable, Mapping, Sequence
 
+from mavrl.folder.agreement import annotators_of
 from mavrl.folder.labels import Label
+
+
+def cautions(labels: Mapping[str, Sequence[Label]]) -> list[str]:
+    """Warnings to be given before anything is learned, one line each.
+
+    Args:
+        labels: that can be learned from, by kind.
+    """
+    annotators = annotators_of([label for of_kind in labels.values() for label in of_kind])
+    found = one_sided(labels)
+    if len(annotators) == 1 and annotators[0].name:
+        name = annotators[0].name
+        found.append(f"all labels are by {name}: how reliable one alone is cannot be told from the scale of the reward")
+    # What two annotators compare is counted for both.
+    twice = sum(each.compared for each in annotators) // 2 + sum(each.repeated for each in annotators)
+    alike = sum(each.agreed for each in annotators) // 2 + sum(each.consistent for each in annotators)
+    if alike < twice:
+        found.append(
+            f"of {twice} pairs of answers to one question {twice - alike} disagree: what differs is read as noise"
+        )
+    return found
 
 
 def one_sided(labels: Mapping[str, Sequence[Label]]) -> list[str]:
