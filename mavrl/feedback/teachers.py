@@ -98,6 +98,9 @@ class CrowdTeacher(Teacher):
         tie: Davidson's nu, how often equal segments are called equal; 0 for never.
         categories: of the scales that raters use, one after the other; empty for that of feedback.rating.
         lag: mean steps between what somebody sees and the stop; 0 for none.
+
+    Raises:
+        ConfigurationError: there is nobody.
     """
 
     def __init__(
@@ -109,6 +112,8 @@ class CrowdTeacher(Teacher):
         categories: Sequence[int] = (),
         lag: float = 0.0,
     ) -> None:
+        if good + random + reversed == 0:
+            raise ConfigurationError("teacher.good", good, "is nobody, and so are random and reversed; one is needed")
         self.good, self.random, self.reversed = good, random, reversed
         self.tie, self.categories, self.lag = tie, list(categories), lag
 

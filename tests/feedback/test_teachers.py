@@ -178,6 +178,10 @@ class TestCrowd:
         )
         assert equal(*shown)
 
+    def test_a_crowd_of_nobody_is_refused(self) -> None:
+        with pytest.raises(ConfigurationError, match=r"teacher\.good=0: is nobody"):
+            CrowdTeacher(0)
+
     def test_a_kind_without_annotators_says_so(self) -> None:
         nobody: Any = SimpleNamespace(kind="rating")
         nothing: Any = None
