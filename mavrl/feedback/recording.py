@@ -88,7 +88,7 @@ def _line(
     kind: str, names: list[Line], label: Mapping[str, Any], module: FeedbackDataModule, known: Mapping[str, Tensor]
 ) -> Line:
     line = {"type": kind, "tool": "mavrl simulate", **_LINES[kind](names, label, _scales(module, known))}
-    annotator = module.asking.teacher.annotators[label.get("annotator", 0)]
+    annotator = module.asking.teacher.annotators[label["annotator"]] if "annotator" in label else ""
     return {**line, "annotator": annotator} if annotator else line
 
 
