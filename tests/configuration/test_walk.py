@@ -116,7 +116,7 @@ ALLOWED: dict[tuple[str, ...], str] = {
         logger.project
     """,
     ("empty list",): """
-        env.wrappers logger.tags
+        env.wrappers logger.tags teacher.categories
     """,
     ("null", "number as text", "text"): """
         task.sweep
