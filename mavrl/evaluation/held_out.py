@@ -1,4 +1,4 @@
-"""What labels that a model has not seen say about it: how probable they were, beside what a constant says of them.
+"""What labels that a model has not seen say about it: how probable they were, beside what constants say of them.
 
 All are functions of numbers, one for each label: N labels of all folds, or those of each fold R, padded to B.
 """
@@ -111,14 +111,18 @@ def summarize_kind(columns: Columns, episode: np.ndarray, fold: np.ndarray) -> d
     correlation, which is computed in every fold by itself, is over folds. Models of folds share most of their training
     labels, which no error here knows of.
 
+    The constant is the better of two, over all labels. Where answers depend on the episode, what was frequent in the
+    others can be worse than to know nothing, and no feat to beat.
+
     Args:
         columns: as `mavrl.evaluation.predictions` gives them.
         episode: number of the episode that a label counts to, shape (N,).
         fold: in which it was held out, shape (N,).
     """
     means: dict[str, tuple[float, float | None]] = {}
-    gain = columns["log_likelihood"] - columns["constant"]
-    for name, values in (("log_likelihood", columns["log_likelihood"]), ("constant", columns["constant"])):
+    constant = max(columns["frequency"], columns["uniform"], key=np.mean)
+    gain = columns["log_likelihood"] - constant
+    for name, values in (("log_likelihood", columns["log_likelihood"]), ("constant", constant)):
         means[name] = clustered_mean(values, episode)
     means["gain"] = clustered_mean(gain, episode)
     more: dict[str, Any] = {}

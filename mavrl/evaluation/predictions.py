@@ -55,14 +55,16 @@ def predictions(
     return {name: torch.cat([each[name].double() for each in found], dim=1) for name in found[0]}
 
 
-def constant(train: FeedbackBatch, test: FeedbackBatch) -> Float[Tensor, "R B"]:
-    """Log-probability of labels for who only knows the answers in training, in nats.
+def constants(train: FeedbackBatch, test: FeedbackBatch) -> Predicted:
+    """Log-probability of labels for who never looks at what was shown, in nats.
+
+    `frequency` only knows the answers in training, `uniform` only which answers there are.
 
     Args:
         train: what models of the same folds were trained on, shape (R, N, ...).
         test: labelled samples, shape (R, B, ...).
     """
-    return _of(test).constant(train, test)
+    return _of(test).constants(train, test)
 
 
 def _parts(batch: FeedbackBatch, count: int) -> Iterator[FeedbackBatch]:
@@ -77,10 +79,10 @@ def _parts(batch: FeedbackBatch, count: int) -> Iterator[FeedbackBatch]:
 
 @dataclass(frozen=True)
 class _Kind:
-    """What is predicted of a kind of feedback besides the probability of its labels, and what a constant predicts."""
+    """What is predicted of a kind of feedback besides the probability of its labels, and what constants predict."""
 
     more: Callable[[Any, LogProb, Tensor], Predicted]
-    constant: Callable[[Any, Any], Float[Tensor, "R B"]]
+    constants: Callable[[Any, Any], Predicted]
 
 
 def _of(batch: FeedbackBatch) -> _Kind:
@@ -144,13 +146,13 @@ def _length(batch: Any) -> Int[Tensor, "R B"]:
 
 def _frequencies(
     answers: Callable[[Any], Tensor], scales: Callable[[Any], Tensor] | None = None
-) -> Callable[[Any, Any], Float[Tensor, "R B"]]:
-    """A constant that says every answer of an annotator as often as it was given in training.
+) -> Callable[[Any, Any], Predicted]:
+    """Every answer of an annotator as often as it was given in training; all equally often.
 
     Answers that never occur have no share. Where answers are on several scales, they are shares of one.
     """
 
-    def log_prob(train: Any, test: Any) -> Tensor:
+    def log_probs(train: Any, test: Any) -> Predicted:
         scale = (lambda batch: torch.zeros_like(answers(batch))) if scales is None else scales
         given, asked = (torch.stack([scale(batch), answers(batch)], dim=-1) for batch in (train, test))
         real = torch.cat([given[train.valid_samples], asked[test.valid_samples]])
@@ -165,9 +167,9 @@ def _frequencies(
         same = occur[:, 0, None] == occur[None, :, 0]
         table = table - table[..., None, :].masked_fill(~same, -torch.inf).logsumexp(-1)
         row = torch.arange(len(table))[:, None]
-        return table[row, who[1], number[1]]
+        return {"frequency": table[row, who[1], number[1]], "uniform": -same.sum(1).double().log()[number[1]]}
 
-    return log_prob
+    return log_probs
 
 
 def _annotators(*batches: Any) -> tuple[list[Tensor], int]:
@@ -183,20 +185,22 @@ def _choice(batch: Any) -> Int[Tensor, "R N"]:
     return torch.where(batch.equal, 2, chosen)
 
 
-def _constant_stop(train: Any, test: Any) -> Float[Tensor, "R B"]:
-    """A constant hazard. Where nobody ever stopped, or everybody at once, this is certain."""
+def _constant_stops(train: Any, test: Any) -> Predicted:
+    """A constant hazard; each step, or none, equally often. Where nobody ever stopped, or all at once, it is sure."""
     steps = torch.cat([batch.stop_step[batch.valid_samples] for batch in (train, test)])
     lengths = torch.cat([_length(batch)[batch.valid_samples] for batch in (train, test)])
     if bool((steps >= lengths).all()) or bool((steps == 0).all()):
-        return torch.zeros(test.stop_step.shape, dtype=torch.float64)
+        certain = torch.zeros(test.stop_step.shape, dtype=torch.float64)
+        return {"frequency": certain, "uniform": certain}
     who, count = _annotators(train, test)
     hazard = constant_hazard_by(train.stop_step, _length(train), train.valid_samples, who[0], count)
-    return log_prob_of_stop(hazard.gather(1, who[1]), test.stop_step, _length(test))
+    at_rate = log_prob_of_stop(hazard.gather(1, who[1]), test.stop_step, _length(test))
+    return {"frequency": at_rate, "uniform": -(_length(test) + 1.0).double().log()}
 
 
 _KINDS = {
     "preference": _Kind(_preference, _frequencies(_choice)),
     "rating": _Kind(_rating, _frequencies(lambda batch: batch.rating, lambda batch: batch.scale)),
-    "stop": _Kind(_stop, _constant_stop),
+    "stop": _Kind(_stop, _constant_stops),
     "demonstration": _Kind(_demonstration, _frequencies(lambda batch: batch.transitions.action)),
 }

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mavrl.configuration.settings import RunSettings
 from mavrl.evaluation.held_out import summarize_kind
-from mavrl.evaluation.predictions import constant, predictions
+from mavrl.evaluation.predictions import constants, predictions
 from mavrl.families.base import Family
 from mavrl.feedback.base import FeedbackBatch
 from mavrl.feedback.combined import CombinedDataModule
@@ -105,7 +105,7 @@ def _judged(
     with one_thread():
         for kind, test in tests.items():
             columns = predictions(belief, likelihoods[kind], test.batch, seeds)
-            columns["constant"] = constant(divided.train_sets[kind], test.batch)
+            columns |= constants(divided.train_sets[kind], test.batch)
             kinds[kind] = _summary(columns, test, folds.episode[kind])
     return {"folds": len(folds), "kinds": kinds, **({"failed_folds": failed} if failed else {})}
 

@@ -99,7 +99,8 @@ def test_better_is_by_more_than_two_standard_errors() -> None:
 def test_what_is_said_of_preferences() -> None:
     columns = {
         "log_likelihood": np.log([0.8, 0.6, 0.5, 0.3]),
-        "constant": np.log([0.5, 0.5, 0.5, 0.2]),
+        "frequency": np.log([0.5, 0.5, 0.5, 0.2]),
+        "uniform": np.log([1 / 3] * 4),
         "first": np.array([0.8, 0.4, 0.5, 0.7]),
         "chosen": np.array([1.0, 0.0, 0.0, 0.0]),
         "decided": np.array([1.0, 1.0, 1.0, 0.0]),  # the last is a tie
@@ -112,8 +113,21 @@ def test_what_is_said_of_preferences() -> None:
     assert "calibration_error" not in found["stderr"]
 
 
+def test_what_misleads_is_not_what_a_model_is_judged_by() -> None:
+    """Answers that depend on the episode: those of the others are worse than to say that all are as probable."""
+    columns = {
+        "log_likelihood": np.full(6, -1.7) + np.array([0.1, -0.1] * 3),
+        "frequency": np.full(6, -3.0),
+        "uniform": np.full(6, -np.log(3)),
+    }
+    found = summarize_kind(columns, np.arange(6), np.arange(6) % 2)
+    assert found["mean"]["constant"] == pytest.approx(-np.log(3))
+    assert found["mean"]["gain"] == pytest.approx(-1.7 + np.log(3))
+    assert not found["better"]
+
+
 def test_what_nobody_can_say_is_left_out() -> None:
-    columns = {name: np.zeros(2) for name in ("log_likelihood", "constant", "first", "chosen", "decided")}
+    columns = {name: np.zeros(2) for name in ("log_likelihood", "frequency", "uniform", "first", "chosen", "decided")}
     found = summarize_kind(columns, np.zeros(2), np.zeros(2))
     assert set(found["mean"]) == {"log_likelihood", "constant", "gain"}
     assert found["stderr"] == {}

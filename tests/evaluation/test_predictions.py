@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mavrl.evaluation.predictions import constant, predictions
+from mavrl.evaluation.predictions import constants, predictions
 from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood
 from mavrl.feedback.demonstration import DemonstrationBatch, DemonstrationLikelihood
 from mavrl.feedback.preference import PreferenceBatch, PreferenceLikelihood
@@ -122,9 +122,13 @@ def test_a_constant_knows_the_answers_that_occur() -> None:
     train = RatingBatch(SEGMENT, torch.tensor([[4, 4, 4, 1, 1]]).repeat(R, 1))
     test = RatingBatch(SEGMENT, torch.tensor([[1, 4, 7, 4, 4]]).repeat(R, 1))
     shares = {1: 2.5 / 6.5, 4: 3.5 / 6.5, 7: 0.5 / 6.5}
-    assert constant(train, test)[0].exp().tolist() == pytest.approx([shares[int(x)] for x in test.rating[0]])
+    found = constants(train, test)
+    assert found["frequency"][0].exp().tolist() == pytest.approx([shares[int(x)] for x in test.rating[0]])
+    assert found["uniform"][0].exp().tolist() == pytest.approx([1 / 3] * B)
     same = RatingBatch(SEGMENT, torch.full((R, B), 3))
-    assert constant(same, same).eq(0).all()  # nothing can be better than who always says the same
+    assert all(
+        each.eq(0).all() for each in constants(same, same).values()
+    )  # nothing can be better than who always says the same
 
 
 def test_a_constant_knows_of_each_scale_by_itself() -> None:
@@ -135,13 +139,16 @@ def test_a_constant_knows_of_each_scale_by_itself() -> None:
     found = {}
     for category, number in every:
         asked = RatingBatch(SEGMENT, torch.full((R, B), category), torch.full((R, B), number))
-        found[category, number] = float(constant(train, asked)[0, 0].exp())
+        found[category, number] = float(constants(train, asked)["frequency"][0, 0].exp())
+        assert constants(train, asked)["uniform"][0, 0].exp() == pytest.approx(0.5)
     assert found == pytest.approx({(0, 0): 1.5 / 4, (1, 0): 2.5 / 4, (0, 1): 0.5, (2, 1): 0.5})
 
 
 @pytest.mark.parametrize("step", [0, T])
 def test_a_constant_is_sure_of_stops_that_are_always_or_never_there(step: int) -> None:
     batch = StopBatch(SEGMENT, torch.full((R, B), step))
-    assert constant(batch, batch).eq(0).all()
+    assert all(each.eq(0).all() for each in constants(batch, batch).values())
     several = StopBatch(SEGMENT, torch.tensor([[0, 1, T, T, T]]).repeat(R, 1))
-    assert constant(several, batch).lt(0).all()
+    found, length = constants(several, batch), batch.transitions.valid.sum(-1)
+    assert found["frequency"].lt(0).all()
+    assert torch.allclose(found["uniform"].exp(), 1 / (length + 1.0).double())
