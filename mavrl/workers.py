@@ -11,6 +11,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 from mavrl.interruption import signals_blocked
+from mavrl.progress import count_in, shared_ticks
 
 Result = TypeVar("Result")
 
@@ -42,7 +43,7 @@ class Workers:
         before = set(multiprocessing.active_children())
         if self._pool is None:  # outside of the block: the first one in a process lets SIGINT and SIGTERM in again
             context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
-            self._pool = ProcessPoolExecutor(self.count, context, initializer=_begin)
+            self._pool = ProcessPoolExecutor(self.count, context, _begin, (shared_ticks(context),))
         with signals_blocked(*_ANSWERED_BY_THE_RUN):  # the processes that are started in here keep them blocked
             future = self._pool.submit(function, *arguments)
             self._processes |= set(multiprocessing.active_children()) - before
@@ -90,8 +91,9 @@ def workers(count: int | None) -> Iterator[Workers]:
         pool.close()
 
 
-def _begin() -> None:
+def _begin(ticks: Any) -> None:
     end_with_parent()
+    count_in(ticks)
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch
 

@@ -97,7 +97,7 @@ class Execution:
     """How a run is executed; none of this changes a result.
 
     Args:
-        progress: whether to show bars; "auto" shows them where the error stream is a terminal.
+        progress: how progress is shown, as `mavrl.progress` has it.
         threads: of torch while a reward is learned; None for as many as there are cores.
         processes: that simulate, train policies and evaluate; None for as many as there are cores.
         device: that rewards are learned on.

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError
 from mavrl.policies.network import Policy
+from mavrl.progress import expect, tick
 from mavrl.simulation.base import Behaviour
 from mavrl.streams import numpy_stream
 from mavrl.workers import Workers
@@ -64,6 +65,7 @@ def simulate(
     """The episodes of these addresses, in their order; several processes share them where that pays."""
     if not addresses:
         return []
+    expect(len(addresses))
     parts = max(1, min(workers.count, len(addresses) // _LEAST))
     calls = [(environment, policy, behaviour, addresses[part::parts]) for part in range(parts)]
     found: list[Episode | None] = [None] * len(addresses)
@@ -142,6 +144,7 @@ def _roll_out(
             if slot.number is not None:
                 following = int((slot.draw() >= last[i].cumsum()[:-1]).sum())
                 finished[slot.number] = slot.episode(following, bool(terminated[i]))
+                tick()
             number = next(waiting, None)
             running -= slot.number is not None and number is None
             slots[i] = _Slot(number, addresses)

@@ -7,12 +7,11 @@ from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, read_write
 
-from mavrl.reports.words import counted
+from mavrl.progress import Wanted
 from mavrl.sweep.combinations import ComposedJob
 from mavrl.sweep.launchers.jobs import varying_words
 from mavrl.sweep.launchers.local import LocalLauncher
 from mavrl.sweep.launchers.slurm import SlurmLauncher
-from mavrl.waiting import waiting
 
 _CELL = ("env=", "modality=", "hydra.")  # words that a job's line has anyway, and those that are shown nowhere
 
@@ -35,13 +34,16 @@ def prepared_workers(launcher: Launcher, jobs: int) -> Iterator[None]:
         launcher.close()
 
 
-def launch(launcher: Launcher, jobs: Sequence[ComposedJob], first: int = 0) -> Sequence[JobReturn]:
+def launch(
+    launcher: Launcher, jobs: Sequence[ComposedJob], first: int = 0, progress: Wanted | None = None
+) -> Sequence[JobReturn]:
     """Run composed jobs, which a local launcher need not compose again.
 
     Args:
         launcher: where the jobs run.
         jobs: the jobs.
         first: number of the first job.
+        progress: how our own launchers show how many have ended; None for as the first job says.
 
     Returns:
         What each job returned, in their order.
@@ -49,9 +51,10 @@ def launch(launcher: Launcher, jobs: Sequence[ComposedJob], first: int = 0) -> S
     if not jobs:
         return []
     lines = [job.overrides for job in jobs]
+    if isinstance(launcher, (LocalLauncher, SlurmLauncher)):
+        launcher.progress = jobs[0].config.progress if progress is None else progress
     if isinstance(launcher, LocalLauncher):
-        with waiting(jobs[0].config.progress, f"{counted(len(jobs), 'run')} at work"):
-            return launcher.launch(lines, first, [_with_directory(job) for job in jobs])
+        return launcher.launch(lines, first, [_with_directory(job) for job in jobs])
     return launcher.launch(lines, initial_job_idx=first)
 
 

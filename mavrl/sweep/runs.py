@@ -13,6 +13,7 @@ from mavrl.configuration.plain import typed_command
 from mavrl.configuration.rules import READING
 from mavrl.configuration.trust import check_trust
 from mavrl.errors import ConfigurationError, MavrlError
+from mavrl.progress import stage
 from mavrl.reports.words import counted
 from mavrl.storage.contents import read_metrics, read_status
 from mavrl.storage.sweeps import PlannedRun, record_sweep
@@ -23,7 +24,6 @@ from mavrl.sweep.launchers.jobs import failure_of
 from mavrl.sweep.launching import launch, prepared_workers, show_jobs
 from mavrl.sweep.notices import Notices
 from mavrl.sweep.repetition import directory_overrides, run_overrides, runs_to_retry
-from mavrl.waiting import waiting
 
 _MOST_NAMED = 10  # failed runs in a notice
 
@@ -82,7 +82,7 @@ class RunsSweeper(Sweeper):
 
     def _run(self, wanted: list[list[str]], record: bool = False) -> list[ComposedJob]:
         with prepared_workers(self._launcher, 0 if self._config.dry_run else len(wanted)):
-            with waiting(self._config.progress, f"composing {counted(len(wanted), 'run')}"):
+            with stage(self._config.progress, f"composing {counted(len(wanted), 'run')}"):
                 jobs, left_out = compose_all(self._compose, wanted)
             todo = [job for job in jobs if job.config.rerun or not job.finished]
             finished = len(jobs) - len(todo)

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from mavrl.configuration.check import check_sweep, refuse_settings
 from mavrl.errors import ConfigurationError, MavrlError
 from mavrl.metrics import metric_text
+from mavrl.progress import say, stage
 from mavrl.reports.words import counted, ties_in_words
 from mavrl.storage.files import naming, open_log
 from mavrl.sweep.cells import split_cells, with_cells
@@ -28,7 +29,6 @@ from mavrl.sweep.launchers.jobs import failure_of
 from mavrl.sweep.launching import launch, show_submission
 from mavrl.sweep.notices import Notices
 from mavrl.sweep.search_workers import run_searches
-from mavrl.waiting import waiting
 
 if TYPE_CHECKING:  # Optuna takes a second to import, and run.py imports this module for every command
     from optuna.samplers import BaseSampler
@@ -50,6 +50,11 @@ class _CellSearch:
 
     search: "Search"
     overrides: list[str]
+
+    @property
+    def ended(self) -> int:
+        """Trials that have ended, whoever ran them."""
+        return self.search.record.count("completed") + self.search.record.count("failed")
 
     @property
     def is_hopeless(self) -> bool:
@@ -102,7 +107,7 @@ class SearchSweeper(Sweeper):
             raise ConfigurationError("hydra/sweeper/sampler", "grid", allowed)
         _refuse_one_directory(self._config.hydra.overrides.hydra)
         self._check_sampler()
-        with waiting(self._config.progress, "composing the cells"):
+        with stage(self._config.progress, "composing the cells"):
             cells, left_out = self._plan_cells(arguments)
         if self._config.dry_run:
             for _, plan in cells:
@@ -114,7 +119,7 @@ class SearchSweeper(Sweeper):
             show_submission(self._launcher, workers if workers > 1 else self._batch_size)
             return []
         with contextlib.ExitStack() as opened:
-            with waiting(self._config.progress, "reading the studies"):
+            with stage(self._config.progress, "reading the studies"):
                 searches = [opened.enter_context(self._open_search(job, plan)) for job, plan in cells]
             if self._config.search.workers == 1:
                 return self._search(searches)
@@ -186,16 +191,19 @@ class SearchSweeper(Sweeper):
             plan = cell.search.plan
             trials = counted(plan.total, "trial")
             print(f"study {plan.name}: {trials} for {plan.metric} ({plan.direction}){there}", flush=True)
-        while batch := self._take_batch(cells, self._batch_size):
-            lines = [[*cell.overrides, *trial.overrides, f"search.trial={trial.trial}"] for cell, trial in batch]
-            jobs = [ComposedJob(overrides, self._compose(overrides)) for overrides in lines]
-            with _output_to_log(Path(self._config.hydra.sweep.dir)):
-                results = launch(self._launcher, jobs, first=number)
-            number += len(jobs)
-            for (cell, assignment), job, result in zip(batch, jobs, results, strict=True):
-                cell.search.tell(assignment, job.directory, failure_of(result))
-                _report_trial(cell, assignment.trial, notices)
-            returns.append(list(results))
+        total, ended = sum(cell.search.plan.total for cell in cells), sum(cell.ended for cell in cells)
+        with stage(self._config.progress, "searching", "trial", total, ended) as count:
+            while batch := self._take_batch(cells, self._batch_size):
+                lines = [[*cell.overrides, *trial.overrides, f"search.trial={trial.trial}"] for cell, trial in batch]
+                jobs = [ComposedJob(overrides, self._compose(overrides)) for overrides in lines]
+                with _output_to_log(Path(self._config.hydra.sweep.dir)):
+                    results = launch(self._launcher, jobs, number, progress=False)
+                number += len(jobs)
+                for (cell, assignment), job, result in zip(batch, jobs, results, strict=True):
+                    cell.search.tell(assignment, job.directory, failure_of(result))
+                    _report_trial(cell, assignment.trial, notices)
+                returns.append(list(results))
+                count.done = sum(cell.ended for cell in cells)
         _conclude(cells)
         return returns
 
@@ -235,22 +243,20 @@ def _report_trial(cell: _CellSearch, number: int, notices: Notices) -> None:
     """Print one line for a trial that has ended, and post a notice when it is the best, the last, or failed."""
     record = cell.search.record
     trial, best, total = record.trials[number], record.best, cell.search.plan.total
-    ended = record.count("completed") + record.count("failed")
+    ended = cell.ended
     head = f"[{ended}/{total}] {record.env} {record.modality} trial {number}"
     name = f"{record.name} trial {number}"
     if trial.state == "completed" and best is not None:
         counts = ", ".join(f"{n} {kind}" for kind, n in trial.n_samples.items() if n)
         tail = "the best" if best.number == number else f"best {metric_text(best.value)} of trial {best.number}"
-        print(
-            f"{head}: {record.metric} {metric_text(trial.value)} ({tail}); {counts}; {trial.seconds:.1f} s", flush=True
-        )
+        say(f"{head}: {record.metric} {metric_text(trial.value)} ({tail}); {counts}; {trial.seconds:.1f} s")
         if best.number == number:
             notices.post(f"{name} is the best so far: {record.metric} {metric_text(trial.value)} with {counts}")
     elif trial.state == "failed":
-        print(f"{head} failed: {trial.error}", flush=True)
+        say(f"{head} failed: {trial.error}")
         notices.post(f"{name} failed: {trial.error}")
     else:
-        print(f"{head} ended without a result; it is tried again", flush=True)
+        say(f"{head} ended without a result; it is tried again")
     if ended == total and trial.state != "running":
         notices.post(f"study {_summary(cell)}")
 

@@ -19,7 +19,7 @@ from mavrl.storage.files import read_json, write_json
 from mavrl.sweep.launchers.jobs import failure_of
 from mavrl.workers import cores, end_with_parent
 
-_ALONE = ["search.workers=1", "search.batch=1", "hydra/launcher=basic"]
+_ALONE = ["search.workers=1", "search.batch=1", "hydra/launcher=basic", "progress=false"]
 _MOST_ROUNDS = 20  # of starting workers again after some have died
 
 

@@ -11,9 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
 from mavrl.folder.creation import check_new, creating, is_folder
+from mavrl.progress import stage, ticking
 from mavrl.tasks.described import check_same, commanded, trained
 from mavrl.tasks.trained import given, run_directory, trained_config, trained_settings
-from mavrl.waiting import waiting
 
 if TYPE_CHECKING:
     from mavrl.folder.folder import FeedbackFolder
@@ -33,14 +33,14 @@ def collect(config: DictConfig) -> None:
     if not there:
         check_new(place)
     settings, environment, described = _of_run(config) if of_run else _of_command(config)
-    with waiting(config.progress, "importing torch"):
+    with stage(config.progress, "importing torch"):
         from mavrl.families.base import family_of
         from mavrl.folder.folder import FeedbackFolder
         from mavrl.workers import workers
 
     actor = run_directory(config) if of_run else config.task.policy or "random"
     source = f"recorded by MAVRL, seed {config.seed}: {actor if not of_run else 'the policy of a run'}"
-    with waiting(config.progress, "recording"), workers(config.processes) as pool:
+    with ticking(config.progress, "recording", "episode"), workers(config.processes) as pool:
         family = family_of(settings, pool)
         scene = family.scene(actor)
         if there:

@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 
 from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
-from mavrl.waiting import waiting
+from mavrl.progress import stage
 
 
 def expert(config: DictConfig) -> float:
@@ -15,7 +15,7 @@ def expert(config: DictConfig) -> float:
     if (directory / "card.json").exists() and not config.rerun:
         raise ConfigurationError("paths.experts", directory, "holds an expert already; rerun=true replaces it")
 
-    with waiting(config.progress, "importing torch"):
+    with stage(config.progress, "importing torch"):
         import torch
 
         from mavrl.families.base import family_of

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from mavrl.configuration.plain import plain
 from mavrl.errors import ConfigurationError
 from mavrl.folder.creation import check_new, creating
-from mavrl.waiting import waiting
+from mavrl.progress import stage
 
 
 def import_feedback(config: DictConfig) -> None:
@@ -21,7 +21,7 @@ def import_feedback(config: DictConfig) -> None:
             raise ConfigurationError(key, None, "is not there; python run.py task=import from=... path=... data=FOLDER")
     place = Path(config.data.folder)
     check_new(place)
-    with waiting(config.progress, "importing"):
+    with stage(config.progress, "importing"):
         from mavrl import importers
         from mavrl.folder.folder import FeedbackFolder
 

@@ -9,10 +9,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl.errors import ConfigurationError
+from mavrl.progress import stage
 from mavrl.storage.filters import Filter, matching, matching_planned_runs, planned_configuration, read_filters
 from mavrl.storage.index import Run, find_runs, read_run
 from mavrl.storage.sweeps import PlannedRun, forget_runs, recorded_sweeps
-from mavrl.waiting import waiting
 
 
 def status(config: DictConfig) -> None:
@@ -20,7 +20,7 @@ def status(config: DictConfig) -> None:
     from mavrl.reports.overview import print_overview
 
     root, filters = _root(config), _filters()
-    with waiting(config.progress, "reading runs"):
+    with stage(config.progress, "reading runs"):
         runs, sweeps = find_runs(root), recorded_sweeps(root)
     chosen = [sweep for sweep in sweeps if config.task.sweep in (None, sweep.id)]
     if config.task.sweep is not None:
@@ -45,7 +45,7 @@ def list_runs(config: DictConfig) -> None:
     from mavrl.reports.listing import print_runs, sort_runs
 
     root, filters = _root(config), _filters()
-    with waiting(config.progress, "reading runs"):
+    with stage(config.progress, "reading runs"):
         runs = sort_runs(_in_state(matching(find_runs(root), filters), config), config.task.sort)
     if not runs:
         print(_nothing(root, filters, config))

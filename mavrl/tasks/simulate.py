@@ -9,8 +9,8 @@ from omegaconf import DictConfig
 from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
 from mavrl.folder.creation import check_new, creating, is_folder
+from mavrl.progress import stage, ticking
 from mavrl.tasks.described import check_same, commanded
-from mavrl.waiting import waiting
 
 if TYPE_CHECKING:
     from mavrl.families.base import Family
@@ -27,12 +27,12 @@ def simulate(config: DictConfig) -> None:
     there = is_folder(place)
     if not there:
         check_new(place)
-    with waiting(config.progress, "importing torch"):
+    with stage(config.progress, "importing torch"):
         from mavrl.families.base import family_of
         from mavrl.workers import workers
 
     settings = replace(RunSettings.from_config(config), data=None)
-    with waiting(config.progress, "simulating feedback"), workers(config.processes) as pool:
+    with ticking(config.progress, "simulating feedback", "episode"), workers(config.processes) as pool:
         family = family_of(settings, pool)
         lines = _label(config, settings, family, place) if there else _write(config, settings, family, place)
     print("\n".join([*lines, str(place)]))

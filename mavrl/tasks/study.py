@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from mavrl.configuration.conditions import key_of
 from mavrl.errors import ConfigurationError
-from mavrl.waiting import waiting
+from mavrl.progress import stage
 
 if TYPE_CHECKING:
     from mavrl.search.reading import StudyCell
@@ -27,7 +27,7 @@ def study(config: DictConfig) -> None:
     from mavrl.reports.studies import print_cell, print_cells
     from mavrl.search.importance import importances
 
-    with waiting(config.progress, "reading the studies"):
+    with stage(config.progress, "reading the studies"):
         cells = cells_of(config, None if _means_all() else config.study)
         for cell in cells:
             _ = cell.record  # all of them as they are now
@@ -37,7 +37,7 @@ def study(config: DictConfig) -> None:
         for name, of_study in groupby(cells, key=lambda cell: cell.record.study):
             print_cells(name, list(of_study))
     if config.task.figures:
-        with waiting(config.progress, "drawing"):
+        with stage(config.progress, "drawing"):
             written = [path for cell in cells for path in _draw(cell)]
         print(*written, sep="\n")
         if not any(path.suffix == ".html" for path in written):

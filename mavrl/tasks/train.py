@@ -14,12 +14,12 @@ from mavrl.configuration.settings import RunSettings
 from mavrl.configuration.sources import changed_code
 from mavrl.errors import ConfigurationError
 from mavrl.interruption import without_exits
+from mavrl.progress import stage
 from mavrl.reports.run_report import print_metrics
 from mavrl.secrets import masked
 from mavrl.storage.contents import read_config, read_metrics, read_status
 from mavrl.storage.files import naming
 from mavrl.storage.run_directory import RunDirectory, acquire
-from mavrl.waiting import waiting
 
 
 def train(config: DictConfig) -> float | None:
@@ -65,7 +65,7 @@ def run_in(path: Path, config: DictConfig, hydra: Any, alone: bool) -> tuple[dic
         _refuse_foreign(directory.path, name, content)  # which may have come while the lock was waited for
         try:
             directory.begin(name, content)
-            with waiting(config.progress, "importing torch"):
+            with stage(config.progress, "importing torch"):
                 from mavrl.training.run import run
 
             settings = RunSettings.from_config(config)

@@ -1,4 +1,4 @@
-"""Lightning callbacks: checkpoints by the clock, curves that survive a resumption, signals, and a progress bar.
+"""Lightning callbacks: checkpoints by the clock, curves that survive a resumption, signals, and progress.
 
 All are Checkpoints to Lightning, so that it calls them at the end of an epoch after the module has logged its metrics.
 """
@@ -9,13 +9,14 @@ import math
 import signal
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
-from tqdm import tqdm
 
+from mavrl.progress import Count, Wanted, stage
 from mavrl.storage.checkpoints import Checkpoints
 from mavrl.storage.files import write_text
 from mavrl.training.preemption import PostponedPreemption
@@ -116,27 +117,26 @@ class TrainingCurves(Checkpoint):
 
 
 class TrainingProgress(Checkpoint):
-    """One bar over the whole training, on the error stream, with the loss of the last epoch in nats."""
+    """Shows how far the whole training is, with the loss of the last epoch in nats.
 
-    def __init__(self) -> None:
-        self._bar: tqdm | None = None
+    Args:
+        wanted: whether and how, as `mavrl.progress` has it.
+    """
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._shown, self._count = ExitStack(), Count()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._bar = tqdm(
-            total=trainer.max_epochs, initial=trainer.current_epoch, desc="learning", unit="epoch", dynamic_ncols=True
-        )
+        shown = stage(self._wanted, "learning", "epoch", trainer.max_epochs, trainer.current_epoch)
+        self._count = self._shown.enter_context(shown)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._bar is not None:
-            self._bar.set_postfix(loss=f"{float(trainer.callback_metrics['train/loss']):.4g}", refresh=False)
-            self._bar.update()
+        self._count.facts["loss"] = float(trainer.callback_metrics["train/loss"])
+        self._count.done += 1
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._close()
+        self._shown.close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._close()
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self._shown.close()

@@ -20,7 +20,6 @@ from mavrl.secrets import masked
 from mavrl.storage.checkpoints import Checkpoints
 from mavrl.training.annotators import described_annotators
 from mavrl.training.callbacks import KeptTermination, TimedCheckpoint, TrainingCurves, TrainingProgress
-from mavrl.waiting import is_watched
 
 
 def fit(
@@ -45,9 +44,8 @@ def fit(
         KeptTermination(),
         TrainingCurves(directory / "metrics.csv"),
         TimedCheckpoint(checkpoints, execution.checkpoint_seconds),
+        TrainingProgress(execution.progress),
     ]
-    if is_watched(execution.progress):
-        callbacks.append(TrainingProgress())
     newest = checkpoints.newest()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")

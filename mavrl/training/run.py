@@ -12,6 +12,7 @@ from mavrl.configuration.registry import KINDS
 from mavrl.configuration.settings import RunSettings
 from mavrl.families.base import Family, family_of
 from mavrl.model.reward_model import find_reward_model
+from mavrl.progress import stage, ticking
 from mavrl.reports.figures.held_out import held_out_figure
 from mavrl.reports.figures.save import save_figure
 from mavrl.storage.checkpoints import Checkpoints
@@ -21,7 +22,6 @@ from mavrl.training.fitting import accelerator, fit, store
 from mavrl.training.folds import FOLDS, judge_held_out
 from mavrl.training.loggers import log_result, open_loggers
 from mavrl.training.online import OnlineLearning
-from mavrl.waiting import waiting
 from mavrl.workers import cores, workers
 
 
@@ -52,7 +52,7 @@ def run(
     accelerator(settings.execution.device)  # one that is not there is refused before any work
     torch.set_num_threads(settings.execution.threads or cores())
     with workers(settings.execution.processes) as pool:
-        with waiting(progress, "planning"):
+        with stage(progress, "planning"):
             family = family_of(settings, pool)
             data = build_data(settings, family)
         checkpoints, rows = Checkpoints(directory / "checkpoints"), []
@@ -61,7 +61,7 @@ def run(
             for name in ("policies", "rounds", FOLDS):
                 shutil.rmtree(directory / name, ignore_errors=True)
         if settings.rounds is None:
-            with waiting(progress, "simulating feedback"):
+            with ticking(progress, "simulating feedback", "episode"):
                 data.prepare_data()
                 data.setup()
             begun()
@@ -79,7 +79,7 @@ def run(
                 data, failed, rows = OnlineLearning(settings, family, data, directory, loggers, advance).run(begun)
                 trained = time.monotonic()
             acting = time.monotonic()
-            with waiting(progress, "evaluating"):
+            with ticking(progress, "evaluating", "episode"):
                 result = evaluate(family, directory, failed)
             picture = directory / "figures" / f"{family.picture}.png"
             save_figure(family.figure(directory, result), picture)

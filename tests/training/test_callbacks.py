@@ -12,7 +12,7 @@ from mavrl.training.callbacks import TrainingProgress
 
 @pytest.mark.parametrize("first", [0, 3])
 def test_one_bar_over_the_whole_training(first: int, capsys: Any) -> None:
-    bar = TrainingProgress()
+    bar = TrainingProgress(True)
     metrics = {"train/loss": torch.tensor(12.5)}
     trainer = Mock(spec=Trainer, max_epochs=5, current_epoch=first, callback_metrics=metrics)
     learner = Mock(spec=LightningModule)
@@ -29,4 +29,4 @@ def test_one_bar_over_the_whole_training(first: int, capsys: Any) -> None:
 
 
 def test_it_closes_where_training_never_began() -> None:
-    TrainingProgress().on_exception(Mock(spec=Trainer), Mock(spec=LightningModule), ValueError())
+    TrainingProgress(True).on_exception(Mock(spec=Trainer), Mock(spec=LightningModule), ValueError())

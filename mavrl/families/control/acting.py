@@ -7,7 +7,7 @@ import numpy as np
 
 from mavrl.agents.batched_ppo import updates_until
 from mavrl.agents.imitation import DemonstratedPolicy
-from mavrl.agents.progress import policy_progress
+from mavrl.agents.progress import curves_read
 from mavrl.agents.training import PolicyTraining, train_policies
 from mavrl.configuration.settings import RunSettings
 from mavrl.envs.control import ControlEnvironment
@@ -16,6 +16,7 @@ from mavrl.families.control.settings import PolicySettings, Unlearned
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.policies.network import NetworkPolicy, Policy
+from mavrl.progress import Count, stage
 from mavrl.workers import Workers
 
 _MOST_WARM_STATES = 20_000
@@ -38,9 +39,11 @@ class ControlActing:
     workers: Workers
 
     def train(self, trainings: list[PolicyTraining], until: int | None = None) -> None:
-        """Train policies together, with a progress bar, to their end or until after a part."""
-        directories, looks = [each.directory for each in trainings], sum(each.n_evaluations for each in trainings)
-        with policy_progress(self.settings.execution.progress, directories, looks):
+        """Train policies together, and show how far they are, to their end or until after a part."""
+        looks, look = sum(each.n_evaluations for each in trainings), curves_read([each.directory for each in trainings])
+        count = Count()
+        look(count)
+        with stage(self.settings.execution.progress, "acting", "part", looks, count.done, look):
             train_policies(trainings, self.workers, until)
 
     def steps_after(self, parts: int) -> int:

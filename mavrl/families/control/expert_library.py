@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock
-from tqdm import tqdm
 
 from mavrl import __version__
 from mavrl.agents.expert_training import REQUIRED, Algorithm, train_expert, true_returns
@@ -24,7 +23,7 @@ from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError
 from mavrl.families.control.settings import described
 from mavrl.policies.network import NetworkPolicy
-from mavrl.waiting import is_watched
+from mavrl.progress import say, stage
 from mavrl.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -45,7 +44,7 @@ class ExpertLibrary:
         own: folder of its own experts.
         trainings: hyperparameters of each algorithm that experts can be trained with.
         seed: of such a training.
-        progress: whether to show a bar; "auto" where the error stream is a terminal.
+        progress: how progress is shown, as `mavrl.progress` has it.
         code: of the environment; an expert that was trained on other code is another environment's.
     """
 
@@ -90,7 +89,7 @@ class ExpertLibrary:
             )
             raise ConfigurationError("env.experts", "{}" if not self.trainings else list(self.trainings), allowed)
         settings = self._training(algorithm)
-        tqdm.write(
+        say(
             f"{self.env} has no {algorithm} expert yet; training one for {settings['total_steps']} steps, which takes "
             f"about {_expected_minutes(algorithm, settings):.0f} minutes and happens once: {own}",
             file=sys.stderr,
@@ -125,17 +124,10 @@ class ExpertLibrary:
         settings = self._training(algorithm)
         versions = {"mavrl": __version__, **{name: metadata.version(name) for name in _TRAINERS}}
         begun = time.monotonic()
-        with tqdm(
-            total=settings["total_steps"],
-            desc=f"{algorithm} expert",
-            unit="step",
-            disable=not is_watched(self.progress),
-            dynamic_ncols=True,
-        ) as bar:
+        with stage(self.progress, f"{algorithm} expert", "step", settings["total_steps"]) as count:
 
             def progress(steps: int, mean_return: float) -> None:
-                bar.set_postfix(true_return=f"{mean_return:.4g}", refresh=False)
-                bar.update(steps - bar.n)
+                count.done, count.facts["true_return"] = steps, mean_return
 
             policy = train_expert(environment, algorithm, settings, self.seed, progress)
         returns = true_returns(environment, policy, (self.seed, "expert", "card"), _JUDGED_EPISODES, Workers(1))

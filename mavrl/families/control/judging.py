@@ -16,6 +16,7 @@ from mavrl.evaluation.returns import Scale
 from mavrl.families.control.settings import NormalizationSettings, described
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.policies.network import NetworkPolicy, Policy, UniformPolicy
+from mavrl.progress import expect
 from mavrl.simulation.base import Behaviour, Simulator
 from mavrl.storage.answers import AnswerStore
 from mavrl.workers import Workers
@@ -128,6 +129,7 @@ class ControlJudging:
             policies: of each replicate.
             simulator: of the environment, for transitions that nothing was learned from.
         """
+        expect(len(policies) * self.episodes)
         returns = [self.returns(policy) for policy in policies]
         held_out = simulator.segments([_HELD_OUT], _HELD_OUT_BEHAVIOUR, _HELD_OUT_EPISODES, _HELD_OUT_STEPS, 1, 1)
         return EpisodicJudgement(model, np.stack(returns), self.expert_returns(), self.scale, held_out)

@@ -2,13 +2,24 @@
 
 import contextlib
 import io
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
-from tqdm import tqdm
 
 from mavrl.errors import MavrlError
+from mavrl.progress import Count, Wanted, say, stage
+
+
+@contextlib.contextmanager
+def job_lines(job_overrides: Sequence[Sequence[str]], progress: Wanted) -> "Iterator[JobLines]":
+    """Lines of the jobs of a launch, and how many of them have ended, while the block runs.
+
+    Args:
+        job_overrides: overrides of each job of the launch.
+        progress: how it is shown, as `mavrl.progress` has it.
+    """
+    with stage(progress, "running", "run", len(job_overrides)) as count:
+        yield JobLines(job_overrides, count)
 
 
 class JobLines:
@@ -16,11 +27,12 @@ class JobLines:
 
     Args:
         job_overrides: overrides of each job of the launch.
+        count: of the jobs that have ended.
     """
 
-    def __init__(self, job_overrides: Sequence[Sequence[str]]) -> None:
+    def __init__(self, job_overrides: Sequence[Sequence[str]], count: Count) -> None:
         self._names = job_names(job_overrides)
-        self._ended = 0
+        self._count = count
 
     def print_end(self, index: int, job: JobReturn, where: str, log: str) -> None:
         """Print the line of a job that has ended.
@@ -31,21 +43,16 @@ class JobLines:
             where: how long the job took, or which job of a scheduler it was.
             log: the file with the job's output, named when it failed.
         """
-        self._ended += 1
-        head = f"[{self._ended}/{len(self._names)}]"
+        self._count.done += 1
+        head = f"[{self._count.done:g}/{len(self._names)}]"
         if job.status == JobStatus.COMPLETED:
             value = job.return_value
             result = f": {round(value, 3)}" if isinstance(value, (int, float)) else ""
-            _print(f"{head} completed {self._names[index]}{result} ({where})")
+            say(f"{head} completed {self._names[index]}{result} ({where})")
         else:
             why = one_line(error_of(job))
             more = ", ".join(text for text in (where, f"log {log}") if text not in why)
-            _print(f"{head} failed {self._names[index]}: {why}" + (f" ({more})" if more else ""))
-
-
-def _print(line: str) -> None:
-    tqdm.write(line)  # above the sign of life, where there is one
-    sys.stdout.flush()
+            say(f"{head} failed {self._names[index]}: {why}" + (f" ({more})" if more else ""))
 
 
 def job_names(job_overrides: Sequence[Sequence[str]]) -> list[str]:

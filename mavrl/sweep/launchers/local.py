@@ -23,9 +23,10 @@ from mavrl.configuration.check import register_with_hydra
 from mavrl.configuration.rule import optional, whole
 from mavrl.errors import ConfigurationError, JobError
 from mavrl.interruption import signals_blocked
+from mavrl.progress import Wanted
 from mavrl.storage.files import storage_error
 from mavrl.sweep.launchers.isolation import fresh_log, isolated, output_to
-from mavrl.sweep.launchers.jobs import JobLines, error_of, failed_job
+from mavrl.sweep.launchers.jobs import error_of, failed_job, job_lines
 from mavrl.terminal import show_on_any_terminal
 from mavrl.workers import cores, end_with_parent
 
@@ -44,6 +45,8 @@ class LocalLauncher(Launcher):
     Raises:
         ConfigurationError: `workers` is not a number from 1 to 1024.
     """
+
+    progress: Wanted = False
 
     def __init__(self, workers: int | None = None) -> None:
         if not _WORKER_COUNT.holds(workers):
@@ -97,23 +100,23 @@ class LocalLauncher(Launcher):
         assert self.config is not None
         logs = Path(str(self.config.hydra.sweep.dir)) / ".logs"
         self._open()
-        lines = JobLines(job_overrides)
         waiting, idle = deque(enumerate(job_overrides)), list(self._processes)
         running: dict[Future[JobReturn], tuple[_WorkerProcess, int, Path, float]] = {}
         ended: dict[int, JobReturn] = {}
         try:
-            while waiting or running:
-                while waiting and idle:
-                    index, overrides = waiting.popleft()
-                    worker, log = idle.pop(), fresh_log(logs, initial_job_idx + index)
-                    config = None if configs is None else configs[index]
-                    future = worker.submit(_run, list(overrides), initial_job_idx + index, log, config)
-                    running[future] = worker, index, log, time.monotonic()
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    worker, index, log, begun = running.pop(future)
-                    job = ended[index] = worker.outcome(future, job_overrides[index])
-                    lines.print_end(index, job, f"{time.monotonic() - begun:.1f} s", str(log))
-                    idle.append(worker)
+            with job_lines(job_overrides, self.progress) as lines:
+                while waiting or running:
+                    while waiting and idle:
+                        index, overrides = waiting.popleft()
+                        worker, log = idle.pop(), fresh_log(logs, initial_job_idx + index)
+                        config = None if configs is None else configs[index]
+                        future = worker.submit(_run, list(overrides), initial_job_idx + index, log, config)
+                        running[future] = worker, index, log, time.monotonic()
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        worker, index, log, begun = running.pop(future)
+                        job = ended[index] = worker.outcome(future, job_overrides[index])
+                        lines.print_end(index, job, f"{time.monotonic() - begun:.1f} s", str(log))
+                        idle.append(worker)
         except OSError as error:
             self.close()
             raise storage_error(logs, error) from error

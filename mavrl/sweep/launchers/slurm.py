@@ -21,8 +21,9 @@ from omegaconf import OmegaConf
 import mavrl
 from mavrl.configuration.check import register_with_hydra
 from mavrl.errors import ConfigurationError, JobError
+from mavrl.progress import Wanted
 from mavrl.storage.files import naming, write_text
-from mavrl.sweep.launchers.jobs import JobLines, error_of, failed_job
+from mavrl.sweep.launchers.jobs import error_of, failed_job, job_lines
 from mavrl.sweep.launchers.queue import Queue
 from mavrl.terminal import show_on_any_terminal
 
@@ -42,6 +43,8 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
     Raises:
         ConfigurationError: a value that submitit needs is missing.
     """
+
+    progress: Wanted = False
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**{name: value for name, value in params.items() if value is not None})
@@ -144,24 +147,25 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
         return str(self.params["submitit_folder"]).replace("%j", number)
 
     def _results(self, jobs: Sequence[Any], job_overrides: Sequence[Sequence[str]]) -> list[JobReturn]:
-        lines, queue = JobLines(job_overrides), Queue([job.job_id for job in jobs])
+        queue = Queue([job.job_id for job in jobs])
         results: dict[int, JobReturn] = {}
-        while len(results) < len(jobs):
-            for index, job in enumerate(jobs):
-                if index in results:
-                    continue
-                log = str(job.paths.stdout)
-                if _has_result(job):
-                    result = _result(job, job_overrides[index], log)
-                elif state := queue.final_state(job.job_id):
-                    text = f"SLURM job {job.job_id} ended without a result, state {state}; log {log}"
-                    result = failed_job(job_overrides[index], JobError(text))
-                else:
-                    continue
-                results[index] = result
-                lines.print_end(index, result, f"SLURM job {job.job_id}", log)
-            if len(results) < len(jobs):
-                time.sleep(_INTERVAL)
+        with job_lines(job_overrides, self.progress) as lines:
+            while len(results) < len(jobs):
+                for index, job in enumerate(jobs):
+                    if index in results:
+                        continue
+                    log = str(job.paths.stdout)
+                    if _has_result(job):
+                        result = _result(job, job_overrides[index], log)
+                    elif state := queue.final_state(job.job_id):
+                        text = f"SLURM job {job.job_id} ended without a result, state {state}; log {log}"
+                        result = failed_job(job_overrides[index], JobError(text))
+                    else:
+                        continue
+                    results[index] = result
+                    lines.print_end(index, result, f"SLURM job {job.job_id}", log)
+                if len(results) < len(jobs):
+                    time.sleep(_INTERVAL)
         return [results[index] for index in range(len(jobs))]
 
 

@@ -4,7 +4,7 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
 from mavrl.errors import ConfigurationError, JobError
-from mavrl.sweep.launchers.jobs import JobLines, error_of, failed_job, failure_of, job_names, one_line
+from mavrl.sweep.launchers.jobs import error_of, failed_job, failure_of, job_lines, job_names, one_line
 
 GRID = [["env=grid_trap", "seed=0", "hydra.sweep.dir=x"], ["env=grid_trap", "seed=1", "hydra.sweep.dir=x"]]
 
@@ -52,14 +52,17 @@ class TestFailedJob:
 
 class TestJobLines:
     def test_count_the_ended_ones(self, capsys: pytest.CaptureFixture[str]):
-        lines = JobLines(GRID)
-        lines.print_end(1, _completed(87.65432), "3.2 s", "1.log")
-        lines.print_end(0, failed_job(GRID[0], ValueError("bad")), "SLURM job 7_0", "0.log")
-        assert capsys.readouterr().out.splitlines() == [
+        with job_lines(GRID, True) as lines:
+            lines.print_end(1, _completed(87.65432), "3.2 s", "1.log")
+            lines.print_end(0, failed_job(GRID[0], ValueError("bad")), "SLURM job 7_0", "0.log")
+        printed = capsys.readouterr()
+        assert printed.out.splitlines() == [
             "[1/2] completed seed=1: 87.654 (3.2 s)",
             "[2/2] failed seed=0: ValueError: bad (SLURM job 7_0, log 0.log)",
         ]
+        assert "2/2" in printed.err
 
     def test_a_value_that_is_no_number_is_not_shown(self, capsys: pytest.CaptureFixture[str]):
-        JobLines(GRID).print_end(0, _completed(None), "1 s", "0.log")
-        assert capsys.readouterr().out == "[1/2] completed seed=0 (1 s)\n"
+        with job_lines(GRID, False) as lines:
+            lines.print_end(0, _completed(None), "1 s", "0.log")
+        assert capsys.readouterr() == ("[1/2] completed seed=0 (1 s)\n", "")
