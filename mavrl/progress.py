@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 from tqdm import tqdm
 
@@ -91,14 +91,15 @@ def stage(
         shown.end()
 
 
-def say(line: str, file: TextIO | None = None) -> None:
+def say(line: str, error: bool = False) -> None:
     """Print a line, above bars where there are some.
 
     Args:
-        file: stream that it goes to; None for the standard output.
+        error: whether it goes to the error stream.
     """
-    tqdm.write(line, file=file)
-    (file or sys.stdout).flush()
+    stream = sys.stderr if error else sys.stdout
+    tqdm.write(line, file=stream)
+    stream.flush()
 
 
 class _Bar:

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -92,7 +91,7 @@ class ExpertLibrary:
         say(
             f"{self.env} has no {algorithm} expert yet; training one for {settings['total_steps']} steps, which takes "
             f"about {_expected_minutes(algorithm, settings):.0f} minutes and happens once: {own}",
-            file=sys.stderr,
+            error=True,
         )
         os.makedirs(own, exist_ok=True)
         with FileLock(own / ".lock"):
