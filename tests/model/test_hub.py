@@ -117,7 +117,7 @@ def test_a_folder_of_that_name_goes_first(model: RewardModel, tmp_path: Path, mo
     model.save("user/trap")
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: pytest.fail("asked the hub"))
     assert _same(mavrl.load_reward_model("user/trap"), model)
-    with pytest.raises(ConfigurationError, match="revision=v1.*only models of a hub have revisions"):
+    with pytest.raises(ConfigurationError, match=r"revision=v1.*only models of a hub have revisions"):
         mavrl.load_reward_model("user/trap", revision="v1")
     with pytest.raises(StorageError, match="no reward model there"):  # a path is never a repository
         mavrl.load_reward_model(Path("user/other"))

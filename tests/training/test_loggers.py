@@ -31,6 +31,9 @@ def test_a_trial_has_a_name_of_its_own_and_belongs_to_its_study(
         "grid_trap-pdrs-mine-trial3", "grid_trap-pdrs-mine-trial4"
     ]  # fmt: skip
     assert {group_name(trial, tmp_path) for trial in trials} == {"mine"}
+    confirming = RunSettings.from_config(composed("task=confirm", "study=mine", "seed=7"))
+    assert run_name(confirming, tmp_path) == "grid_trap-pdrs-mine-confirm-7"
+    assert (group_name(confirming, tmp_path), job_type(confirming)) == ("mine", "confirm")
 
 
 def test_a_run_of_a_sweep_belongs_to_it_and_says_in_what_it_differs(settings: RunSettings, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def run_page(run: Run, base: Path, made: str) -> Page:
         made: when and by what the page is made.
     """
     metrics = run.metrics
-    env, modality = (run.choice(group) or metrics.get(group, "?") for group in ("env", "modality"))
+    env, modality = (metrics.get(group) or run.choice(group) or "?" for group in ("env", "modality"))
     sections = [
         *(_result_sections(metrics) if metrics else []),
         Section("Figures", pictures=pictures_in(run.path / "figures", base)),

@@ -1,4 +1,4 @@
-"""Pages in headless Chromium: nothing is loaded, nothing is wrong, tables sort, and nothing is wider than the window."""
+"""Pages in headless Chromium: nothing is loaded or wrong, tables sort, and nothing is wider than the window."""
 
 import os
 from collections.abc import Iterator
@@ -73,6 +73,16 @@ def test_it_opens_in_any_width_without_errors_and_requests(
     page.close()
     assert said == []
     assert [url for url in asked if not url.startswith("data:")] == [pages[name].as_uri()]
+
+
+def test_on_paper_it_is_black_on_white_and_nothing_is_cut(browser: Any, pages: dict[str, Path]) -> None:
+    page = browser.new_page(viewport={"width": 680, "height": 900}, color_scheme="dark")
+    page.emulate_media(media="print")
+    page.goto(pages["runs"].as_uri())
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    assert page.evaluate("[...document.querySelectorAll('.scroll')].every(e => e.scrollWidth <= e.clientWidth)")
+    page.close()
 
 
 def test_hostile_names_do_nothing(browser: Any, pages: dict[str, Path]) -> None:
