@@ -28,8 +28,7 @@ class ForgivingWandbLogger(WandbLogger):
 
     def conclude(self, conclusion: Conclusion) -> None:
         """Log what is known at the end of the run. Single numbers come into its summary, too."""
-        with _staging_in(Path(self.experiment.dir).parent):
-            self._try(lambda: self._conclude(conclusion))
+        self._try(lambda: self._conclude(conclusion))
 
     def close(self) -> None:
         """Finish the wandb run, so that the next job of a multirun starts its own."""
@@ -48,8 +47,6 @@ class ForgivingWandbLogger(WandbLogger):
             log.warning("wandb failed (%s); the run goes on without it", error)
 
     def _conclude(self, conclusion: Conclusion) -> None:
-        import wandb
-
         run = self.experiment
         run.define_metric("policy/*", step_metric="policy/step")
         run.define_metric("rounds/*", step_metric="rounds/round")
@@ -60,6 +57,12 @@ class ForgivingWandbLogger(WandbLogger):
             run.log({"policy/step": step, **there})
         for number, figures in rounds_by_name(conclusion.rounds):
             run.log({"rounds/round": number, **figures})
+        with _staging_in(Path(run.dir).parent):
+            self._log_files(run, conclusion)
+
+    def _log_files(self, run: Any, conclusion: Conclusion) -> None:
+        import wandb
+
         run.log(
             {
                 **conclusion.numbers,
