@@ -12,6 +12,7 @@ from mavrl.reports.templating import rendered
 from mavrl.reports.words import counted, rounded, seeds_in_words, with_error
 
 _CARD_DIGITS = 3
+_CLOSE = 1.0  # percent of normalized return that are no difference
 _BETTER = {"maximize": "higher", "minimize": "lower", None: "-"}
 _SOURCES = {
     "simulated": "Simulated teachers gave it, who know the true reward of the environment; no person did.",
@@ -140,6 +141,13 @@ def _limits(counts: Mapping[str, int], description: Mapping[str, Any], metrics: 
         limits.append(f"The uncertainty is too narrow after {_in_words(narrow)}: take its intervals for lower bounds.")
     if description.get("feedback") == "simulated":
         limits.append("Simulated teachers answer by the model that is learned. People answer less regularly.")
+    reached = metrics.get("mean", {}).get("normalized_return")
+    constant = [x for name, x in metrics.get("comparison", {}).items() if name.startswith("constant reward")]
+    if reached is not None and max(constant, default=-float("inf")) >= reached - _CLOSE:
+        limits.append(
+            "In this environment a policy that is paid a constant does as well, so what a policy reaches says little "
+            "about the reward."
+        )
     if worse:
         limits.append(f"Held-out labels are predicted no better than by a constant: {', '.join(worse)}.")
     if "left_out" in metrics.get("held_out", {}):

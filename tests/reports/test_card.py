@@ -91,3 +91,9 @@ def test_text_from_files_means_nothing_in_markdown() -> None:
     assert "<img" not in body
     assert "\n# head" not in body
     assert yaml.safe_load(card.split("---\n")[1])["tags"][3] == hostile["env"]["name"]
+
+
+def test_a_constant_that_does_as_well_is_told() -> None:
+    said = "paid a constant does as well"
+    assert said in model_card(DESCRIPTION, metrics(comparison={"expert": 100.0, "constant reward +1": 92.0}), "1.0")
+    assert said not in model_card(DESCRIPTION, metrics(comparison={"expert": 100.0, "constant reward +1": 80.0}), "1.0")

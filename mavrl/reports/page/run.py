@@ -16,7 +16,7 @@ from mavrl.reports.page.links import link_to, linked
 from mavrl.reports.page.pictures import pictures_in
 from mavrl.reports.plain_table import Column, TextTable
 from mavrl.reports.run_tables import DIGITS, held_out_rows, held_out_sentences, no_better_than_constant, run_facts
-from mavrl.reports.words import counted, rounded, seeds_in_words, with_error
+from mavrl.reports.words import counted, numbers_in_words, rounded, seeds_in_words, with_error
 from mavrl.secrets import masked, masked_text
 from mavrl.statistics import mean_interval
 from mavrl.storage.index import Run
@@ -95,8 +95,14 @@ def _result_sections(metrics: Mapping[str, Any]) -> list[Section]:
     numbers = [Column(name, right=True) for name in ("labels", "model", "constant", "gain")]
     judged = [grid_of_text(TextTable([Column("kind"), *numbers], held_out_rows(kinds)))] if kinds else []
     annotators = [grid_of_text(table) for table in annotator_tables(metrics.get("annotators", []))]
+    others = numbers_in_words(metrics.get("comparison", {}))
     return [
-        Section("Results", [_INTERVALS] if metrics["stderr"] else [], grids=[_metrics_grid(metrics)]),
+        Section(
+            "Results",
+            [_INTERVALS] if metrics["stderr"] else [],
+            grids=[_metrics_grid(metrics)],
+            notes=[f"Normalized return of others, to see it beside: {others}."] if others else [],
+        ),
         Section(
             "Held-out labels",
             [
@@ -159,7 +165,7 @@ def _rounds_grid(rounds: list[Mapping[str, float]]) -> Grid:
 def _facts(run: Run) -> dict[str, str | Entry]:
     results = run_facts(run.metrics) if run.metrics else {}
     facts = {**results, **facts_of_run(run)}
-    hidden = ("others' returns", "error")  # said already
+    hidden = ("others' returns", "normalized return of others", "error")  # said already
     known = {name: masked_text(value) for name, value in facts.items() if name not in hidden}
     versions = {name: run.metrics[name] for name in ("config_hash", "version") if name in run.metrics}
     return {**known, **{name.replace("_", " "): value for name, value in versions.items()}}

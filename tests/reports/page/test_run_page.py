@@ -43,7 +43,8 @@ def texts(row: Any) -> list[str]:
 
 def test_metrics_have_errors_intervals_and_words(make_run: Any, page_of: Any) -> None:
     directory = make_run(values=VALUES)
-    change(directory, n_samples={"preference": 5, "demonstration": 1, "rating": 0})
+    counts = {"preference": 5, "demonstration": 1, "rating": 0}
+    change(directory, n_samples=counts, comparison={"expert": 100.0, "constant reward +1": 99.0})
     page = page_of(directory)
     assert page.title == "grid_trap pd"
     (summary,) = page.summary
@@ -53,6 +54,7 @@ def test_metrics_have_errors_intervals_and_words(make_run: Any, page_of: Any) ->
     assert texts(grid.rows[0]) == [
         "normalized return (100 is optimal)", "94.000", "0.500", "91.849 to 96.151", "higher", "percent"
     ]  # fmt: skip
+    assert "expert 100.0, constant reward +1 99.0" in section(page, "Results").notes[0]
     (replicates,) = section(page, "Each replicate").grids
     assert texts(replicates.rows[2]) == ["2", "98", "0"]
 
