@@ -66,7 +66,6 @@ def learn(
         model = load_reward_model(place)
     if config.progress is not False:
         print_metrics(metrics, None if directory is None else place, remark)
-    model.metrics = metrics
     return model
 
 

@@ -38,3 +38,20 @@ def clustered_mean(values: np.ndarray, clusters: np.ndarray) -> tuple[float, flo
     if len(sums) < 2:
         return mean, None
     return mean, float(math.sqrt(len(sums) / (len(sums) - 1) * np.square(sums).sum()) / len(values))
+
+
+def mean_interval(mean: float, stderr: float | None, count: int, coverage: float = 0.95) -> tuple[float, float] | None:
+    """The interval of a mean by Student's t; None where the mean has no error.
+
+    Args:
+        mean: of the values.
+        stderr: of the mean.
+        count: of the values.
+        coverage: how often such intervals hold the mean of all values that could have been drawn.
+    """
+    if stderr is None or count < 2:
+        return None
+    from scipy.special import stdtrit
+
+    reach = float(stdtrit(count - 1, (1 + coverage) / 2)) * stderr
+    return mean - reach, mean + reach

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mavrl.statistics import clustered_mean, mean_and_stderr
+from mavrl.statistics import clustered_mean, mean_and_stderr, mean_interval
 
 
 def test_by_hand() -> None:
@@ -44,3 +44,10 @@ def test_values_of_one_cluster_count_together() -> None:
     assert twice == (pytest.approx(4.0), pytest.approx(alone[1]))  # copies tell nothing new
     assert clustered_mean(values, np.zeros(4)) == (4.0, None)
     assert math.isnan(clustered_mean(values[:0], values[:0])[0])
+
+
+def test_the_interval_of_a_mean_is_students() -> None:
+    low, high = mean_interval(10.0, 2.0, 3) or (0.0, 0.0)
+    assert (low, high) == pytest.approx((10 - 4.302653 * 2, 10 + 4.302653 * 2), abs=1e-4)  # t of 2 degrees, two-sided
+    assert mean_interval(10.0, None, 1) is None
+    assert mean_interval(10.0, 0.0, 5) == (10.0, 10.0)

@@ -10,7 +10,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 ORDER = [  # from the ground up; a room imports those before it
     "secrets", "errors", "interruption", "types", "streams", "statistics", "terminal", "garbage", "workers", "waiting",
     "planning", "metrics", "configuration", "storage", "folder", "importers", "envs", "policies", "simulation",
-    "feedback", "testing", "model", "search", "reports", "agents", "evaluation", "families", "training", "tasks",
+    "feedback", "testing", "search", "reports", "model", "agents", "evaluation", "families", "training", "tasks",
     "learning", "sweep", "cli", "__main__",
 ]  # fmt: skip
 LARGEST = 0.18  # of all lines

@@ -262,6 +262,13 @@ _TASK_RULES: dict[str, dict[str, Rule]] = {
         "task.format": one_of("terminal", "latex", "markdown", "csv", "all"),
         "task.output": optional(PATH),
     },
+    "report": {
+        "task.sweep": optional(PART),
+        "task.output": Rule(
+            lambda value: value is None or (isinstance(value, str) and value.endswith(".html")),
+            "must be a file that ends in .html, or null",
+        ),
+    },
     "confirm": {
         "task.seed": optional(RULES["seed"]),
         "task.replicates": RULES["replicates"],
@@ -269,7 +276,7 @@ _TASK_RULES: dict[str, dict[str, Rule]] = {
     "search_worker": {"task.command": PATH, "task.worker": whole(0, 10_000)},
 }
 # Tasks that read runs. What makes a result is a condition on runs there, not a setting, and has no rules.
-READING = ("status", "list", "show", "export", "select_best", "purge", "study", "table")
+READING = ("status", "list", "show", "export", "select_best", "purge", "study", "table", "report")
 
 
 def _metric_rules(task: str) -> dict[str, Rule]:

@@ -106,7 +106,9 @@ class Execution:
         folder: the feedback folder; None where feedback is simulated.
         experts: folder of own experts.
         logger: where training curves go besides metrics.csv: its name and its settings.
-        study, trial: the trial of a search that the run is; None where it is none.
+        task: that the run is for, by its name.
+        study, trial: the trial of a search that the run is; None where it is none. A run that confirms a trial has a
+            study alone.
     """
 
     progress: bool | Literal["auto"] = False
@@ -118,6 +120,7 @@ class Execution:
     folder: str | None = None
     experts: str = "experts"
     logger: Mapping[str, Any] = field(default_factory=lambda: {"name": "csv"})
+    task: str = "train"
     study: str | None = None
     trial: int | None = None
 
@@ -211,7 +214,8 @@ class RunSettings:
                 folder=OmegaConf.select(config, "data.folder"),
                 experts=config.paths.experts,
                 logger=plain(config.logger),
-                study=None if config.search.trial is None else config.study,
+                task=config.task.name,
+                study=config.study if config.search.trial is not None or config.task.name == "confirm" else None,
                 trial=config.search.trial,
             ),
         )

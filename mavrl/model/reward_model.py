@@ -1,6 +1,8 @@
 """Reward models, the learned reward as its users see it: mean, uncertainty and samples; saved and loaded safely."""
 
+import tempfile
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -8,13 +10,19 @@ import numpy as np
 from safetensors.torch import load, save
 from torch import Tensor
 
+from mavrl import __version__
 from mavrl.errors import StorageError
-from mavrl.storage.files import read_checked, read_json, write_checked, write_json
+from mavrl.reports.card import model_card
+from mavrl.storage.contents import read_metrics
+from mavrl.storage.files import read_checked, read_json, write_checked, write_json, write_text
 
 Values = TypeVar("Values", np.ndarray, Tensor)
 Model = TypeVar("Model", bound="RewardModel")
 _OF_REPLICATES = ("seeds", "bound")  # in a description: a list with one for each replicate
 _WEIGHTS, _DESCRIPTION = "weights.safetensors", "description.json"
+_METRICS, _CARD = "metrics.json", "README.md"
+_FOLDER = "reward_model"  # of a run
+_OF_ALL = ("mean", "stderr", "held_out", "comparison", "rounds", "annotators", "objective", "failed_replicates")
 
 
 class RewardModel(ABC):
@@ -39,7 +47,9 @@ class RewardModel(ABC):
         self.metrics: dict[str, Any] = {}
 
     def save(self, path: Path | str) -> None:
-        """Write the model into a directory, from which `mavrl.load_reward_model` loads it.
+        """Write the model, with its metrics and its card, into a directory.
+
+        `mavrl.load_reward_model` loads it from there, and model hubs take the directory as it is.
 
         Raises:
             StorageError: it cannot be written.
@@ -48,6 +58,24 @@ class RewardModel(ABC):
         if self._number is not None:
             description |= {name: [description[name][self._number]] for name in _OF_REPLICATES if name in description}
         save_reward_model(Path(path), self.tensors(), description)
+        write_card(Path(path), self.metrics)
+
+    def push_to_hub(self, name: str, private: bool = True) -> str:
+        """Save the model as a repository of the Hugging Face hub, which is made if there is none; returns its address.
+
+        Args:
+            name: of the repository, such as "user/grid-trap".
+            private: whether only its owner sees a repository that is made.
+
+        Raises:
+            ConfigurationError: huggingface_hub, of the extra `hub`, is not installed.
+            StorageError: the hub refuses it, or cannot be reached.
+        """
+        from mavrl.model.hub import upload
+
+        with tempfile.TemporaryDirectory(prefix="mavrl-") as folder:
+            self.save(folder)
+            return upload(folder, name, private)
 
     def tensors(self) -> dict[str, Tensor]:
         """All weights by name, with the models of all replicates as first axis.
@@ -62,7 +90,7 @@ class RewardModel(ABC):
         """The reward model of a run, which must be of this class.
 
         Args:
-            path: a run directory, or the `reward_model` directory in it.
+            path: a run directory, the `reward_model` directory in it, or a copy of that.
 
         Raises:
             StorageError: there is no reward model there, or one of another class, or its files are damaged.
@@ -75,6 +103,7 @@ class RewardModel(ABC):
             model = cls.from_tensors(load(weights), description)
             if len(model) != description["replicates"]:
                 raise ValueError(f"weights of {len(model)} replicates, described as {description['replicates']}")
+            model.metrics = _metrics_beside(directory)
             return model
         except Exception as error:  # whatever a damaged file makes of itself
             raise StorageError(f"{directory / _WEIGHTS}: damaged ({error})") from error
@@ -92,7 +121,9 @@ class RewardModel(ABC):
         if not -len(self) <= replicate < len(self):
             raise IndexError(f"replicate {replicate}: the model has {len(self)}")
         row = replicate % len(self)
-        return self._replicate(row, row if self._number is None else self._number)
+        alone = self._replicate(row, row if self._number is None else self._number)
+        alone.metrics = _of_replicate(self.metrics, row)
+        return alone
 
     @abstractmethod
     def _replicate(self: Model, row: int, number: int) -> Model:
@@ -117,6 +148,18 @@ def save_reward_model(directory: Path, tensors: dict[str, Tensor], description: 
     write_json(directory / _DESCRIPTION, {**description, "sha256": write_checked(directory / _WEIGHTS, weights)})
 
 
+def write_card(directory: Path, metrics: Mapping[str, Any]) -> None:
+    """Write beside a saved model how good it is, for programs and for people.
+
+    Args:
+        directory: of the model.
+        metrics: content of metrics.json; empty where nobody has said.
+    """
+    if metrics:
+        write_json(directory / _METRICS, dict(metrics))
+    write_text(directory / _CARD, model_card(find_reward_model(directory)[1], metrics, __version__))
+
+
 def find_reward_model(path: Path | str) -> tuple[Path, dict[str, Any]]:
     """The directory of a run's reward model, and its description.
 
@@ -124,9 +167,32 @@ def find_reward_model(path: Path | str) -> tuple[Path, dict[str, Any]]:
         StorageError: there is no reward model there.
     """
     directory = Path(path)
-    if (directory / "reward_model").is_dir():
-        directory = directory / "reward_model"
+    if (directory / _FOLDER).is_dir():
+        directory = directory / _FOLDER
     description = read_json(directory / _DESCRIPTION)
     if not isinstance(description, dict):
         raise StorageError(f"{path}: no reward model there (a finished run has {_DESCRIPTION} in reward_model/)")
     return directory, description
+
+
+def _metrics_beside(directory: Path) -> dict[str, Any]:
+    """The metrics of a saved model, which runs of earlier versions have beside its directory."""
+    if not (directory / _METRICS).exists() and directory.name == _FOLDER:
+        directory = directory.parent
+    return read_metrics(directory)
+
+
+def _of_replicate(metrics: Mapping[str, Any], row: int) -> dict[str, Any]:
+    """What metrics.json says about one replicate alone."""
+    if not metrics:
+        return {}
+    final = {name: [values[row]] for name, values in metrics["final"].items()}
+    own = {
+        "seed": metrics["seed"] + row,
+        "replicates": 1,
+        "final": final,
+        "mean": {name: value for name, (value,) in final.items()},
+        "stderr": {},
+        **({"failed_replicates": [0]} if row in metrics.get("failed_replicates", []) else {}),
+    }
+    return {**{name: value for name, value in metrics.items() if name not in _OF_ALL}, **own}

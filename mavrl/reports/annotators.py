@@ -3,26 +3,34 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mavrl.reports.plain_table import Column, print_table
+from mavrl.reports.plain_table import Column, TextTable, print_table
 from mavrl.reports.words import counts_in_words
 
 
 def print_annotators(annotators: Sequence[Mapping[str, Any]]) -> None:
-    """Print one row for each annotator: their labels, and in a table for each kind what was learned, where there is.
+    """Print what `annotator_tables` makes, with an empty line between two tables."""
+    for number, table in enumerate(annotator_tables(annotators)):
+        if number:
+            print()
+        print_table(table.columns, table.rows)
+
+
+def annotator_tables(annotators: Sequence[Mapping[str, Any]]) -> list[TextTable]:
+    """A row for each annotator: their labels, and in a table for each kind what was learned, where there is.
 
     Args:
         annotators: as metrics.json has them.
     """
     names = [each["name"] or _UNNAMED for each in annotators]
     said = [[counts_in_words(each["labels"]), *(_share(each.get(whom, {})) for whom in _WHOM)] for each in annotators]
-    print_table(_COLUMNS, [[who, *row] for who, row in zip(names, said, strict=True)])
+    tables = [TextTable(_COLUMNS, [[who, *row] for who, row in zip(names, said, strict=True)])]
     for kind in dict.fromkeys(kind for each in annotators for kind in each.get("learned", {})):
         learned = [each["learned"].get(kind, {}) for each in annotators]
         numbers: list[str] = list(dict.fromkeys(name for found in learned for name in found))
         rows = [[who, *map(_number, map(found.get, numbers))] for who, found in zip(names, learned, strict=True)]
-        print()
         titles = [Column(_WORDS.get(name, name), right=True) for name in numbers]
-        print_table([Column(f"{kind}s by"), *titles], [row for row in rows if any(row[1:])])
+        tables.append(TextTable([Column(f"{kind}s by"), *titles], [row for row in rows if any(row[1:])]))
+    return tables
 
 
 _COLUMNS = [

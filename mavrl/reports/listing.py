@@ -11,7 +11,7 @@ from rich.table import Table
 from mavrl.metrics import METRICS, Metric
 from mavrl.reports.annotators import print_annotators
 from mavrl.reports.overview import relative_path
-from mavrl.reports.plain_table import Column, print_table
+from mavrl.reports.plain_table import Column, TextTable, print_table
 from mavrl.reports.progress import modality_order, read_time
 from mavrl.reports.variation import plain_settings, settings_as_overrides, varying_settings
 from mavrl.reports.words import counts_in_words, numbers_in_words, settings_in_words, with_error
@@ -21,7 +21,13 @@ _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def print_runs(runs: Sequence[Run], root: Path) -> None:
-    """Print one row for each run, in the width that it needs, with the settings that tell runs of one cell apart.
+    """Print what `runs_table` makes, in the width that it needs."""
+    table = runs_table(runs, root)
+    print_table(table.columns, table.rows)
+
+
+def runs_table(runs: Sequence[Run], root: Path) -> TextTable:
+    """One row for each run, with the settings that tell runs of one cell apart; its directory is the last entry.
 
     Args:
         runs: the runs, in the order of the rows.
@@ -42,7 +48,7 @@ def print_runs(runs: Sequence[Run], root: Path) -> None:
         ]
         for run, cell, settings in zip(runs, cells, varied, strict=True)
     ]
-    print_table(
+    return TextTable(
         [
             *(Column("env"), Column("modality"), Column("seed", right=True), Column("replicates", right=True)),
             Column("state"),
@@ -62,6 +68,24 @@ def sort_runs(runs: Sequence[Run], by: str) -> list[Run]:
 def print_run(run: Run) -> None:
     """Print all that is known about one run, its directory as the last line."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
+    metrics, facts = run.metrics, run_facts(run)
+    length = max(map(len, facts))
+    for name, value in facts.items():
+        console.print(f"{name:<{length}}  {value}")
+    if metrics:
+        console.print()
+        Console(highlight=False, markup=False).print(_metrics_table(metrics))
+    if "annotators" in metrics:
+        console.print()
+        print_annotators(metrics["annotators"])
+    console.print("\nfiles:")
+    for path in sorted(p for p in run.path.rglob("*") if p.is_file() and p.name != ".lock"):
+        console.print(f"  {size(path.stat().st_size):>9}  {path.relative_to(run.path)}")
+    print(run.path)
+
+
+def run_facts(run: Run) -> dict[str, str]:
+    """What is known of a run besides its metrics, by name; what is not known is left out."""
     status, metrics = run.status, run.metrics
     facts = {
         "state": run.state,
@@ -78,20 +102,7 @@ def print_run(run: Run) -> None:
         "failed replicates": ", ".join(map(str, metrics.get("failed_replicates", []))),
         "others' returns": numbers_in_words(metrics.get("comparison", {})),
     }
-    length = max(len(name) for name, value in facts.items() if value)
-    for name, value in facts.items():
-        if value:
-            console.print(f"{name:<{length}}  {value}")
-    if metrics:
-        console.print()
-        Console(highlight=False, markup=False).print(_metrics_table(metrics))
-    if "annotators" in metrics:
-        console.print()
-        print_annotators(metrics["annotators"])
-    console.print("\nfiles:")
-    for path in sorted(p for p in run.path.rglob("*") if p.is_file() and p.name != ".lock"):
-        console.print(f"  {size(path.stat().st_size):>9}  {path.relative_to(run.path)}")
-    print(run.path)
+    return {name: value for name, value in facts.items() if value}
 
 
 def size(n_bytes: int) -> str:

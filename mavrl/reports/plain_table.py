@@ -21,6 +21,26 @@ class Column:
     right: bool = False
 
 
+@dataclass(frozen=True)
+class TextTable:
+    """A table of text.
+
+    Args:
+        columns: names and alignments.
+        rows: entries of each row; an empty text is none.
+        title: what it is about; empty where that is said elsewhere.
+    """
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[str]]
+    title: str = ""
+
+    @property
+    def kept(self) -> list[int]:
+        """The numbers of the columns with any entry."""
+        return [k for k in range(len(self.columns)) if any(row[k] for row in self.rows)]
+
+
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
     """Print a table, its head in bold where the terminal can. Columns without any entry are left out.
 
@@ -28,7 +48,7 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
         columns: names and alignments.
         rows: entries of each row, of which there is one at least; an empty text is none.
     """
-    kept = [k for k in range(len(columns)) if any(row[k] for row in rows)]
+    kept = TextTable(columns, rows).kept
     head, *lines = _aligned([columns[k] for k in kept], [[row[k] for k in kept] for row in rows])
     Console(highlight=False, markup=False, soft_wrap=True).print(Text(head, "bold"))
     print(*lines, sep="\n")

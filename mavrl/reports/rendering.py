@@ -17,7 +17,7 @@ from mavrl.reports.words import rounded, with_error
 _DAGGER = "†"
 _STYLES = {"best": "bold", "second": "underline"}
 _SIGNS = {"best": "*", "second": "+"}  # where nothing can be bold
-_LEGEND = "Bold: best of a row; underlined: second best."
+LEGEND = "Bold: best of a row; underlined: second best."
 _INDENT = "  "
 _BELOW = ("published", "interval")  # rows that belong to the one before
 
@@ -77,7 +77,7 @@ def latex(table: ResultTable) -> str:
         r"\bottomrule",
         r"\end{tabular}}",
         r"\par\medskip",
-        rf"\parbox{{\textwidth}}{{\footnotesize {latex_text(' '.join((*table.caption[1:], _LEGEND)))}}}",
+        rf"\parbox{{\textwidth}}{{\footnotesize {latex_text(' '.join((*table.caption[1:], LEGEND)))}}}",
         r"\end{table*}",
     ]
     return "\n".join(lines) + "\n"
@@ -94,7 +94,7 @@ def markdown(table: ResultTable) -> str:
             rows.append([f"*{label}*" if line.kind in _BELOW else label, *cells])
         head, align = [section.metric.words, *table.columns], ("left", *("right" for _ in table.columns))
         parts.append(tabulate(rows, head, tablefmt="github", colalign=align, disable_numparse=True))
-    return "\n\n".join([*parts, markdown_text(" ".join((*table.caption, _LEGEND)))]) + "\n"
+    return "\n\n".join([*parts, markdown_text(" ".join((*table.caption, LEGEND)))]) + "\n"
 
 
 def comma_separated(table: ResultTable) -> str:
@@ -133,7 +133,7 @@ def _row_cells(
     """The entries of a row, each shown with its mark."""
     marked = marks(line, section)
     return [
-        show(_entry_text(line.entries[column], section.metric.digits, line.kind), marked.get(column, ""))
+        show(entry_text(line.entries[column], section.metric.digits, line.kind), marked.get(column, ""))
         if column in line.entries
         else missing
         for column in columns
@@ -146,7 +146,7 @@ def _blocks(columns: Sequence[str], table: ResultTable, room: int) -> list[list[
     taken = room
     for column in columns:
         texts = [
-            _entry_text(line.entries[column], section.metric.digits, line.kind)
+            entry_text(line.entries[column], section.metric.digits, line.kind)
             for section in table.sections
             for line in section.lines
             if column in line.entries
@@ -160,7 +160,14 @@ def _blocks(columns: Sequence[str], table: ResultTable, room: int) -> list[list[
     return blocks
 
 
-def _entry_text(entry: Entry, digits: int, kind: str) -> str:
+def entry_text(entry: Entry, digits: int, kind: str) -> str:
+    """What is shown of an entry.
+
+    Args:
+        entry: of a table.
+        digits: after the point.
+        kind: of its line.
+    """
     if kind == "interval" and entry.interval is not None:
         return " to ".join(rounded(end, digits) for end in entry.interval)
     return with_error(entry.mean, entry.stderr, digits) + (_DAGGER if entry.searched else "")

@@ -9,7 +9,7 @@ from rich.console import Console
 from mavrl.configuration.plain import written
 from mavrl.metrics import METRICS, metric_text
 from mavrl.reports.caption import division_in_words, replicate_seeds
-from mavrl.reports.plain_table import Column, print_table
+from mavrl.reports.plain_table import Column, TextTable, print_table
 from mavrl.reports.words import counted, counts_in_words, seeds_in_words, ties_in_words, with_error
 from mavrl.search.reading import ConfirmedTrial, StudyCell
 from mavrl.search.record import StudyRecord, TrialRecord
@@ -17,6 +17,7 @@ from mavrl.statistics import mean_and_stderr
 
 _BEST, _LAST_FAILED = 5, 3
 _SCORE = METRICS["normalized_return"]  # what cells can be compared by, whatever was searched for
+SEARCHED = "searched: on the seeds that the trial was chosen on"
 _NOT_CONFIRMED = "not confirmed: searched on the seeds it reports"
 
 
@@ -29,36 +30,51 @@ def print_cell(cell: StudyCell, importances: Mapping[str, float] | str) -> None:
     """
     record, best = cell.record, cell.record.best
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    facts = {
-        "study": record.name,
-        "metric": f"{record.metric}, to {record.direction}",
-        "feedback": _feedback_in_words(record),
-        "trials": trials_in_words(record),
-        **(_best_facts(cell, best) if best is not None else {"best": "no completed trial yet"}),
-    }
+    facts = cell_facts(cell)
     length = max(map(len, facts))
     for name, value in facts.items():
         console.print(f"{name:<{length}}  {value}")
     if best is not None:
         console.print("\nbest trials")
-        _print_best_trials(cell)
+        trials = best_trials_table(cell)
+        print_table(trials.columns, trials.rows)
     _print_importances(importances, console)
     _print_failed(record, console)
     if best is not None:
         print(cell.directory(best))
 
 
+def cell_facts(cell: StudyCell) -> dict[str, str]:
+    """What is known of a cell besides its trials, by name."""
+    record, best = cell.record, cell.record.best
+    return {
+        "study": record.name,
+        "metric": f"{record.metric}, to {record.direction}",
+        "feedback": _feedback_in_words(record),
+        "trials": trials_in_words(record),
+        **(_best_facts(cell, best) if best is not None else {"best": "no completed trial yet"}),
+    }
+
+
 def print_cells(study: str, cells: Sequence[StudyCell]) -> None:
-    """Print one row for each cell of a study.
+    """Print what `cells_table` makes.
 
     Args:
         study: name of the study.
         cells: its cells, in the order of the rows.
     """
+    table = cells_table(study, cells)
+    print(table.title)
+    print_table(table.columns, table.rows)
+    print(f"{SEARCHED}; study=... env=... modality=... shows one cell")
+
+
+def cells_table(study: str, cells: Sequence[StudyCell]) -> TextTable:
+    """One row for each cell of a study; arguments as those of `print_cells`."""
     first = cells[0].record
     same = len({(cell.record.metric, cell.record.direction) for cell in cells}) == 1
     numbers = ("completed", "running", "failed", first.metric if same else "value", _SCORE.words)
-    head = [Column("env"), Column("modality"), *(Column(name, right=True) for name in numbers), Column("")]
+    head = [Column("env"), Column("modality"), *(Column(name, right=True) for name in numbers), Column("state")]
     rows = []
     for cell in cells:
         record, best = cell.record, cell.record.best
@@ -74,9 +90,8 @@ def print_cells(study: str, cells: Sequence[StudyCell]) -> None:
         found = [counts_in_words(best.n_samples), _settings_in_words(best.params)]
         rows.append([record.env, record.modality, *counts, metric_text(value), _score(values), state, *found])
     metric = f", {first.metric} to {first.direction}" if same else ""
-    print(f"study {study}: {counted(len(cells), 'cell')}{metric}")
-    print_table([*head, Column("allocation of the best"), Column("its settings")], rows)
-    print("searched: on the seeds that the trial was chosen on; study=... env=... modality=... shows one cell")
+    columns = [*head, Column("allocation of the best"), Column("its settings")]
+    return TextTable(columns, rows, f"study {study}: {counted(len(cells), 'cell')}{metric}")
 
 
 def trials_in_words(record: StudyRecord) -> str:
@@ -132,14 +147,16 @@ def _value_in_words(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else written(value)
 
 
-def _print_best_trials(cell: StudyCell) -> None:
+def best_trials_table(cell: StudyCell) -> TextTable:
+    """One row for each of the best trials of a cell."""
     numbers = ("trial", cell.record.metric, _SCORE.words, "seconds")
     rows = []
     for trial in cell.record.ranked()[:_BEST]:
         seconds = "" if trial.seconds is None else f"{trial.seconds:.1f}"
         found = [counts_in_words(trial.n_samples), _settings_in_words(trial.params)]
         rows.append([str(trial.number), metric_text(trial.value), _score(cell.values(trial)), seconds, *found])
-    print_table([*(Column(name, right=True) for name in numbers), Column("allocation"), Column("settings")], rows)
+    columns = [*(Column(name, right=True) for name in numbers), Column("allocation"), Column("settings")]
+    return TextTable(columns, rows)
 
 
 def _print_importances(importances: Mapping[str, float] | str, console: Console) -> None:

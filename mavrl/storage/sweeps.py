@@ -96,6 +96,17 @@ def recorded_sweeps(root: Path) -> list[Sweep]:
     return sorted((sweep for sweep in found if sweep is not None), key=lambda sweep: (sweep.recorded, sweep.id))
 
 
+def sweep_of(directory: Path) -> Sweep | None:
+    """The newest sweep that wants the run in a directory; None where it belongs to none."""
+    path = directory.absolute()
+    root = next((parent for parent in path.parents if _folder(parent).is_dir()), None)
+    if root is None:
+        return None
+    name = path.relative_to(root).as_posix()
+    wanting = [sweep for sweep in recorded_sweeps(root) if any(run.directory == name for run in sweep.runs)]
+    return wanting[-1] if wanting else None
+
+
 def _folder(root: Path) -> Path:
     return Path(root) / ".sweeps"
 

@@ -69,7 +69,9 @@ class Confirmation:
         """The overrides of the run that confirms the trial."""
         fresh = [f"++seed={self.seeds.start}", f"++replicates={len(self.seeds)}"]
         name = f"trial={self.trial.number},seeds={self.seeds.start}-{self.seeds.stop - 1}"
-        return [*self.trial_overrides, *fresh, f"hydra.sweep.dir={self.folder}", f"hydra.sweep.subdir='{name}'"]
+        known_as = ["task=confirm", f"study={self.study.study}"]  # to loggers; none of it changes a result
+        place = [f"hydra.sweep.dir={self.folder}", f"hydra.sweep.subdir='{name}'"]
+        return [*self.trial_overrides, *fresh, *known_as, *place]
 
     def write(self, metrics: dict[str, Any], directory: Path) -> Path:
         """Write the confirmed result to confirmed.json in the cell's folder, and print it beside the searched one.

@@ -60,7 +60,9 @@ class RunsSweeper(Sweeper):
             raise ConfigurationError("task", self._config.task.name, "reads all runs at once; leave -m out")
         if self._config.task.name == "retry":
             runs = runs_to_retry(self._config, arguments)
-            return self._run([[*run_overrides(self._config, run), *directory_overrides(run.path)] for run in runs])
+            logger = _logger_of(arguments)
+            wanted = [[*run_overrides(self._config, run), *directory_overrides(run.path), *logger] for run in runs]
+            return self._run(wanted)
         if self._config.task.name == "confirm":
             return self._confirm(arguments)
         return self._run(combinations(with_cells(self._config, arguments)), record=self._config.task.name == "train")
@@ -74,7 +76,8 @@ class RunsSweeper(Sweeper):
             job = ComposedJob(overrides, self._compose(overrides))
             confirmation.check(job)
             check_trust(self._config, OmegaConf.select(job.config, "env.id"), confirmation.directory)
-        jobs = self._run([confirmation.overrides for confirmation in wanted])
+        logger = _logger_of(arguments)
+        jobs = self._run([[*confirmation.overrides, *logger] for confirmation in wanted])
         if not self._config.dry_run:
             for confirmation, job in zip(wanted, jobs, strict=True):
                 print(confirmation.write(read_metrics(job.directory), job.directory))
@@ -114,3 +117,8 @@ class RunsSweeper(Sweeper):
         print(f"{summary}; the same command tries them again:", *lines, sep="\n  ")
         Notices.from_config(self._config).post("\n".join([summary, *lines[:_MOST_NAMED]]))
         raise MavrlError(summary)
+
+
+def _logger_of(arguments: list[str]) -> list[str]:
+    """The words of a command that say where its jobs log."""
+    return [word for word in arguments if word.partition("=")[0].partition(".")[0] == "logger"]

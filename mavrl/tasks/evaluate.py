@@ -33,13 +33,16 @@ def evaluate(config: DictConfig) -> float | None:
         raise ConfigurationError("run_dir", directory, "has no whole metrics.json; the run is not finished")
     from mavrl.families.base import family_of
     from mavrl.training.evaluation import evaluate as evaluated
+    from mavrl.training.loggers.destinations import log_other_result
     from mavrl.workers import workers
 
     with workers(config.processes) as pool:
         changed = {key: OmegaConf.select(config, key) for key in keys}
-        family = family_of(trained_settings(config, changed), pool)
+        settings = trained_settings(config, changed)
+        family = family_of(settings, pool)
         found = evaluated(family, directory, stored.get("failed_replicates", []))
     metrics = {**{key: value for key, value in stored.items() if key not in _RESULTS}, **found}
+    log_other_result(settings, directory, directory / config.task.name, stored, found)
     remarks = ["as stored" if metrics == stored else "differs from what is stored"]
     recorded = read_config(directory).get(CODE)
     if changed := changed_code(recorded, scientific(trained).get(CODE, {})):

@@ -31,7 +31,7 @@ def status(config: DictConfig) -> None:
         runs = [run for run in runs if run.path.relative_to(root).as_posix() in directories]
     begun = {run.path.relative_to(root).as_posix() for run in runs}
     wanted = {run.directory: run for sweep in chosen for run in sweep.runs if run.directory not in begun}
-    pending = [_cell(planned) for planned in matching_planned_runs(wanted.values(), filters, _groups())]
+    pending = [planned_cell(run, _groups()) for run in matching_planned_runs(wanted.values(), filters, _groups())]
     runs = matching(runs, filters)
     if not runs and not pending:
         print(_nothing(root, filters))
@@ -188,9 +188,10 @@ def _nothing(root: Path, filters: list[Filter], config: DictConfig | None = None
     return f"no run in {root}" + (f" matches {' '.join(asked)}" if asked else "")
 
 
-def _cell(planned: PlannedRun) -> tuple[str, str]:
+def planned_cell(planned: PlannedRun, groups: set[str]) -> tuple[str, str]:
+    """Environment and modality of a run that has not begun; groups are those of the configuration."""
     names = planned.directory.split("/")
     if len(names) == 3:  # env, modality and hash: overrides need not be parsed
         return names[0], names[1]
-    choices = planned_configuration(planned, _groups())["choices"]
+    choices = planned_configuration(planned, groups)["choices"]
     return choices.get("env", "?"), choices.get("modality", "?")

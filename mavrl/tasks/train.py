@@ -8,7 +8,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from mavrl import __version__
 from mavrl.configuration.identity import CODE, config_hash, recorded, settings_of
 from mavrl.configuration.settings import RunSettings
 from mavrl.configuration.sources import changed_code
@@ -71,8 +70,7 @@ def run_in(path: Path, config: DictConfig, hydra: Any, alone: bool) -> tuple[dic
             settings = RunSettings.from_config(config)
             with without_exits("the run"), naming(directory.path):
                 begun = lambda: _save_configuration(config, hydra, directory)  # noqa: E731
-                result = run(settings, directory.path, config.rerun, begun, directory.advance)
-            metrics = {**result, "config_hash": name, "version": __version__}
+                metrics = run(settings, directory.path, config.rerun, begun, directory.advance)
             directory.complete(metrics)
         except BaseException as error:
             directory.fail(error, alone=alone)

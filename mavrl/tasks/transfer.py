@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 
 from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
-from mavrl.storage.contents import read_config
+from mavrl.storage.contents import read_config, read_metrics
 from mavrl.storage.files import write_json
 from mavrl.tasks.trained import given, run_directory, trained_settings
 
@@ -31,16 +31,19 @@ def transfer(config: DictConfig) -> float | None:
     from mavrl.families.base import family_class, family_of
     from mavrl.reports.other_tasks import print_transfer
     from mavrl.training.evaluation import one_thread
+    from mavrl.training.loggers.destinations import log_other_result
     from mavrl.workers import workers
 
     changed = family_class(trained).changed_dynamics(trained, RunSettings.from_config(config))
     given(config, [f"env.{key}" for key in changed])
     name = "_".join(f"{key}={value}" for key, value in _values(changed).items())
+    settings = trained_settings(config, {f"env.{key}": value for key, value in changed.items()})
     with workers(config.processes) as pool, one_thread():
-        family = family_of(trained_settings(config, {f"env.{key}": value for key, value in changed.items()}), pool)
+        family = family_of(settings, pool)
         values, more = family.transfer(directory, directory / "transfer" / name)
     result = {"env": config.env.name, "run": str(directory), "dynamics": changed, **summarize(values), **more}
     write_json(directory / "transfer" / f"{name}.json", result)
+    log_other_result(settings, directory, directory / "transfer" / name, read_metrics(directory), result)
     print_transfer(result, directory / "transfer" / f"{name}.json")
     return result["mean"].get("normalized_return")
 

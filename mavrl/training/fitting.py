@@ -96,6 +96,8 @@ def store(
         "seeds": settings.seeds,
         "env": masked(settings.env, "env"),
         "modality": settings.modality,
+        "n_samples": {kind: values["n_samples"] for kind, values in settings.feedback.items()},
+        "feedback": "simulated" if settings.data is None else "recorded",
     }
     if annotators := described_annotators(learner.inference, data):
         description["annotators"] = annotators

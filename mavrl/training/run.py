@@ -8,19 +8,21 @@ from typing import Any
 
 import torch
 
+from mavrl import __version__
 from mavrl.configuration.registry import KINDS
 from mavrl.configuration.settings import RunSettings
 from mavrl.families.base import Family, family_of
-from mavrl.model.reward_model import find_reward_model
+from mavrl.model.reward_model import find_reward_model, write_card
 from mavrl.progress import stage, ticking
 from mavrl.reports.figures.held_out import held_out_figure
 from mavrl.reports.figures.save import save_figure
 from mavrl.storage.checkpoints import Checkpoints
+from mavrl.storage.contents import read_status
 from mavrl.training.building import build_data, build_learner
 from mavrl.training.evaluation import evaluate
 from mavrl.training.fitting import accelerator, fit, store
 from mavrl.training.folds import FOLDS, judge_held_out
-from mavrl.training.loggers import log_result, open_loggers
+from mavrl.training.loggers.destinations import log_result, open_loggers
 from mavrl.training.online import OnlineLearning
 from mavrl.workers import cores, workers
 
@@ -68,7 +70,8 @@ def run(
         simulated = time.monotonic()
         held_out = judge_held_out(settings, family, data, directory)
         judged = time.monotonic()
-        with open_loggers(settings, directory) as loggers:
+        about = described(settings, family)
+        with open_loggers(settings, directory, about) as loggers:
             if settings.rounds is None:
                 learner = build_learner(settings, family, data)
                 fit(settings, learner, data, checkpoints, directory, loggers)
@@ -85,26 +88,30 @@ def run(
             save_figure(family.figure(directory, result), picture)
             if held_out.get("kinds"):
                 save_figure(held_out_figure(held_out["kinds"]), directory / "figures" / "held_out.png")
-            log_result(loggers, settings, directory, result, picture)
+            evaluated = time.monotonic()
+            metrics = {
+                **about,
+                **result,
+                **({"failed_replicates": failed} if failed else {}),
+                **({"held_out": held_out} if held_out else {}),
+                **({"rounds": rows} if rows else {}),
+                **_annotators(directory),
+                "seconds": {
+                    "data": simulated - started,
+                    **({"folds": judged - simulated} if held_out else {}),
+                    "train": trained - judged,
+                    **({"policy": acting - trained} if family.trains_policies else {}),
+                    "evaluate": evaluated - acting,
+                    "total": evaluated - started,
+                },
+                **({"config_hash": name} if (name := read_status(directory).get("config_hash")) else {}),
+                "version": __version__,
+            }
+            write_card(directory / "reward_model", metrics)
+            log_result(loggers, directory, metrics)
     checkpoints.clear()
     shutil.rmtree(directory / FOLDS, ignore_errors=True)
-    evaluated = time.monotonic()
-    return {
-        **described(settings, family),
-        **result,
-        **({"failed_replicates": failed} if failed else {}),
-        **({"held_out": held_out} if held_out else {}),
-        **({"rounds": rows} if rows else {}),
-        **_annotators(directory),
-        "seconds": {
-            "data": simulated - started,
-            **({"folds": judged - simulated} if held_out else {}),
-            "train": trained - judged,
-            **({"policy": acting - trained} if family.trains_policies else {}),
-            "evaluate": evaluated - acting,
-            "total": evaluated - started,
-        },
-    }
+    return metrics
 
 
 def _annotators(directory: Path) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def test_wandb_gets_the_final_metrics_and_the_picture(multirun: Any, app: Any) -
     path = next(path for path in sorted(app.directory.rglob("*.wandb")) if "latest-run" not in path.parts)
     directory = path.parents[2]
     metrics = json.loads((directory / "metrics.json").read_text())
-    summary, config, name = {}, {}, ""
+    summary, config, name, artifacts = {}, {}, "", {}
     for content in _records(path):
         record = wandb_internal_pb2.Record()
         record.ParseFromString(content)
@@ -101,13 +101,29 @@ def test_wandb_gets_the_final_metrics_and_the_picture(multirun: Any, app: Any) -
         for item in record.run.config.update:
             config[item.key] = json.loads(item.value_json)
         name = record.run.display_name or name
+        if record.WhichOneof("record_type") == "run":
+            started = record.run
+        if record.WhichOneof("record_type") == "artifact":
+            artifacts[record.artifact.type] = record.artifact
     assert summary["final/epic_distance"] == pytest.approx(metrics["mean"]["epic_distance"])
     assert summary["final/epic_distance_stderr"] == pytest.approx(metrics["stderr"]["epic_distance"])
-    assert len(list(directory.glob("wandb/offline-run-*/files/media/images/rewards_*.png"))) == 1
+    assert len(list(directory.glob("wandb/offline-run-*/files/media/images/evaluation/rewards_*.png"))) == 1
     assert config["config_hash"] == metrics["config_hash"]
     assert Path(config["run_directory"]) == directory
     assert "trial" not in config
     assert name == "grid_trap-p-0"
+    (sweep,) = app.directory.glob("runs/.sweeps/*.json")
+    assert (started.run_group, started.job_type) == (f"sweep {sweep.stem}", "train")
+    assert {"grid_trap", "p", "objective=elbo", "q=planned"} <= set(started.tags)
+    model = artifacts["reward-model"]
+    assert model.description.startswith("# Reward model")
+    assert json.loads(model.metadata)["metrics"]["mean"] == pytest.approx(metrics["mean"])
+    assert {Path(each.local_path).parent for each in model.manifest.contents} == {directory / "reward_model"}
+    assert {each.path for each in model.manifest.contents} == {
+        "README.md", "description.json", "metrics.json", "weights.safetensors"
+    }  # fmt: skip
+    staged = [Path(each.local_path) for each in artifacts["run_table"].manifest.contents]
+    assert all(path.is_relative_to(directory) for path in staged)
 
 
 def test_wandb_that_cannot_start_fails_no_run(fresh_app: Any) -> None:
@@ -131,6 +147,26 @@ def test_tensorboard_writes_the_curves(fresh_app: Any) -> None:
     assert "train/preference/log_likelihood" in events.Tags()["scalars"]
     (final,) = events.Scalars("final/epic_distance")
     assert final.value == pytest.approx(outcome.metrics["mean"]["epic_distance"])
-    assert events.Tags()["images"] == ["rewards"]
+    assert "evaluation/rewards" in events.Tags()["images"]
+    texts = {
+        name: events.Tensors(name)[0].tensor_proto.string_val[0].decode()
+        for name in events.Tags()["tensors"]
+        if name.endswith("/text_summary")
+    }
+    assert "| EPIC distance |" in texts["evaluation/metrics/text_summary"]
+    assert texts["reward_model/card/text_summary"].startswith("# Reward model of grid_trap")
+    assert events.SummaryMetadata("_hparams_/session_start_info").plugin_data.plugin_name == "hparams"
     (run,) = events.Tensors("run/text_summary")
     assert outcome.metrics["config_hash"] in run.tensor_proto.string_val[0].decode()
+
+
+def test_other_tasks_log_beside_the_run_that_they_are_about(fresh_app: Any) -> None:
+    run = fresh_app("modality=p").run
+    for words, place in ((["task=transfer", "env.p_rand=0.2"], "transfer/p_rand=0.2"), (["task=evaluate"], "evaluate")):
+        outcome = fresh_app(*words, f"run_dir={run}", "logger=tensorboard", tiny=False)
+        assert outcome.status == 0, outcome.err
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        events = EventAccumulator(str(run / place / "tensorboard"))
+        events.Reload()
+        assert "final/normalized_return" in events.Tags()["scalars"]

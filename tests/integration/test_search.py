@@ -181,7 +181,7 @@ def test_failed_trials_are_recorded_and_not_fatal_unless_all_fail(app: Any, sear
 
 
 def test_the_best_trial_is_confirmed_on_fresh_seeds(searched: Any, app: Any, snapshot: Any) -> None:
-    confirmed = app("task=confirm", "study=mine", "task.replicates=3", tiny=False)
+    confirmed = app("task=confirm", "study=mine", "task.replicates=3", "logger=tensorboard", tiny=False)
     assert confirmed.status == 0, confirmed.err
     content = json.loads((app.directory / "studies/mine/grid_trap/pdrs/confirmed.json").read_text())
     best = study(app).best
@@ -194,6 +194,7 @@ def test_the_best_trial_is_confirmed_on_fresh_seeds(searched: Any, app: Any, sna
     assert {k: v for k, v in trial.items() if k not in ignored} == {k: v for k, v in fresh.items() if k not in ignored}
     assert (fresh["seed"], fresh["replicates"]) == (2, 3)
     assert content["final"] == json.loads((run / "metrics.json").read_text())["final"]
+    assert list((run / "tensorboard").glob("events*"))  # jobs of task=confirm log where its command says
     before = snapshot(run)
     assert app("task=confirm", "study=mine", "task.replicates=3", tiny=False).status == 0
     assert snapshot(run) == before

@@ -58,6 +58,18 @@ def test_reading_changes_nothing(study: Any, snapshot: Any) -> None:
     assert "Searched on 2 seeds, 0 to 1." in made
 
 
+def test_a_study_and_a_search_have_pages(study: Any) -> None:
+    for words, place, said in (
+        ((), "studies/tiny/report.html", "study of"),
+        (("modality=pr",), "studies/tiny/grid_trap/pr/report.html", "A search with 3 trials."),
+    ):
+        assert _ask(study, "task=report", "study=tiny", *words).splitlines()[-1] == place
+        html = (study.directory / place).read_text()
+        assert said in html
+        assert "too good on average" in html
+        (study.directory / place).unlink()
+
+
 def test_the_table_has_the_best_trial_until_another_value_is_confirmed(study: Any) -> None:
     folder = study.directory / "studies/tiny/grid_trap/pr"
     best = Path(_ask(study, "task=study", "study=tiny", "modality=pr").splitlines()[-1])

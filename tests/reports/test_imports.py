@@ -8,7 +8,7 @@ import pytest
 import mavrl
 
 ROOT = Path(mavrl.__file__).parent
-READ = {"configuration", "errors", "metrics", "reports", "search", "statistics", "storage"}
+READ = {"configuration", "errors", "metrics", "reports", "search", "secrets", "statistics", "storage"}
 
 
 def imported_rooms(folder: str) -> dict[str, set[str]]:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from mavrl.storage.sweeps import PlannedRun, forget_runs, record_sweep, recorded_sweeps
+from mavrl.storage.files import read_json, write_json
+from mavrl.storage.sweeps import PlannedRun, forget_runs, record_sweep, recorded_sweeps, sweep_of
 
 RUNS = [
     PlannedRun("grid_trap/p/aaa", ["env=grid_trap", "modality=p"]),
@@ -69,3 +70,15 @@ def test_what_was_deleted_on_purpose_is_not_waited_for_until_it_is_wanted_again(
 def test_no_folder_has_no_sweeps(tmp_path: Path) -> None:
     assert recorded_sweeps(tmp_path / "missing") == []
     assert not (tmp_path / "missing").exists()
+
+
+def test_a_run_belongs_to_the_newest_sweep_that_wants_it(tmp_path: Path) -> None:
+    first = record_sweep(tmp_path, "one", [PlannedRun("a/p/1", []), PlannedRun("a/p/2", [])])
+    second = record_sweep(tmp_path, "two", [PlannedRun("a/p/2", []), PlannedRun("a/p/3", [])])
+    for path, time in ((first, "2020-01-01T00:00:00+00:00"), (second, "2021-01-01T00:00:00+00:00")):
+        write_json(path, {**(read_json(path) or {}), "recorded": time})
+    found = {name: sweep_of(tmp_path / "a/p" / name) for name in "1234"}
+    assert {name: sweep and sweep.command for name, sweep in found.items()} == {
+        "1": "one", "2": "two", "3": "two", "4": None
+    }  # fmt: skip
+    assert sweep_of(tmp_path.parent / "elsewhere") is None
