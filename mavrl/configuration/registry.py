@@ -197,6 +197,7 @@ TASKS |= {
     "purge": "mavrl.tasks.results:purge",
     "study": "mavrl.tasks.study:study",
     "table": "mavrl.tasks.table:table",
+    "plot": "mavrl.tasks.plot:plot",
     "retry": "mavrl.tasks.train:train",  # of each run that -m launches
     "confirm": "mavrl.tasks.train:train",
     "search_worker": "mavrl.sweep.search_workers:search_worker",

@@ -105,6 +105,8 @@ class Execution:
         cache: folder of answered questions; None keeps none.
         folder: the feedback folder; None where feedback is simulated.
         experts: folder of own experts.
+        figures: which are drawn at the end: "all", the "one" that says most, "none"; "auto" draws all of a run that is
+            alone, and one of a job among many.
         logger: where training curves go besides metrics.csv: its name and its settings.
         study, trial: the trial of a search that the run is; None where it is none.
     """
@@ -117,6 +119,7 @@ class Execution:
     cache: str | None = None
     folder: str | None = None
     experts: str = "experts"
+    figures: Literal["auto", "all", "one", "none"] = "auto"
     logger: Mapping[str, Any] = field(default_factory=lambda: {"name": "csv"})
     study: str | None = None
     trial: int | None = None
@@ -210,6 +213,7 @@ class RunSettings:
                 cache=config.paths.cache,
                 folder=OmegaConf.select(config, "data.folder"),
                 experts=config.paths.experts,
+                figures=config.figures,
                 logger=plain(config.logger),
                 study=None if config.search.trial is None else config.study,
                 trial=config.search.trial,

@@ -68,18 +68,17 @@ def run_in(path: Path, config: DictConfig, hydra: Any, alone: bool) -> tuple[dic
             with waiting(config.progress, "importing torch"):
                 from mavrl.training.run import run
 
-            settings = RunSettings.from_config(config)
+            settings, identity = RunSettings.from_config(config), {"config_hash": name, "version": __version__}
             with without_exits("the run"), naming(directory.path):
                 begun = lambda: _save_configuration(config, hydra, directory)  # noqa: E731
-                result = run(settings, directory.path, config.rerun, begun, directory.advance)
-            metrics = {**result, "config_hash": name, "version": __version__}
-            directory.complete(metrics)
+                known = lambda result: directory.complete({**result, **identity})  # noqa: E731
+                result = run(settings, directory.path, config.rerun, begun, directory.advance, known, alone)
         except BaseException as error:
             directory.fail(error, alone=alone)
             raise
     finally:
         lock.release()
-    return metrics, ""
+    return {**result, **identity}, ""
 
 
 def _refuse_foreign(path: Path, expected: str, content: dict[str, Any]) -> None:

@@ -18,7 +18,17 @@ from mavrl.errors import ConfigurationError
 from mavrl.storage.contents import read_config
 from mavrl.storage.filters import read_conditions, same_value
 
-_OF_COMMAND = ("task", "run_dir", "paths", "processes", "progress", "threads", "device", "trust")  # never of the run
+_OF_COMMAND = (
+    "task",
+    "run_dir",
+    "paths",
+    "processes",
+    "progress",
+    "threads",
+    "device",
+    "trust",
+    "figures",
+)  # never of the run
 
 
 def run_directory(config: DictConfig) -> Path:

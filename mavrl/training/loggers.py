@@ -53,7 +53,7 @@ def log_result(
         settings: of the run.
         directory: of the run.
         result: the result part of metrics.json.
-        picture: the run's figure, a PNG file.
+        picture: the run's figure, a PNG file; none is given to them where it was not drawn.
     """
     errors = {f"{name}_stderr": error for name, error in result["stderr"].items()}
     final, curves = {**result["mean"], **errors}, policy_curves(directory)
@@ -108,7 +108,8 @@ def _write_events(
     for replicate, rows in enumerate(curves):
         for row in rows:
             writer.add_scalar(f"policy/{replicate}/true_return", row["true_return"], int(row["step"]))
-    writer.add_image(picture.stem, imread(picture)[..., :3], dataformats="HWC")
+    if picture.exists():
+        writer.add_image(picture.stem, imread(picture)[..., :3], dataformats="HWC")
 
 
 class ForgivingWandbLogger(WandbLogger):
@@ -140,7 +141,8 @@ class ForgivingWandbLogger(WandbLogger):
             for step in steps:
                 there = {f"policy/{k}/true_return": of[step] for k, of in enumerate(returns) if step in of}
                 self.experiment.log({"policy/step": step, **there})
-            self.experiment.log({picture.stem: wandb.Image(str(picture))})
+            if picture.exists():
+                self.experiment.log({picture.stem: wandb.Image(str(picture))})
             self.experiment.summary.update({f"final/{name}": value for name, value in final.items()})
         except Exception as error:
             log.warning("wandb failed (%s); the run goes on without it", error)
