@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from mavrl.evaluation.calibration import coverage_curve
 from mavrl.feedback.combined import CombinedDataModule
-from mavrl.model.step_reward import StepRewardModel
+from mavrl.model.reward_model import RewardModel
 from mavrl.reports.figures.coverage import coverage_figure
 from mavrl.reports.figures.reward_slices import RewardSlice, reward_slice_figure
 from mavrl.simulation.base import Simulated
@@ -49,9 +49,7 @@ def feedback_steps(data: CombinedDataModule) -> dict[str, np.ndarray]:
     return {name: tensor[kept].numpy() for name, tensor in arrays.items()}
 
 
-def reward_slices(
-    model: StepRewardModel, steps: Mapping[str, np.ndarray], environment: str, title: str
-) -> Figure | None:
+def reward_slices(model: RewardModel, steps: Mapping[str, np.ndarray], environment: str, title: str) -> Figure | None:
     """Draw the reward over the two dimensions along which its mean varies most.
 
     Each dimension is varied alone, over what the feedback visits of it, while the others are at their median; how much
@@ -100,7 +98,7 @@ def reward_slices(
     return reward_slice_figure(reward, columns if by_action else ["all actions"], title)
 
 
-def coverage(model: StepRewardModel, steps: Simulated, title: str) -> Figure | None:
+def coverage(model: RewardModel, steps: Simulated, title: str) -> Figure | None:
     """Draw the calibration of the reward's posterior on held-out steps; None where their true reward is constant."""
     valid, moves = steps.transitions.valid[0], steps.transitions
     truth = steps.reward[0][valid].double()[None]
