@@ -17,11 +17,12 @@ from mavrl.evaluation.held_out import expected_calibration_error, reliability
 from mavrl.evaluation.predictions import predictions
 from mavrl.families.base import Family
 from mavrl.feedback.base import LearnedLikelihood
-from mavrl.feedback.datamodule import FeedbackDataModule
+from mavrl.feedback.datamodule import Asking, FeedbackDataModule
 from mavrl.feedback.rounds import AnsweredAnew, answered_anew
+from mavrl.feedback.teachers import SimulatedTeacher
 from mavrl.model.loading import load_reward_model
 from mavrl.streams import torch_stream
-from mavrl.training.building import build_data
+from mavrl.training.building import build_data, data_of
 
 SAMPLES = 256  # of a kind of feedback, for each replicate
 _EPISODES = 32  # that segments are drawn from, where episodes take long to simulate
@@ -70,8 +71,18 @@ class FreshSegments:
         return 1 if self.family.trains_policies else self.settings.replicates
 
     @cached_property
+    def _asking(self) -> Asking:
+        """As the run asks, for few replicates; nothing is kept."""
+        few = replace(
+            self.settings, replicates=self._replicates, execution=replace(self.settings.execution, cache=None)
+        )
+        return next(iter(build_data(few, self.family).modules.values())).asking
+
+    @cached_property
     def _modules(self) -> dict[str, FeedbackDataModule]:
-        return build_data(replace(self.settings, replicates=self._replicates), self.family).modules
+        """Of all kinds, with simulated teachers: no other one is asked for a figure."""
+        asking = replace(self._asking, teacher=SimulatedTeacher())
+        return data_of(replace(self.settings, replicates=self._replicates), asking).modules
 
     @cached_property
     def _known(self) -> dict[str, AnsweredAnew]:
@@ -88,12 +99,12 @@ class FreshSegments:
     def predicted(self) -> tuple[str, list[Mapping[str, float]], float] | None:
         """A kind of feedback, how reliable its predicted probabilities are, and their expected calibration error.
 
-        Preferences if there are any, or stops. None without either, and where what a teacher is like is learned: that
-        is not kept with the reward.
+        Preferences if there are any, or stops. None without either, where another teacher answers than a simulated one,
+        and where what a teacher is like is learned: that is not kept with the reward.
         """
         kind = next((kind for kind in _EVENTS if kind in self.settings.feedback), None)
         belief = self.family.stored_belief(self.directory)
-        if kind is None or belief is None:
+        if kind is None or belief is None or type(self._asking.teacher) is not SimulatedTeacher:
             return None
         found = self._answered(kind)
         likelihood = self._modules[kind].likelihood_of_models(found.known_to_model, self._replicates * belief.n_members)

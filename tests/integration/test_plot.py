@@ -22,7 +22,7 @@ def _plot(app: Any, *words: str) -> list[str]:
     assert found.status == 0, found.err
     assert found.err == ""
     *paths, folder = found.out.splitlines()
-    assert all(Path(path).stat().st_size > 1000 for path in paths)
+    assert all((app.directory / path).stat().st_size > 1000 for path in paths)
     assert {Path(path).parent for path in paths} == {Path(folder)}
     return [Path(path).name for path in paths]
 

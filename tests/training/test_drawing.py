@@ -128,6 +128,19 @@ class TestFreshSegments:
         none = replace(settings, feedback={})
         assert FreshSegments(none, family, directory).predicted() is None
 
+    def test_no_other_teacher_is_asked_and_nothing_is_kept(self, made: Made, tmp_path: Path):
+        settings, family, directory, _ = made
+        kept = replace(settings, execution=replace(settings.execution, cache=str(tmp_path / "cache")))
+        assert FreshSegments(kept, family, directory).predicted() is not None
+        assert not (tmp_path / "cache").exists()
+        crowd = {
+            "_target_": "mavrl.feedback.teachers.CrowdTeacher", "good": 2, "random": 0, "reversed": 0, "tie": 0.0,
+            "lag": 0.0, "categories": [],
+        }  # fmt: skip
+        several = FreshSegments(replace(settings, teacher=crowd), family, directory)
+        assert several.predicted() is None
+        assert several.returns() is not None
+
     def test_returns_are_sums_over_real_steps(self, made: Made):
         settings, family, directory, _ = made
         found = FreshSegments(settings, family, directory).returns()

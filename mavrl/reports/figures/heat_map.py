@@ -56,5 +56,6 @@ def _mean(entry: Entry | None) -> float:
 
 def _words(entry: Entry, digits: int) -> str:
     mark = "†" if entry.searched else ""
-    error = "" if entry.stderr is None else f"\n±{entry.stderr:.{digits}f}"
-    return f"{entry.mean:.{digits}f}{mark}{error}"
+    error = "" if entry.stderr is None else f"±{entry.stderr:.{digits}f}"
+    error = error.replace("±0.", "±.") if digits > 2 else error  # as narrow as a cell
+    return f"{entry.mean:.{digits}f}{mark}\n{error}".rstrip()
