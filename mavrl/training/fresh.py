@@ -27,7 +27,7 @@ from mavrl.training.building import build_data, data_of
 SAMPLES = 256  # of a kind of feedback, for each replicate
 _EPISODES = 32  # that segments are drawn from, where episodes take long to simulate
 _SPLIT = "figures"  # of the streams, which sets them apart from all that is learned from
-_FUNCTIONS = 24  # reward functions whose spread is the uncertainty of a return
+_FUNCTIONS = 12  # reward functions whose spread is the uncertainty of a return
 _EVENTS = {"preference": ("first", "chosen"), "stop": ("stop_probability", "stop_frequency")}
 _CONSTANT = 1e-9  # deviation, as a part of the largest value, of returns that do not differ
 

@@ -51,7 +51,7 @@ def test_a_sweep(app: Any) -> None:
     status = app("task=status", tiny=False).out
     (sweep,) = {word for line in status.splitlines() for word in line.split()[:1] if word[:1] == "s" and len(word) == 8}
     names = _plot(app, f"task.sweep={sweep}")
-    expected = {"table_normalized_return", "table_epic_distance", "rewards_grid_trap"}
+    expected = {"budgets_grid_trap", "rewards_grid_trap"}
     assert expected <= {Path(name).stem for name in names}
     assert _plot(app, f"task.sweep={sweep}", "task.output=mine") == names
     refused = app("task=plot", f"task.sweep={sweep}", "env=grid_cliff", tiny=False)
