@@ -26,7 +26,7 @@ _LATER_GROUPS = ("rounds",)  # that runs of earlier versions do not name
 _RESULT = {*_VALUES, *_MAPPINGS, *_GROUPS, "feedback", "evaluation", "rounds", "data"}
 _EXECUTION = {  # how a command runs, where things are, and what -m does
     "hydra", "task", "logger", "paths", "study", "dry_run", "cells", "skip", "only", "search", "notify", "progress",
-    "threads", "processes", "checkpoint_seconds", "rerun", "run_dir", "device", "trust",
+    "threads", "processes", "checkpoint_seconds", "rerun", "run_dir", "device", "trust", "figures",
 }  # fmt: skip
 _DEFAULTS = {"counts"}  # that other keys take
 

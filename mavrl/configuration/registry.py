@@ -198,6 +198,7 @@ TASKS |= {
     "study": "mavrl.tasks.study:study",
     "table": "mavrl.tasks.table:table",
     "report": "mavrl.tasks.report:report",
+    "plot": "mavrl.tasks.plot:plot",
     "retry": "mavrl.tasks.train:train",  # of each run that -m launches
     "confirm": "mavrl.tasks.train:train",
     "search_worker": "mavrl.sweep.search_workers:search_worker",

@@ -55,6 +55,7 @@ RULES: dict[str, Rule] = {
     "progress": one_of("auto", True, False),
     "threads": optional(whole(1, 1024)),
     "device": one_of("cpu", "cuda", "auto"),
+    "figures": one_of("auto", "all", "one", "none"),
     "query.candidates": whole(1, 1000),
     "checkpoint_seconds": number(0),
     "trust": one_of(True, False),
@@ -258,6 +259,7 @@ _TASK_RULES: dict[str, dict[str, Rule]] = {
     },
     "purge": {"task.state": _RUN_STATES, "task.confirm": one_of(True, False)},
     "study": {"task.figures": one_of(True, False)},
+    "plot": {"task.sweep": optional(PART), "task.output": optional(PATH)},
     "table": {
         "task.format": one_of("terminal", "latex", "markdown", "csv", "all"),
         "task.output": optional(PATH),
@@ -276,7 +278,7 @@ _TASK_RULES: dict[str, dict[str, Rule]] = {
     "search_worker": {"task.command": PATH, "task.worker": whole(0, 10_000)},
 }
 # Tasks that read runs. What makes a result is a condition on runs there, not a setting, and has no rules.
-READING = ("status", "list", "show", "export", "select_best", "purge", "study", "table", "report")
+READING = ("status", "list", "show", "export", "select_best", "purge", "study", "table", "plot", "report")
 
 
 def _metric_rules(task: str) -> dict[str, Rule]:

@@ -105,6 +105,8 @@ class Execution:
         cache: folder of answered questions; None keeps none.
         folder: the feedback folder; None where feedback is simulated.
         experts: folder of own experts.
+        figures: which are drawn at the end: "all", the "one" that says most, "none"; "auto" draws all of a run that is
+            alone, and one of a job among many.
         logger: where training curves go besides metrics.csv: its name and its settings.
         task: that the run is for, by its name.
         study, trial: the trial of a search that the run is; None where it is none. A run that confirms a trial has a
@@ -119,6 +121,7 @@ class Execution:
     cache: str | None = None
     folder: str | None = None
     experts: str = "experts"
+    figures: Literal["auto", "all", "one", "none"] = "auto"
     logger: Mapping[str, Any] = field(default_factory=lambda: {"name": "csv"})
     task: str = "train"
     study: str | None = None
@@ -213,6 +216,7 @@ class RunSettings:
                 cache=config.paths.cache,
                 folder=OmegaConf.select(config, "data.folder"),
                 experts=config.paths.experts,
+                figures=config.figures,
                 logger=plain(config.logger),
                 task=config.task.name,
                 study=config.study if config.search.trial is not None or config.task.name == "confirm" else None,

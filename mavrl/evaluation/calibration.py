@@ -6,6 +6,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+LEVELS = 19  # probabilities of intervals in a curve, equally far apart
+
+
+def coverage_curve(
+    mean: Float[Tensor, "R N"], std: Float[Tensor, "R N"], truth: Float[Tensor, "#R N"]
+) -> tuple[Float[Tensor, "L"], Float[Tensor, "R L"]]:
+    """Probabilities of central intervals, and the share of the true rewards in each; as `interval_coverage`."""
+    levels = torch.arange(1, LEVELS + 1, dtype=torch.float64) / (LEVELS + 1)
+    shares = [interval_coverage(mean, std, truth, level) for level in levels.tolist()]
+    return levels, torch.stack(shares, dim=-1)
+
 
 def interval_coverage(
     mean: Float[Tensor, "R S"], std: Float[Tensor, "R S"], truth: Float[Tensor, "#R S"], level: float

@@ -5,12 +5,13 @@ All that differs between families ends here. A family has its own files and an e
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -27,6 +28,8 @@ from mavrl.model.objective import RewardInference
 from mavrl.simulation.base import Behaviour, Simulator
 from mavrl.simulation.collecting import Scene
 from mavrl.workers import Workers
+
+Drawing = Callable[[], Figure | None]  # draws a figure when it is called; None where there is nothing to be seen
 
 PRIOR_MEAN_AT_TERMINATION = {"success": 1.0, "neutral": 0.0, "failure": -1.0}
 
@@ -67,7 +70,7 @@ class Family(ABC):
     """
 
     trains_policies: ClassVar[bool] = False  # whether acting takes training
-    picture: ClassVar[str]  # name of the figure
+    picture: ClassVar[str]  # name of the figure that says most, which every run has
 
     def __init__(self, settings: RunSettings, workers: Workers) -> None:
         self.settings = settings
@@ -206,12 +209,27 @@ class Family(ABC):
     def protocol(self) -> dict[str, Any]:
         """How the policy was found, for metrics.json."""
 
-    @abstractmethod
-    def figure(self, directory: Path, result: Mapping[str, Any]) -> Figure:
-        """The picture of a run.
+    # Drawing ---------------------------------------------------------------------------------------------------------
+
+    def shown(self, data: CombinedDataModule) -> dict[str, np.ndarray]:
+        """What figures need of the feedback: arrays by name, kept in the run's directory so that it can be drawn again.
 
         Args:
-            result: of metrics.json.
+            data: that was learned from.
+        """
+        return {}
+
+    def stored_belief(self, directory: Path) -> Belief | None:
+        """What is believed of the reward by the stored model of a run; None where nobody has made a belief of it."""
+        return None
+
+    @abstractmethod
+    def figures(self, directory: Path, result: Mapping[str, Any]) -> Mapping[str, Drawing]:
+        """Figures of a run that other families do not have, by name; `picture` is among them.
+
+        Args:
+            directory: of the run, with what `shown` has kept.
+            result: content of metrics.json.
         """
 
     # Tasks of their own ----------------------------------------------------------------------------------------------

@@ -8,16 +8,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from gymnasium import spaces
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from mavrl.configuration.settings import ModelSettings
 from mavrl.envs.problem import TabularProblem
 from mavrl.errors import ConfigurationError
+from mavrl.evaluation.calibration import coverage_curve
 from mavrl.evaluation.returns import ReferenceValues
 from mavrl.evaluation.tabular import TabularJudgement
-from mavrl.families.base import PRIOR_MEAN_AT_TERMINATION, Family, Measured, check_actions
+from mavrl.families.base import PRIOR_MEAN_AT_TERMINATION, Drawing, Family, Measured, check_actions
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.folder.episodes import Episodes
 from mavrl.metrics import measure
@@ -28,6 +31,7 @@ from mavrl.model.posterior import RewardPrior, StatePosterior
 from mavrl.model.tabular_reward import TabularRewardModel
 from mavrl.model.values import LearnedStateValues, PlannedValues, ValueSource
 from mavrl.planning import optimal_action_values
+from mavrl.reports.figures.coverage import coverage_figure
 from mavrl.simulation.base import Behaviour
 from mavrl.simulation.tabular import TabularSimulator
 from mavrl.streams import model_streams
@@ -121,6 +125,29 @@ class TabularFamily(Family):
 
     def protocol(self) -> dict[str, Any]:
         return {"checkpoint": self.settings.selection}
+
+    def shown(self, data: CombinedDataModule) -> dict[str, np.ndarray]:
+        """How often the samples of each kind visit each state, in the first replicate."""
+        found = {}
+        for kind, batch in data.train_sets.items():
+            steps = batch.transitions.flatten()
+            visited = steps.state[0][steps.valid[0]]
+            found[kind] = torch.bincount(visited, minlength=self.problem.transitions.n_states).numpy()
+        return found
+
+    def stored_belief(self, directory: Path) -> TabularBelief:
+        moments = TabularRewardModel.load(directory).member_tables()
+        return TabularBelief(*moments, self.problem.transitions, self.problem.gamma)
+
+    def figures(self, directory: Path, result: Mapping[str, Any]) -> Mapping[str, Drawing]:
+        judgement = TabularJudgement(self.problem, TabularRewardModel.load(directory))
+        title = f"{self.settings.env['name']} {self.settings.modality}"
+
+        def coverage() -> Figure:
+            levels, shares = coverage_curve(judgement.mean, judgement.std, judgement.truth)
+            return coverage_figure(levels.numpy(), shares.numpy(), "states", title)
+
+        return {"coverage": coverage}
 
     def normalization(self) -> Measured:
         reference = ReferenceValues.of_problem(self.problem)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -78,12 +78,38 @@ def held_out(modules: Mapping[str, FeedbackDataModule], count: int) -> dict[str,
     """
     found = {}
     for kind, module in modules.items():
-        streams = [(seed, kind, "held out") for seed in module.asking.seeds]
         n = min(count, max(1, module.n_samples))
-        shown = module.pool(module.asking.simulator, streams, n, n)
-        batch, _ = _answered(module, shown, "held out")
-        found[kind] = module.batch_of(batch).repeat_replicates(module.serving.members)
+        batch = answered_anew(module, n, n, "held out").batch
+        found[kind] = batch.repeat_replicates(module.serving.members)
     return found
+
+
+@dataclass(frozen=True)
+class AnsweredAnew:
+    """Answers that nothing is learned from.
+
+    Args:
+        shown: what was asked about, with its true rewards.
+        batch: as it would be learned from.
+        known_to_model: what models are told of the teacher.
+    """
+
+    shown: Simulated
+    batch: FeedbackBatch
+    known_to_model: dict[str, Tensor]
+
+
+def answered_anew(module: FeedbackDataModule, count: int, n_episodes: int, split: str) -> AnsweredAnew:
+    """Answers about the configured behaviour, from streams that `split` sets apart.
+
+    Args:
+        count: of questions.
+        n_episodes: that segments are drawn from.
+    """
+    streams = [(seed, module.kind, split) for seed in module.asking.seeds]
+    shown = module.pool(module.asking.simulator, streams, count, n_episodes)
+    batch, known_to_model = _answered(module, shown, split)
+    return AnsweredAnew(shown, module.batch_of(batch), known_to_model)
 
 
 def _answered(module: FeedbackDataModule, shown: Simulated, split: str) -> tuple[Any, dict[str, Tensor]]:

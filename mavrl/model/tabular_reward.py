@@ -72,6 +72,10 @@ class TabularRewardModel(RewardModel):
         one = slice(row, row + 1)
         return TabularRewardModel(self._mean[one], self._std[one], self.description, number, weights)
 
+    def member_tables(self) -> tuple[Float[Tensor, "R M S"], Float[Tensor, "R M S"]]:
+        """Posterior mean and standard deviation of every state under each member."""
+        return self._mean, self._std
+
     def mean_table(self) -> Float[Tensor, "R S"]:
         """Posterior mean of every state, over members."""
         return self._mean.mean(1)

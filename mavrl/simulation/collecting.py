@@ -77,14 +77,43 @@ def collect(
     return found
 
 
+def film(scene: Scene, seed: int, most: int) -> tuple[list[np.ndarray], float]:
+    """The pictures of an episode, and how many of them make a second.
+
+    Args:
+        seed: address of the episode, `(seed, "collect", 0)`.
+        most: pictures; a longer episode is cut off there.
+
+    Raises:
+        ConfigurationError: the environment gives no pictures.
+    """
+    frames: list[np.ndarray] = []
+    with _without_screen():
+        env = scene.make(True)
+        try:
+
+            def look() -> None:
+                frames.append(_frame(env))
+
+            _episode(env, scene, numpy_stream(seed, "collect", 0), 0.0, look, most)
+            return frames, float(env.metadata.get("render_fps") or _FPS)
+        finally:
+            env.close()
+
+
 def _episode(
-    env: gym.Env, scene: Scene, stream: np.random.Generator, epsilon: float, look: Callable[[], None]
+    env: gym.Env,
+    scene: Scene,
+    stream: np.random.Generator,
+    epsilon: float,
+    look: Callable[[], None],
+    most: int | None = None,
 ) -> Episode:
     observation, _ = env.reset(seed=int(stream.integers(2**31 - 1)))
     look()
     observations, actions, rewards = [_recorded(observation)], [], []
     terminated = truncated = False
-    while not terminated and not truncated:
+    while not terminated and not truncated and (most is None or len(observations) < most):
         probabilities = scene.probabilities(observations[-1])
         mixed = (1 - epsilon) * probabilities + epsilon / len(probabilities)
         action = int((stream.random() >= mixed.cumsum()[:-1]).sum())

@@ -84,6 +84,8 @@ class RunDirectory:
             if isinstance(error, EnvironmentFault):
                 error.keep(self.path)
             refused = isinstance(error, ConfigurationError) and not isinstance(error, EnvironmentFault)
+            if read_status(self.path).get("state") == "completed":
+                return  # the result is there: what failed came after it
             if is_interruption(error):
                 self._status(state="interrupted", ended=_now())
             elif alone and refused and not (self.path / _CONFIGURATION).exists():

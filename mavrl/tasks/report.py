@@ -10,12 +10,12 @@ from omegaconf import DictConfig
 
 from mavrl import __version__
 from mavrl.errors import ConfigurationError
+from mavrl.progress import stage
 from mavrl.storage.filters import matching, matching_planned_runs, read_filters
 from mavrl.storage.index import find_runs, read_run
 from mavrl.storage.sweeps import recorded_sweeps
 from mavrl.tasks.results import planned_cell
 from mavrl.tasks.study import cells_of, is_chosen
-from mavrl.waiting import waiting
 
 if TYPE_CHECKING:
     from mavrl.reports.page.content import Page
@@ -39,7 +39,7 @@ def report(config: DictConfig) -> None:
     if len(chosen) > 1:
         raise ConfigurationError(chosen[0], given[chosen[0]], f"is about something else than {chosen[1]}; give one")
     make = makers[chosen[0]] if chosen else _of_runs
-    with waiting(config.progress, "making the page"):
+    with stage(config.progress, "making the page"):
         path, page = make(config)
         write_text(path, page_html(page))
     print(path)

@@ -38,14 +38,14 @@ def study(config: DictConfig) -> None:
             print_cells(name, list(of_study))
     if config.task.figures:
         with stage(config.progress, "drawing"):
-            written = [path for cell in cells for path in _draw(cell)]
+            written = [path for cell in cells for path in draw_cell(cell)]
         print(*written, sep="\n")
         if not any(path.suffix == ".html" for path in written):
             print(_NO_PLOTLY)
 
 
-def _draw(cell: "StudyCell") -> list[Path]:
-    """Write the figures of a cell into its folder."""
+def draw_cell(cell: "StudyCell") -> list[Path]:
+    """Write the figures of a cell into its folder; returns their paths."""
     from mavrl.reports.figures.save import save_figure
     from mavrl.reports.figures.study import study_figures
     from mavrl.search.importance import importances
@@ -53,8 +53,7 @@ def _draw(cell: "StudyCell") -> list[Path]:
 
     shares, folder, written = importances(cell.study), cell.folder / "figures", []
     for name, figure in study_figures(cell.record, shares).items():
-        save_figure(figure, folder / f"{name}.png")
-        written.append(folder / f"{name}.png")
+        written += save_figure(figure, folder / f"{name}.png")
     if cell.record.best is not None and _has_plotly():
         from mavrl.reports.figures.interactive import study_page
 

@@ -70,8 +70,9 @@ def run_in(path: Path, config: DictConfig, hydra: Any, alone: bool) -> tuple[dic
             settings = RunSettings.from_config(config)
             with without_exits("the run"), naming(directory.path):
                 begun = lambda: _save_configuration(config, hydra, directory)  # noqa: E731
-                metrics = run(settings, directory.path, config.rerun, begun, directory.advance)
-            directory.complete(metrics)
+                metrics = run(
+                    settings, directory.path, config.rerun, begun, directory.advance, directory.complete, alone
+                )
         except BaseException as error:
             directory.fail(error, alone=alone)
             raise

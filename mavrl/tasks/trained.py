@@ -18,8 +18,9 @@ from mavrl.errors import ConfigurationError
 from mavrl.storage.contents import read_config
 from mavrl.storage.filters import read_conditions, same_value
 
-# Never of the run.
-_OF_COMMAND = ("task", "run_dir", "paths", "processes", "progress", "threads", "device", "trust", "logger")
+_OF_COMMAND = (  # never of the run
+    "task", "run_dir", "paths", "processes", "progress", "threads", "device", "trust", "logger", "figures",
+)  # fmt: skip
 
 
 def run_directory(config: DictConfig) -> Path:

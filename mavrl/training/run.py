@@ -14,11 +14,11 @@ from mavrl.configuration.settings import RunSettings
 from mavrl.families.base import Family, family_of
 from mavrl.model.reward_model import find_reward_model, write_card
 from mavrl.progress import stage, ticking
-from mavrl.reports.figures.held_out import held_out_figure
-from mavrl.reports.figures.save import save_figure
 from mavrl.storage.checkpoints import Checkpoints
 from mavrl.storage.contents import read_status
+from mavrl.storage.shown import keep_shown
 from mavrl.training.building import build_data, build_learner
+from mavrl.training.drawing import FIGURES, draw, wanted
 from mavrl.training.evaluation import evaluate
 from mavrl.training.fitting import accelerator, fit, store
 from mavrl.training.folds import FOLDS, judge_held_out
@@ -33,15 +33,19 @@ def run(
     restart: bool = False,
     begun: Callable[[], None] = lambda: None,
     advance: Callable[[int, int], None] = lambda number, count: None,
+    known: Callable[[dict[str, Any]], None] = lambda result: None,
+    alone: bool = False,
 ) -> dict[str, Any]:
     """Run the settings in a directory; what an earlier call there left half done is gone on with.
 
     Args:
-        directory: for everything that the run writes, its reward model and its figure among it.
+        directory: for everything that the run writes, its reward model and its figures among it.
         restart: begin anew instead.
         begun: told when the feedback is there, before anything is written into the directory: what is wrong with the
             settings has shown by then.
         advance: told the number of the round of questions, from 1, and that of all, where there are rounds.
+        known: told the result as soon as it is known: before anything is drawn, which it does not wait for.
+        alone: whether it is no job among many, for `figures=auto`.
 
     Returns:
         Settings, metrics with their means and standard errors, and seconds, as metrics.json has them.
@@ -60,7 +64,7 @@ def run(
         checkpoints, rows = Checkpoints(directory / "checkpoints"), []
         if restart:
             checkpoints.clear()
-            for name in ("policies", "rounds", FOLDS):
+            for name in ("policies", "rounds", FOLDS, FIGURES):
                 shutil.rmtree(directory / name, ignore_errors=True)
         if settings.rounds is None:
             with ticking(progress, "simulating feedback", "episode"):
@@ -84,10 +88,7 @@ def run(
             acting = time.monotonic()
             with ticking(progress, "evaluating", "episode"):
                 result = evaluate(family, directory, failed)
-            picture = directory / "figures" / f"{family.picture}.png"
-            save_figure(family.figure(directory, result), picture)
-            if held_out.get("kinds"):
-                save_figure(held_out_figure(held_out["kinds"]), directory / "figures" / "held_out.png")
+            keep_shown(directory, family.shown(data))
             evaluated = time.monotonic()
             metrics = {
                 **about,
@@ -108,9 +109,12 @@ def run(
                 "version": __version__,
             }
             write_card(directory / "reward_model", metrics)
+            known(metrics)
+            checkpoints.clear()
+            shutil.rmtree(directory / FOLDS, ignore_errors=True)
+            with stage(progress, "drawing"):
+                draw(settings, family, directory, metrics, wanted(settings.execution.figures, alone, family))
             log_result(loggers, directory, metrics)
-    checkpoints.clear()
-    shutil.rmtree(directory / FOLDS, ignore_errors=True)
     return metrics
 
 

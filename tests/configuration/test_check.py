@@ -123,7 +123,8 @@ class TestPolicies:
 # The hash ------------------------------------------------------------------------------------------------------------
 
 UNSCIENTIFIC = {
-    "rerun": True, "progress": False, "threads": 2, "processes": 7, "checkpoint_seconds": 99, "run_dir": "x",
+    "rerun": True, "figures": "none", "progress": False, "threads": 2, "processes": 7, "checkpoint_seconds": 99,
+    "run_dir": "x",
     "paths.runs": "x", "paths.cache": None, "paths.experts": "x", "logger.name": "tensorboard",
     "feedback.rating.gen_samples": 500, "dry_run": True, "study": "x", "search.budget": 7, "search.n_trials": 7,
     "search.seed": 7, "search.trial": 7, "notify.url": "http://x", "paths.studies": "x",

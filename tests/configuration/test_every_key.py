@@ -21,7 +21,7 @@ OTHERS: dict[str, Any] = {  # None: has no other value
     "data.folder": "x", "data.digest": "y",
     **{f"feedback.{kind}.annotators": "pooled" for kind in ("preference", "rating", "stop")},
     "modality.active": ["rating"], "counts": "small", "env.family": None, "selection": "best", "device": "cuda",
-    "progress": True, "model.objective": "weighted", "model.reward_domain": "sas",
+    "progress": True, "figures": "none", "model.objective": "weighted", "model.reward_domain": "sas",
     "rounds.name": "once", "rounds.first": "behaviour", "rounds.refit": "fresh", "rounds.budget": 7.0,
     "model.backup": "soft", "model.kl_count": "transition", "optim.schedule": "constant",
 }  # fmt: skip

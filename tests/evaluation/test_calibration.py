@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mavrl.evaluation.calibration import interval_coverage
+from mavrl.evaluation.calibration import coverage_curve, interval_coverage
 
 
 def test_by_hand():
@@ -37,3 +37,11 @@ def test_certain_and_right():
 
 def test_certain_and_wrong():
     assert interval_coverage(torch.ones(1, 3), torch.full((1, 3), 1e-9), torch.zeros(1, 3), 0.9).item() == 0
+
+
+def test_a_curve_has_the_coverage_of_each_level():
+    mean, std, truth = torch.randn(2, 50), torch.rand(2, 50), torch.randn(1, 50)
+    levels, shares = coverage_curve(mean, std, truth)
+    assert levels.tolist() == pytest.approx([0.05 * k for k in range(1, 20)])
+    assert torch.equal(shares[:, 9], interval_coverage(mean, std, truth, 0.5))
+    assert (shares.diff(dim=-1) >= 0).all()

@@ -136,7 +136,8 @@ class TestNobodyElse:
         assert not {"regret", "normalized_return"} & found.keys()
         assert made.comparison() == {}
         assert "env.normalization.optimal is null; task=normalize measures it" in caplog.text
-        figure = made.figure(tmp_path, {"mean": {"mean_return": 1.0}, "final": {"mean_return": [1.0]}})
+        figure = made.figures(tmp_path, {"mean": {"mean_return": 1.0}, "final": {"mean_return": [1.0]}})["training"]()
+        assert figure is not None
         assert "expert" not in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
 
     def test_a_scale_that_is_given_is_enough(self, composed: Any, tmp_path: Path):

@@ -18,12 +18,15 @@ from mavrl.policies.network import NetworkPolicy
 from tests.fixtures.application import run_here
 
 ROOT = Path(__file__).parents[2]
-TINY = ("env.size=4", "env.max_steps=50", "replicates=2", "trainer.max_epochs=3", "trainer.passes_per_epoch=2")
+TINY = (
+    "env.size=4", "env.max_steps=50", "replicates=2", "trainer.max_epochs=3", "trainer.passes_per_epoch=2",
+    "figures=one",
+)  # fmt: skip
 TINY_CONTROL = (
     "env=cartpole_v1", "env.max_steps=60", "replicates=2", "members=2", "model.hidden_sizes=[8]",
     "trainer.max_epochs=2", "trainer.least_steps=2", "evaluation.episodes=8", "env.feedback.segment_len=8",
     "env.feedback.n_episodes=16", "feedback.preference.n_samples=6", "feedback.demonstration.n_samples=2",
-    "feedback.rating.n_samples=6", "feedback.stop.n_samples=6",
+    "feedback.rating.n_samples=6", "feedback.stop.n_samples=6", "figures=one",
 )  # fmt: skip
 TINY_PPO = (
     "policy.total_steps=512", "policy.n_envs=4", "policy.n_steps=32", "policy.batch_size=64", "policy.n_epochs=2",

@@ -45,7 +45,8 @@ def test_the_run_directory_is_complete(first: Any) -> None:
     names = {str(path.relative_to(first.run)) for path in first.run.rglob("*") if path.is_file()}
     of_policies = {f"policies/{k}/{name}" for k in (0, 1) for name in ("policy.safetensors", "card.json", "curve.csv")}
     expected = {
-        "status.json", "config.json", "metrics.json", "metrics.csv", "figures/training.png",
+        "status.json", "config.json", "metrics.json", "metrics.csv", "shown.safetensors",
+        "figures/training.png", "figures/training.pdf",
         "reward_model/weights.safetensors", "reward_model/description.json",
         ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml",
     }  # fmt: skip

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(scope="module")
 def first(app: Any) -> Any:
-    outcome = app("paths.cache=null", process=True)
+    outcome = app("paths.cache=null", "figures=auto", process=True)
     assert outcome.status == 0, outcome.err
     return outcome
 
@@ -33,11 +33,13 @@ def test_the_output_ends_with_the_run_directory_and_nothing_is_complained_about(
 def test_the_run_directory_is_complete(first: Any) -> None:
     names = {str(path.relative_to(first.run)) for path in first.run.rglob("*") if path.is_file()}
     expected = {
-        "status.json", "config.json", "metrics.json", "metrics.csv", "figures/rewards.png",
+        "status.json", "config.json", "metrics.json", "metrics.csv", "shown.safetensors",
         "reward_model/weights.safetensors", "reward_model/description.json",
         ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml",
     }  # fmt: skip
-    assert names - {".lock"} == expected
+    drawn = ("rewards", "value", "occupancy", "coverage", "losses", "reliability", "segment_returns")
+    figures = {f"figures/{name}.{suffix}" for name in drawn for suffix in ("png", "pdf")}
+    assert names - {".lock"} == expected | figures
     assert not (first.run / "checkpoints").exists()
     status = read_json(first.run / "status.json")
     assert status["state"] == "completed"

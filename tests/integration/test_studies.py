@@ -115,10 +115,15 @@ def test_figures_only_on_request(study: Any) -> None:
     assert not folder.exists()
     _ask(study, "task=study", "study=tiny", "modality=pr", "task.figures=true")
     pages = {"study.html"} if find_spec("plotly") else set()
-    assert {path.name for path in folder.iterdir()} == {"history.png", "allocation.png", *pages}
+    pictures = {f"{name}.{suffix}" for name in ("history", "allocation", "simplex") for suffix in ("png", "pdf")}
+    assert {path.name for path in folder.iterdir()} == pictures | pages
     out = _ask(study, "task=study", "task.figures=true")  # of all studies
     written = {f"studies/tiny/grid_trap/{modality}/figures/history.png" for modality in ("p", "pr")}
     assert written <= set(out.splitlines())
+    lines = _ask(study, "task=plot", "study=tiny", "modality=pr").splitlines()
+    assert lines[-1] == "studies/tiny/grid_trap/pr/figures"
+    assert {Path(line).name for line in lines[:-1]} == pictures | pages
+    assert _ask(study, "task=plot", "study=tiny").splitlines()[-1] == "studies/tiny"
 
 
 def test_the_best_trial_can_be_pasted(study: Any) -> None:

@@ -14,7 +14,7 @@ from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError
 from mavrl.folder.episodes import Episode
 from mavrl.simulation import collecting
-from mavrl.simulation.collecting import Scene, collect
+from mavrl.simulation.collecting import Scene, collect, film
 from mavrl.streams import numpy_stream
 
 CART = ControlEnvironment("CartPole-v1", max_steps=30)
@@ -77,6 +77,15 @@ def test_an_episode_depends_on_its_address_alone() -> None:
     for name in ("observations", "actions", "rewards"):
         assert np.array_equal(getattr(together[2], name), getattr(alone[0], name))
     assert not np.array_equal(together[1].observations[0], together[2].observations[0])
+
+
+@pytest.mark.parametrize(("most", "frames"), [(5, 5), (1000, None)])
+def test_a_film_is_of_the_episode_that_is_recorded_and_no_longer_than_asked(most: int, frames: int | None) -> None:
+    (episode,) = collect(_cart(), 3, [0])
+    pictures, fps = film(_cart(), 3, most)
+    assert len(pictures) == (frames or len(episode) + 1)
+    assert fps == 50
+    assert pictures[0].shape == (400, 600, 3)
 
 
 def test_actions_are_the_policy_s_or_random_ones() -> None:

@@ -12,7 +12,6 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from mavrl.agents.training import CURVE, policy_after, read_curve
@@ -21,10 +20,11 @@ from mavrl.configuration.settings import RunSettings
 from mavrl.envs.pool import check_vector
 from mavrl.errors import ConfigurationError
 from mavrl.evaluation.returns import Scale
-from mavrl.families.base import Family, Measured, check_actions
+from mavrl.families.base import Drawing, Family, Measured, check_actions
 from mavrl.families.control.acting import ControlActing, policy_directory
+from mavrl.families.control.drawing import coverage, feedback_steps, reward_slices
 from mavrl.families.control.expert_library import ExpertLibrary, nominal
-from mavrl.families.control.judging import ControlJudging
+from mavrl.families.control.judging import ControlJudging, held_out_steps
 from mavrl.families.control.learning import ControlInference, control_inference, control_weights, go_on
 from mavrl.families.control.settings import CONSTANTS, ControlSettings, PolicySettings, Unlearned, described
 from mavrl.feedback.combined import CombinedDataModule
@@ -40,6 +40,7 @@ from mavrl.simulation.collecting import Scene
 from mavrl.simulation.vectorized import ControlSimulator
 from mavrl.statistics import mean_and_stderr
 from mavrl.storage.answers import AnswerStore
+from mavrl.storage.shown import read_shown
 from mavrl.workers import Workers
 
 
@@ -211,15 +212,31 @@ class Control(Family):
             "checkpoint": policy.checkpoint,
         }
 
-    def figure(self, directory: Path, result: Mapping[str, Any]) -> Figure:
-        curves = [policy_directory(directory, k) / "curve.csv" for k in range(self.settings.replicates)]
-        return training_figure(
-            [curve for curve in curves if curve.exists()],
-            [float(value) for value in result["final"]["mean_return"]],
-            None if (expert := self.judging.expert_returns()) is None else float(expert.mean()),
-            self.judging.uniform,
-            f"{self.env.name} {self.settings.modality}: {score_in_words(result['mean'], 'mean_return')}",
-        )
+    # Drawing ---------------------------------------------------------------------------------------------------------
+
+    def shown(self, data: CombinedDataModule) -> dict[str, np.ndarray]:
+        """Some steps of the first replicate's feedback."""
+        return feedback_steps(data)
+
+    def stored_belief(self, directory: Path) -> StepBelief:
+        return StepBelief(StepRewardModel.load(directory))
+
+    def figures(self, directory: Path, result: Mapping[str, Any]) -> Mapping[str, Drawing]:
+        curves = [policy_directory(directory, k) / CURVE for k in range(self.settings.replicates)]
+        name = f"{self.env.name} {self.settings.modality}"
+        return {
+            "training": lambda: training_figure(
+                [curve for curve in curves if curve.exists()],
+                [float(value) for value in result["final"]["mean_return"]],
+                None if (expert := self.judging.expert_returns()) is None else float(expert.mean()),
+                self.judging.uniform,
+                f"{name}: {score_in_words(result['mean'], 'mean_return')}",
+            ),
+            "reward_slices": lambda: reward_slices(
+                StepRewardModel.load(directory)[0], read_shown(directory), self.environment.id, name
+            ),
+            "coverage": lambda: coverage(StepRewardModel.load(directory), held_out_steps(self.simulator), name),
+        }
 
     # Tasks of their own ----------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from mavrl.families.control.settings import NormalizationSettings, described
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.policies.network import NetworkPolicy, Policy, UniformPolicy
 from mavrl.progress import expect
-from mavrl.simulation.base import Behaviour, Simulator
+from mavrl.simulation.base import Behaviour, Simulated, Simulator
 from mavrl.storage.answers import AnswerStore
 from mavrl.workers import Workers
 
@@ -130,6 +130,10 @@ class ControlJudging:
             simulator: of the environment, for transitions that nothing was learned from.
         """
         expect(len(policies) * self.episodes)
-        returns = [self.returns(policy) for policy in policies]
-        held_out = simulator.segments([_HELD_OUT], _HELD_OUT_BEHAVIOUR, _HELD_OUT_EPISODES, _HELD_OUT_STEPS, 1, 1)
-        return EpisodicJudgement(model, np.stack(returns), self.expert_returns(), self.scale, held_out)
+        returns = np.stack([self.returns(policy) for policy in policies])
+        return EpisodicJudgement(model, returns, self.expert_returns(), self.scale, held_out_steps(simulator))
+
+
+def held_out_steps(simulator: Simulator) -> Simulated:
+    """Steps that nothing was learned from, on which rewards are compared: the same for all runs."""
+    return simulator.segments([_HELD_OUT], _HELD_OUT_BEHAVIOUR, _HELD_OUT_EPISODES, _HELD_OUT_STEPS, 1, 1)

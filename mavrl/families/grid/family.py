@@ -4,21 +4,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from matplotlib.figure import Figure
-
 from mavrl.configuration.settings import RunSettings
 from mavrl.envs import LAYOUTS, GridEnv
 from mavrl.envs.layouts import ENDLESS, PARTS
 from mavrl.envs.problem import TabularProblem
 from mavrl.errors import ConfigurationError
 from mavrl.evaluation.returns import policy_of
-from mavrl.families.grid.drawing import grid_figure
+from mavrl.families.base import Drawing
+from mavrl.families.grid.drawing import grid_drawings
 from mavrl.families.grid.settings import GridSettings
 from mavrl.families.tabular import TabularFamily
 from mavrl.model.tabular_reward import TabularRewardModel
 from mavrl.planning import greedy_policy, uniform_policy
 from mavrl.reports.words import score_in_words
 from mavrl.simulation.collecting import Scene
+from mavrl.storage.shown import read_shown
 from mavrl.workers import Workers
 
 
@@ -57,13 +57,12 @@ class Grid(TabularFamily):
         mode = "rgb_array" if filmed else None
         return GridEnv(env.layout, env.size, env.p_rand, env.max_steps, mode, env.teacher_reward)
 
-    def figure(self, directory: Path, result: Mapping[str, Any]) -> Figure:
+    def figures(self, directory: Path, result: Mapping[str, Any]) -> Mapping[str, Drawing]:
         first = {name: values[0] for name, values in result["final"].items()}
-        title = (
-            f"{self.env.name} {self.settings.modality}, seed {self.settings.seed}: "
-            f"{score_in_words(first, 'regret')}, EPIC distance {first['epic_distance']:.2f}"
-        )
-        return grid_figure(self.problem, TabularRewardModel.load(directory), title)
+        name = f"{self.env.name} {self.settings.modality}, seed {self.settings.seed}"
+        score = f"{score_in_words(first, 'regret')}, EPIC distance {first['epic_distance']:.2f}"
+        own = grid_drawings(self.problem, TabularRewardModel.load(directory), read_shown(directory), name, score)
+        return {**own, **super().figures(directory, result)}
 
     @classmethod
     def changed_dynamics(cls, trained: RunSettings, wanted: RunSettings) -> dict[str, Any]:

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
 from mavrl.evaluation.recorded import RecordedJudgement
-from mavrl.families.base import Family, Measured
+from mavrl.families.base import Drawing, Family, Measured
 from mavrl.families.control.learning import ControlInference, control_inference, control_weights, go_on
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.folder.digest import digest
@@ -110,11 +109,10 @@ class Recorded(Family):
     def protocol(self) -> dict[str, Any]:
         return {}
 
-    def figure(self, directory: Path, result: Mapping[str, Any]) -> Figure:
+    def figures(self, directory: Path, result: Mapping[str, Any]) -> Mapping[str, Drawing]:
         judgement = RecordedJudgement(StepRewardModel.load(directory), self.episodes)
-        numbers, learned, true = judgement.of_episodes()
         title = f"{self.settings.env['name']} {self.settings.modality}: learned reward of the recorded episodes"
-        return recorded_figure(numbers, learned, true, title)
+        return {"rewards": lambda: recorded_figure(*judgement.of_episodes(), title)}
 
     # What takes an environment ---------------------------------------------------------------------------------------
 

@@ -5,9 +5,10 @@ from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-_COLOUR, _GREY = "#2b6cb0", "0.45"
+from mavrl.reports.figures.style import BLUE, GREY, PAGE, open_axes, sheet, styled
 
 
+@styled
 def recorded_figure(
     numbers: Int[np.ndarray, "E"], learned: Float[np.ndarray, "R E"], true: Float[np.ndarray, "E"] | None, title: str
 ) -> Figure:
@@ -18,8 +19,7 @@ def recorded_figure(
         learned: mean learned reward of each, one row a replicate.
         true: mean recorded reward of each, which they are drawn against; None for against their numbers.
     """
-    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = sheet(1, 1, PAGE, 3.6)
     place = numbers if true is None else true
     middle = learned.mean(0)
     spread = np.stack([middle - learned.min(0), learned.max(0) - middle])
@@ -28,8 +28,8 @@ def recorded_figure(
         middle,
         yerr=spread if len(learned) > 1 else None,
         fmt="o",
-        color=_COLOUR,
-        ecolor=_GREY,
+        color=BLUE,
+        ecolor=GREY,
         markersize=3.5,
         elinewidth=0.8,
         alpha=0.8,
@@ -39,8 +39,8 @@ def recorded_figure(
     axes.set_ylabel("mean learned reward of a step")
     if true is None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_title(title, loc="left", fontsize=10)
+    axes.set_title(title)
     if len(learned) > 1:
-        axes.legend(frameon=False, fontsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
+        axes.legend()
+    open_axes(axes)
     return figure

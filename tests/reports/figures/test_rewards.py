@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.collections import PatchCollection
+from matplotlib.collections import Collection, PatchCollection, QuadMesh
 from matplotlib.figure import Figure
 
 from mavrl.errors import StorageError
@@ -23,11 +23,11 @@ def _figure(std: np.ndarray = STD, size: int = SIZE, goal: bool = True) -> Figur
 
 
 def _panels(figure: Figure) -> list:
-    return [axes for axes in figure.axes if axes.get_title()]
+    return [axes for axes in figure.axes if axes.get_title(loc="left")]
 
 
-def _cells(axes) -> PatchCollection:
-    return next(c for c in axes.collections if isinstance(c, PatchCollection))
+def _cells(axes) -> Collection:
+    return next(c for c in axes.collections if isinstance(c, (PatchCollection, QuadMesh)))
 
 
 def _areas(axes) -> np.ndarray:
@@ -44,16 +44,16 @@ def test_a_goal_is_marked_where_there_is_one(goal: bool) -> None:
 def test_two_panels_with_the_rewards_as_colours() -> None:
     figure = _figure()
     left, right = _panels(figure)
-    assert left.get_title() == "true reward"
-    assert right.get_title().startswith("learned reward")
-    assert np.allclose(_cells(left).get_array(), np.linspace(-4, 1, 16))
+    assert left.get_title(loc="left") == "true reward"
+    assert right.get_title(loc="left").startswith("learned reward")
+    assert np.allclose(np.ravel(_cells(left).get_array()), np.linspace(-4, 1, 16))
     assert np.allclose(_cells(right).get_array(), np.linspace(-1, 1, 16))
     assert figure.get_suptitle() == "a title"
 
 
 def test_cells_shrink_with_the_standard_deviation() -> None:
     left, right = _panels(_figure())
-    assert np.allclose(_areas(left), 1)
+    assert isinstance(_cells(left), QuadMesh)  # all of their place
     assert np.allclose(_areas(right), 1 - 0.85 * STD, atol=1e-6)
 
 
@@ -64,8 +64,11 @@ def test_equal_certainty_everywhere(std: float, area: float) -> None:
 
 
 def test_cells_lie_row_by_row() -> None:
-    left, _ = _panels(_figure())
-    centres = [(p.vertices.min(0) + p.vertices.max(0)) / 2 for p in _cells(left).get_paths()]
+    left, right = _panels(_figure())
+    corners = _cells(left).get_coordinates()  # type: ignore[attr-defined]
+    assert corners[0, 0].tolist() == [-0.5, -0.5]
+    assert corners[0, 1].tolist() == [0.5, -0.5]
+    centres = [(p.vertices.min(0) + p.vertices.max(0)) / 2 for p in _cells(right).get_paths()]
     assert np.allclose(centres, [(s % SIZE, s // SIZE) for s in range(16)])
     assert left.yaxis_inverted()
 

@@ -44,7 +44,9 @@ def test_allocation_shows_each_kind_coloured_by_value_and_the_best() -> None:
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["preferences", "ratings"]
     pairs = {(round(x), y, value) for (x, y), value in zip(offsets, np.asarray(points.get_array()), strict=True)}
     assert pairs == {(0, 8, 3), (1, 0, 3), (0, 6, 4), (1, 2, 4), (0, 5, 1), (1, 3, 1)}
-    assert list(_lines(figure)["best, trial 3"].get_ydata()) == [5, 3]
+    best = _lines(figure)["best, trial 3"]
+    assert list(best.get_ydata()) == [5, 3]
+    assert best.get_linestyle() == "None"  # kinds have no order that a line could follow
 
 
 def test_importances_have_the_largest_at_the_top() -> None:
@@ -58,7 +60,7 @@ def test_only_figures_with_something_to_show_are_made(tmp_path: Path) -> None:
     assert study_figures(study([None]), few) == {}
     assert set(study_figures(study([1.0], budget=None), few)) == {"history"}
     figures = study_figures(study([1.0, 1.0]), {"optim.lr": 1.0})
-    assert set(figures) == {"history", "allocation", "importances"}
+    assert set(figures) == {"history", "allocation", "simplex", "importances"}
     for name, figure in figures.items():
         save_figure(figure, tmp_path / f"{name}.png")
         assert (tmp_path / f"{name}.png").stat().st_size > 5000

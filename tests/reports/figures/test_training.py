@@ -33,13 +33,16 @@ def _points(line: Line2D) -> list[list[float]]:
 
 def test_a_line_for_each_policy_and_what_it_is_compared_with(curves: list[Path]) -> None:
     axes = _axes(curves, [48.0, 6.0])
-    one, two, kept, expert, uniform = axes.lines
+    one, two, kept, expert, uniform, mean = axes.lines
     assert _points(one) == [[1000, 2000, 3000], [10, 30, 50]]
     assert _points(two) == [[1000, 2000], [20, 5]]
     assert _points(kept)[1] == [48, 6]
     assert min(_points(kept)[0]) > 3000
     assert _points(expert)[1] == [55, 55]
     assert _points(uniform)[1] == [2, 2]
+    assert _points(mean) == [[1000, 2000], [15, 17.5]]  # as long as both train
+    (band,) = axes.collections
+    assert np.isclose(band.get_paths()[0].vertices[:, 1].max(), 30)  # 17.5 and a standard error
     assert axes.get_xlim()[0] == 0
     assert axes.get_xlim()[1] > max(_points(kept)[0])
 
@@ -47,7 +50,7 @@ def test_a_line_for_each_policy_and_what_it_is_compared_with(curves: list[Path])
 def test_each_is_named_once(curves: list[Path]) -> None:
     axes = _axes(curves, [48.0, 6.0])
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert labels == ["in training, one line a replicate", "kept, greedy", "expert", "uniform policy"]
+    assert labels == ["in training, one line a replicate", "kept, greedy", "expert", "uniform policy", "mean ± stderr"]
     assert axes.get_title(loc="left") == "cartpole_v1 pdrs"
     assert axes.get_xlabel() == "environment steps"
     assert axes.get_ylabel() == "true return"
