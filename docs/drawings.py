@@ -107,51 +107,71 @@ def grid(x: float, y: float, size: float, values: list[list[float]]) -> list[str
 REWARDS = [[0.15, 0.2, -0.9, 0.2], [0.25, 0.3, -0.9, 0.3], [0.2, 0.4, 0.35, 0.45], [-0.3, 0.25, 0.4, 0.95]]
 
 
-def idea() -> str:
-    """From feedback of all kinds over one reward to a policy and its worth."""
-    parts: list[str] = []
+def group(x: float, y: float, *parts: str) -> str:
+    """Elements moved to the right and down."""
+    return f'<g transform="translate({x:g} {y:g})">{"".join(parts)}</g>'
+
+
+def _said() -> list[str]:
+    """The four kinds of feedback, 232 x 220."""
     kinds = (("preference", "this rather than that"), ("demonstration", "I would do it so"),
              ("rating", "4 of 5"), ("stop", "stop it here"))  # fmt: skip
-    for row, (name, said) in enumerate(kinds):
-        top = 62 + 58 * row
-        parts += [
-            box(24, top, 232, 46),
-            text(82, top + 21, name, 14, "start", bold=True),
-            text(82, top + 38, said, 13, "start", GREY),
-        ]
-        parts.append(line((262, top + 23), (330, 62 + 58 * 1.5 + 23 - 24 + 14 * row), arrow=True, stroke=INK))
-    parts += [box(36, 73, 12, 24, ORANGE), text(54, 90, "&gt;", 14), box(61, 73, 12, 24, PALE)]
-    parts += [line((36, 158), (48, 148), (58, 151), (72, 132), stroke=BLUE, width=2.6, arrow=True)]
-    for star in range(5):
-        parts.append(dot(36 + 9 * star, 201, 3.7, ORANGE if star < 4 else PALE))
-    parts += [line((34, 259), (56, 259), stroke=BLUE, width=2.6), box(58, 249, 15, 20, VERMILION, "none")]
-    parts += grid(346, 92, 38, REWARDS)
-    parts += [
-        text(422, 262, "small: not sure", 13, fill=GREY),
-        text(422, 281, "orange: bad, blue: good", 13, fill=GREY),
-    ]
-    parts += [line((512, 168), (566, 168), arrow=True)]
-    way = [(590, 103), (590, 141), (590, 179), (628, 179), (666, 179), (704, 179), (704, 217)]
-    frame = [box(571, 92, 152, 152, "white", GREY)]
-    frame += [line((571 + 38 * k, 92), (571 + 38 * k, 244), stroke=PALE) for k in (1, 2, 3)]
-    frame += [line((571, 92 + 38 * k), (723, 92 + 38 * k), stroke=PALE) for k in (1, 2, 3)]
-    parts += [*frame, line(*way, stroke=BLUE, width=3, arrow=True), dot(590, 111, 6, BLUE)]
-    parts += [line((737, 168), (783, 168), arrow=True)]
-    parts += [
-        box(796, 130, 148, 76),
-        text(870, 160, "how good is it under", 13),
-        text(870, 179, "the true reward, or", 13),
-        text(870, 198, "held-out labels?", 13),
-    ]
-    for x, title in (
-        (140, "what people say"),
-        (422, "one reward, with doubt"),
-        (647, "a policy acts on it"),
-        (870, "it is judged"),
-    ):
-        parts.append(text(x, 40, title, 16, bold=True))
-    title = "Feedback of four kinds tells one reward function with its uncertainty; a policy acts on it and is judged"
-    return drawing(968, 300, title, *parts)
+    parts: list[str] = []
+    for row, (name, words) in enumerate(kinds):
+        top = 58 * row
+        parts += [box(0, top, 232, 46), text(58, top + 21, name, 14, "start", bold=True)]
+        parts.append(text(58, top + 38, words, 13, "start", GREY))
+    parts += [box(12, 11, 12, 24, ORANGE), text(30, 28, "&gt;", 14), box(37, 11, 12, 24, PALE)]
+    parts += [line((12, 96), (24, 86), (34, 89), (48, 70), stroke=BLUE, width=2.6, arrow=True)]
+    parts += [dot(12 + 9 * k, 139, 3.7, ORANGE if k < 4 else PALE) for k in range(5)]
+    return [*parts, line((10, 197), (32, 197), stroke=BLUE, width=2.6), box(34, 187, 15, 20, VERMILION, "none")]
+
+
+def _learned() -> list[str]:
+    """The reward of each cell of a grid, 152 x 190."""
+    legend = (text(76, 170, "small: not sure", fill=GREY), text(76, 189, "orange: bad, blue: good", fill=GREY))
+    return [*grid(0, 0, 38, REWARDS), *legend]
+
+
+def _acts() -> list[str]:
+    """The way of a policy through the same grid, 152 x 152."""
+    way = [(19, 19), (19, 87), (133, 87), (133, 125)]
+    lines = [line((38 * k, 0), (38 * k, 152), stroke=PALE) for k in (1, 2, 3)]
+    lines += [line((0, 38 * k), (152, 38 * k), stroke=PALE) for k in (1, 2, 3)]
+    return [box(0, 0, 152, 152, "white", GREY), *lines, line(*way, stroke=BLUE, width=3, arrow=True), dot(19, 19, 6)]
+
+
+def _judged() -> list[str]:
+    """What it is judged by, 148 x 76."""
+    words = ("how good is it under", "the true reward, or", "held-out labels?")
+    return [box(0, 0, 148, 76), *(text(74, 26 + 19 * k, each) for k, each in enumerate(words))]
+
+
+_TITLES = ("what people say", "one reward, with doubt", "a policy acts on it", "it is judged")
+_SENTENCE = "Feedback of four kinds tells one reward function with its uncertainty; a policy acts on it and is judged"
+
+
+def idea() -> str:
+    """From feedback of all kinds over one reward to a policy and its worth."""
+    titles = [text(x, 40, each, 16, bold=True) for x, each in zip((140, 422, 647, 870), _TITLES, strict=True)]
+    arrows = [line((262, 85 + 58 * row), (330, 148 + 14 * row), arrow=True) for row in range(4)]
+    arrows += [line((512, 168), (562, 168), arrow=True), line((737, 168), (783, 168), arrow=True)]
+    parts = (
+        group(24, 62, *_said()),
+        group(346, 92, *_learned()),
+        group(571, 92, *_acts()),
+        group(796, 130, *_judged()),
+    )
+    return drawing(968, 300, _SENTENCE, *titles, *arrows, *parts)
+
+
+def idea_narrow() -> str:
+    """The same from top to bottom, for narrow windows."""
+    tops = (30, 322, 576, 792)
+    titles = [text(180, top, each, 16, bold=True) for top, each in zip(tops, _TITLES, strict=True)]
+    arrows = [line((180, top - 40), (180, top - 18), arrow=True) for top in tops[1:]]
+    places = zip((64, 104, 104, 106), tops, (_said(), _learned(), _acts(), _judged()), strict=True)
+    return drawing(360, 900, _SENTENCE, *titles, *arrows, *(group(x, top + 16, *parts) for x, top, parts in places))
 
 
 def replicate() -> str:
@@ -258,7 +278,7 @@ def cell() -> str:
     return drawing(360, 142, "A cell is one environment with one subset of feedback", *parts)
 
 
-DRAWINGS = (idea, replicate, member, setting, segment, query, teacher, study, cell)
+DRAWINGS = (idea, idea_narrow, replicate, member, setting, segment, query, teacher, study, cell)
 
 
 def drawn() -> dict[str, str]:
