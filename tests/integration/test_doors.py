@@ -1,7 +1,6 @@
 """What docs/extending.md adds from outside works as it stands there, and takes as few files as it says."""
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,12 +12,14 @@ from hydra.core.config_store import ConfigStore
 from mavrl.configuration import registry
 from mavrl.configuration.check import register_with_hydra
 from mavrl.metrics import METRICS
+from tests.fixtures.pages import blocks
 
 pytestmark = pytest.mark.integration
 
-PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text()
-FILES = dict(re.findall(r"<!-- file: (\S+) -->\n```\w*\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
-COMMANDS = dict(re.findall(r"<!-- command: (\w+) -->\n```\npython run\.py (.*?)\n```", PAGE))
+FILES = {block.name: block.text for block in blocks("extending.md", "file")}
+COMMANDS = {
+    block.name: block.text.removeprefix("python run.py ").strip() for block in blocks("extending.md", "command")
+}
 SMALL = ("replicates=2", "trainer.max_epochs=2", "trainer.passes_per_epoch=2")
 SMALL_GRID = (*SMALL, "env.size=4", "env.max_steps=50")
 

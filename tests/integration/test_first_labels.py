@@ -1,6 +1,5 @@
 """docs/first-labels.md works as it stands there: its commands and its script, one after the other."""
 
-import re
 import runpy
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,13 @@ from typing import Any
 import pytest
 
 from mavrl import FeedbackFolder
+from tests.fixtures.pages import DOCS, blocks
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-PAGE = (Path(__file__).parents[2] / "docs" / "first-labels.md").read_text()
-COMMANDS = re.findall(r"<!-- command -->\n```\npython run\.py (.*?)\n```", PAGE)
-FILES = dict(re.findall(r"<!-- file: (\S+) -->\n```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
+PAGE = (DOCS / "first-labels.md").read_text()
+COMMANDS = [block.text.removeprefix("python run.py ") for block in blocks("first-labels.md", "command")]
+FILES = {block.name: block.text for block in blocks("first-labels.md", "file")}
 QUICK = (
     "trainer.max_epochs=2", "policy.total_steps=1024", "policy.n_envs=4", "policy.updates=4", "model.hidden_sizes=[8]",
 )  # fmt: skip

@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -14,16 +13,9 @@ from typing import Any
 import pytest
 
 from mavrl.storage.files import read_json
+from tests.fixtures.slurm import without_slurm
 
-
-def _no_slurm() -> str:
-    if shutil.which("sinfo") is None:
-        return "no SLURM here: there is no sinfo"
-    answer = subprocess.run(["sinfo", "--noheader"], capture_output=True, text=True)
-    return "" if answer.returncode == 0 else f"no SLURM here: {(answer.stderr.splitlines() or ['sinfo fails'])[-1]}"
-
-
-_REASON = _no_slurm()
+_REASON = without_slurm()
 pytestmark = [pytest.mark.integration, pytest.mark.slurm, pytest.mark.skipif(bool(_REASON), reason=_REASON)]
 
 SLURM = (

@@ -1,6 +1,5 @@
 """The snippets in docs/ that are marked with `<!-- test -->` run as they stand."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -11,23 +10,18 @@ from mavrl.families.base import family_of
 from mavrl.training.building import build_data, build_learner
 from mavrl.training.fitting import store
 from mavrl.workers import Workers
+from tests.fixtures.pages import DOCS, blocks
 
-ROOT = Path(__file__).resolve().parents[1]
-_MARKED = re.compile(r"<!-- test -->\n```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+PAGES = [page.name for page in sorted(DOCS.glob("*.md")) if blocks(page.name, "test")]
 
 
-def marked_snippets(page: Path) -> str:
+def program(page: str) -> str:
     """All marked snippets of a page as one program, on the lines that they have in the page."""
-    text = page.read_text()
-    lines = [""] * text.count("\n")
-    for match in _MARKED.finditer(text):
-        first = text[: match.start(1)].count("\n")
-        snippet = match[1].splitlines()
-        lines[first : first + len(snippet)] = snippet
+    lines = [""] * (DOCS / page).read_text().count("\n")
+    for block in blocks(page, "test"):
+        snippet = block.text.splitlines()
+        lines[block.line : block.line + len(snippet)] = snippet
     return "\n".join(lines)
-
-
-PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if "<!-- test -->" in page.read_text()]
 
 
 @pytest.fixture
@@ -42,12 +36,12 @@ def example_run(tmp_path: Path) -> None:
 
 
 def test_pages_with_snippets() -> None:
-    assert [page.name for page in PAGES] == ["extending.md", "using.md"]
+    assert PAGES == ["extending.md", "using.md"]
 
 
 @pytest.mark.usefixtures("example_run")
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_snippets_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_snippets_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(compile(marked_snippets(page), str(page), "exec"), {"__name__": page.stem})
+    exec(compile(program(page), page, "exec"), {"__name__": "snippets"})

@@ -1,5 +1,11 @@
-"""The package as it is installed: a wheel in an environment of its own, and the command `mavrl` anywhere."""
+"""The package as it is installed, in an environment of its own, and the command `mavrl` anywhere.
 
+Usually that is a wheel, made here, whose dependencies are those of the environment that runs the tests. With
+MAVRL_RELEASE=<folder>, as `make release-check` has it, each distribution in that folder is installed with all that it
+needs.
+"""
+
+import os
 import subprocess
 import sys
 import sysconfig
@@ -33,8 +39,21 @@ def _run(*command: str, directory: Path | None = None) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _release() -> list[Path]:
+    if "MAVRL_RELEASE" not in os.environ:
+        return []
+    found = sorted(Path(os.environ["MAVRL_RELEASE"]).resolve().glob("mavrl-*"))
+    assert {path.suffix for path in found} == {".whl", ".gz"}, found
+    return found
+
+
+RELEASE = _release()
+
+
+@pytest.fixture(scope="module", params=RELEASE or [None], ids=lambda path: path.name if path else "wheel")
+def distribution(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if request.param is not None:
+        return request.param
     directory = tmp_path_factory.mktemp("wheel")
     _run(*PIP, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(directory), str(ROOT))
     (path,) = directory.iterdir()
@@ -42,11 +61,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with the wheel; what it depends on is that of the environment which runs the tests."""
+def environment(distribution: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with the distribution, and what that depends on."""
     directory = tmp_path_factory.mktemp("environment")
     _run(sys.executable, "-m", "venv", "--without-pip", str(directory))
-    _run(*PIP, "--python", str(directory / "bin/python"), "install", "--quiet", "--no-deps", "--no-index", str(wheel))
+    install = (*PIP, "--python", str(directory / "bin/python"), "install", "--quiet")
+    if RELEASE:
+        constrained = ("-c", str(ROOT / "constraints.txt"))
+        _run(*install, *constrained, "torch")
+        _run(*install, *constrained, str(distribution))
+        return directory
+    _run(*install, "--no-deps", "--no-index", str(distribution))
     (packages,) = directory.glob("lib/*/site-packages")
     # A line is a folder to look in besides; an editable installation's own lines in it are not read.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
@@ -55,15 +80,17 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def mavrl(environment: Path, program_app: Any) -> Any:
-    """Runs the command that the wheel has installed."""
+    """Runs the command that was installed."""
     return program_app(environment / "bin/mavrl")
 
 
-def test_the_wheel_holds_the_package_with_its_data_and_conf(wheel: Path) -> None:
+def test_a_wheel_holds_the_package_with_its_data_and_conf(distribution: Path) -> None:
+    if distribution.suffix != ".whl":
+        pytest.skip("what is made of the source is seen by what it installs")
     files = {path for folder in ("mavrl", "conf") for path in (ROOT / folder).rglob("*") if path.is_file()}
     wanted = {path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts}
     wanted = {f"mavrl/{name}" if name.startswith("conf/") else name for name in wanted}
-    held = set(zipfile.ZipFile(wheel).namelist())
+    held = set(zipfile.ZipFile(distribution).namelist())
     assert {name for name in held if ".dist-info/" not in name} == wanted
     assert {"mavrl/py.typed", "mavrl/conf/config.yaml", "mavrl/conf/env/grid_trap.yaml"} <= held
     assert any(name.endswith("/licenses/LICENSE") for name in held)
@@ -87,11 +114,11 @@ def test_help_does_not_wait_for_torch(environment: Path, tmp_path: Path) -> None
 
 
 def test_the_main_job(mavrl: Any) -> None:
-    outcome = mavrl()
+    outcome = mavrl(tiny=not RELEASE)
     assert outcome.status == 0, outcome.err
     assert outcome.err == ""
     assert mavrl.directory in outcome.run.parents
-    assert len(outcome.metrics["final"]["normalized_return"]) == 2
+    assert len(outcome.metrics["final"]["normalized_return"]) == (20 if RELEASE else 2)
     wrong = mavrl("env.sise=4")
     assert (wrong.status, wrong.err) == (2, "error: env.sise=4: no such key (did you mean env.size?)\n")
 
