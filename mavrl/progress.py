@@ -3,6 +3,7 @@
 On a terminal that is a bar. Elsewhere, as in the logs of a cluster, it is a plain line now and then.
 """
 
+import os
 import sys
 import threading
 import time
@@ -42,7 +43,9 @@ class Count:
 
 
 def form_of(wanted: Wanted) -> Literal["bars", "lines", "nothing"]:
-    """How progress is shown here."""
+    """How progress is shown here. `TQDM_DISABLE=1` in the environment silences lines as it does bars."""
+    if os.environ.get("TQDM_DISABLE"):
+        return "nothing"
     if wanted == "auto":
         return "bars" if sys.stderr.isatty() else "lines"
     return "bars" if wanted else "nothing"

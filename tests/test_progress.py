@@ -77,6 +77,11 @@ def test_lines_become_rare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     assert capsys.readouterr().err.splitlines()[-1] == "learning: 2:00:00 so far"
 
 
+def test_the_variable_of_tqdm_silences_lines_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    assert {form_of(wanted) for wanted in (True, "auto", False)} == {"nothing"}
+
+
 @pytest.mark.parametrize("wanted", [True, "auto", False])
 def test_nothing_is_said_of_what_is_quick(wanted: Any, capsys: pytest.CaptureFixture[str]) -> None:
     with stage(wanted, "planning"):

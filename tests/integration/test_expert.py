@@ -20,9 +20,9 @@ QUICK = {
 }
 
 
-def _train(app: Any, algorithm: str, *arguments: str) -> Any:
+def _train(app: Any, algorithm: str, *arguments: str, **variables: str) -> Any:
     plain = ("task=expert", "env=cartpole_v1", "env.max_steps=30", f"policy={algorithm}", *QUICK[algorithm])
-    return app(*plain, *arguments, tiny=False)
+    return app(*plain, *arguments, tiny=False, **variables)
 
 
 @pytest.mark.parametrize("algorithm", ["dqn", "ppo"])
@@ -59,7 +59,7 @@ def _refuses_to_overwrite(app: Any, algorithm: str, directory: Any) -> None:
 
 
 def test_progress_is_shown(fresh_app: Any) -> None:
-    outcome = _train(fresh_app, "ppo", "progress=true")
+    outcome = _train(fresh_app, "ppo", "progress=true", TQDM_DISABLE="")
     assert outcome.status == 0, outcome.err
     assert "ppo expert" in outcome.err
     assert "512/512" in outcome.err

@@ -30,6 +30,20 @@ def test_the_output_ends_with_the_run_directory_and_nothing_is_complained_about(
     assert "normalized return" in first.out
 
 
+@pytest.mark.parametrize("word", ["auto", "false"])
+def test_where_there_is_no_terminal_lines_say_how_far_it_is(
+    word: str, fresh_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mavrl.progress._FIRST_LINE", 0.0)
+    outcome = fresh_app("paths.cache=null", f"progress={word}", TQDM_DISABLE="")
+    assert outcome.status == 0, outcome.err
+    stages = {line.partition(":")[0] for line in outcome.err.splitlines()}
+    assert stages == (set() if word == "false" else {
+        "importing torch", "planning", "simulating feedback", "learning", "evaluating", "drawing",
+    })  # fmt: skip
+    assert word == "false" or "learning: 3 of 3 epochs, 00:0" in outcome.err
+
+
 def test_the_run_directory_is_complete(first: Any) -> None:
     names = {str(path.relative_to(first.run)) for path in first.run.rglob("*") if path.is_file()}
     expected = {
