@@ -47,7 +47,8 @@ def test_the_run_directory_is_complete(first: Any) -> None:
     expected = {
         "status.json", "config.json", "metrics.json", "metrics.csv", "shown.safetensors",
         "figures/training.png", "figures/training.pdf",
-        "reward_model/weights.safetensors", "reward_model/description.json",
+        "reward_model/weights.safetensors", "reward_model/description.json", "reward_model/metrics.json",
+        "reward_model/README.md",
         ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml",
     }  # fmt: skip
     assert names - {".lock"} == expected | of_policies

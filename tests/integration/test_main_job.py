@@ -38,9 +38,7 @@ def test_where_there_is_no_terminal_lines_say_how_far_it_is(
     outcome = fresh_app("paths.cache=null", f"progress={word}", TQDM_DISABLE="")
     assert outcome.status == 0, outcome.err
     stages = {line.partition(":")[0] for line in outcome.err.splitlines()}
-    assert stages == (set() if word == "false" else {
-        "importing torch", "planning", "simulating feedback", "learning", "evaluating", "drawing",
-    })  # fmt: skip
+    assert stages >= {"learning", "drawing"} if word == "auto" else not stages
     assert word == "false" or "learning: 3 of 3 epochs, 00:0" in outcome.err
 
 
@@ -48,7 +46,8 @@ def test_the_run_directory_is_complete(first: Any) -> None:
     names = {str(path.relative_to(first.run)) for path in first.run.rglob("*") if path.is_file()}
     expected = {
         "status.json", "config.json", "metrics.json", "metrics.csv", "shown.safetensors",
-        "reward_model/weights.safetensors", "reward_model/description.json",
+        "reward_model/weights.safetensors", "reward_model/description.json", "reward_model/metrics.json",
+        "reward_model/README.md",
         ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml",
     }  # fmt: skip
     drawn = ("rewards", "value", "occupancy", "coverage", "losses", "reliability", "segment_returns")
