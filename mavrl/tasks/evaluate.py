@@ -6,6 +6,7 @@ from mavrl.configuration.identity import CODE, scientific
 from mavrl.configuration.registry import FAMILIES
 from mavrl.configuration.sources import changed_code
 from mavrl.errors import ConfigurationError
+from mavrl.progress import stage, ticking
 from mavrl.reports.run_report import print_metrics
 from mavrl.storage.contents import read_config, read_metrics
 from mavrl.tasks.trained import given, run_directory, trained_config, trained_settings
@@ -31,16 +32,18 @@ def evaluate(config: DictConfig) -> float | None:
     stored = read_metrics(directory)
     if not stored:
         raise ConfigurationError("run_dir", directory, "has no whole metrics.json; the run is not finished")
-    from mavrl.families.base import family_of
-    from mavrl.training.evaluation import evaluate as evaluated
-    from mavrl.training.loggers.destinations import log_other_result
-    from mavrl.workers import workers
+    with stage(config.progress, "importing torch"):
+        from mavrl.families.base import family_of
+        from mavrl.training.evaluation import evaluate as evaluated
+        from mavrl.training.loggers.destinations import log_other_result
+        from mavrl.workers import workers
 
     with workers(config.processes) as pool:
         changed = {key: OmegaConf.select(config, key) for key in keys}
         settings = trained_settings(config, changed)
         family = family_of(settings, pool)
-        found = evaluated(family, directory, stored.get("failed_replicates", []))
+        with ticking(config.progress, "evaluating", "episode"):
+            found = evaluated(family, directory, stored.get("failed_replicates", []))
     metrics = {**{key: value for key, value in stored.items() if key not in _RESULTS}, **found}
     log_other_result(settings, directory, directory / config.task.name, stored, found)
     remarks = ["as stored" if metrics == stored else "differs from what is stored"]

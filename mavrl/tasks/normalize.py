@@ -3,6 +3,7 @@
 from omegaconf import DictConfig
 
 from mavrl.configuration.settings import RunSettings
+from mavrl.progress import stage
 
 
 def normalize(config: DictConfig) -> None:
@@ -11,9 +12,10 @@ def normalize(config: DictConfig) -> None:
     Where policies are trained, those that are paid a constant are measured too: trained by PPO with the settings of
     `policy`, one for each replicate's seed.
     """
-    from mavrl.families.base import family_of
-    from mavrl.reports.other_tasks import print_normalization
-    from mavrl.workers import workers
+    with stage(config.progress, "importing torch"):
+        from mavrl.families.base import family_of
+        from mavrl.reports.other_tasks import print_normalization
+        from mavrl.workers import workers
 
     with workers(config.processes) as pool:
         found = family_of(RunSettings.from_config(config), pool).normalization()

@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from mavrl.errors import ConfigurationError
+from mavrl.progress import stage
 from mavrl.tasks.study import cells_of, is_chosen
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def table(config: DictConfig) -> None:
     wanted, output = config.task.format, config.task.output
     if wanted == "all" and output is None:
         raise ConfigurationError("task.output", "null", "task.format=all writes files; give their path without suffix")
-    made = _of_study(config) if is_chosen("study") else _of_runs(config)
+    with stage(config.progress, "reading runs"):
+        made = _of_study(config) if is_chosen("study") else _of_runs(config)
     if wanted == "terminal" or output is not None:
         print(terminal(made, shutil.get_terminal_size((120, 24)).columns, styled=sys.stdout.isatty()))
     else:

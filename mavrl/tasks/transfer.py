@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
+from mavrl.progress import stage
 from mavrl.storage.contents import read_config, read_metrics
 from mavrl.storage.files import write_json
 from mavrl.tasks.trained import given, run_directory, trained_settings
@@ -27,12 +28,13 @@ def transfer(config: DictConfig) -> float | None:
         allowed = f"{directory} is a run of {trained.env['name']}; add env={option}{name}"
         raise ConfigurationError("env", config.env.name, allowed)
 
-    from mavrl.evaluation.summary import summarize
-    from mavrl.families.base import family_class, family_of
-    from mavrl.reports.other_tasks import print_transfer
-    from mavrl.training.evaluation import one_thread
-    from mavrl.training.loggers.destinations import log_other_result
-    from mavrl.workers import workers
+    with stage(config.progress, "importing torch"):
+        from mavrl.evaluation.summary import summarize
+        from mavrl.families.base import family_class, family_of
+        from mavrl.reports.other_tasks import print_transfer
+        from mavrl.training.evaluation import one_thread
+        from mavrl.training.loggers.destinations import log_other_result
+        from mavrl.workers import workers
 
     changed = family_class(trained).changed_dynamics(trained, RunSettings.from_config(config))
     given(config, [f"env.{key}" for key in changed])

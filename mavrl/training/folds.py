@@ -18,6 +18,7 @@ from mavrl.feedback.base import FeedbackBatch
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.feedback.datamodule import FeedbackDataModule, compact
 from mavrl.feedback.folds import Folds, folds_by_episode
+from mavrl.progress import stage
 from mavrl.storage.checkpoints import Checkpoints
 from mavrl.storage.files import read_json, write_json
 from mavrl.streams import torch_stream
@@ -102,7 +103,7 @@ def _judged(
     belief, likelihoods = family.belief(learner.inference, place), learner.inference.likelihoods
     seeds = [torch_stream(seed, "held out").initial_seed() for seed in of_folds.seeds]
     kinds = {}
-    with one_thread():
+    with one_thread(), stage(settings.execution.progress, "testing held-out labels"):
         for kind, test in tests.items():
             columns = predictions(belief, likelihoods[kind], test.batch, seeds)
             columns |= constants(divided.train_sets[kind], test.batch)

@@ -19,6 +19,7 @@ from mavrl.feedback.combined import CombinedDataModule
 from mavrl.feedback.rounds import ask_round, held_out, share_of_round
 from mavrl.model.beliefs import outcomes_under
 from mavrl.model.learner import RewardLearner
+from mavrl.progress import ticking
 from mavrl.simulation.base import Behaviour
 from mavrl.simulation.mixture import Mixture, Part
 from mavrl.storage.checkpoints import Checkpoints
@@ -70,7 +71,8 @@ class OnlineLearning:
         learner: RewardLearner | None = None
         data, failed = self.data, []
         for number in range(self.rounds.count):
-            asked = self._ask(number, learner)
+            with ticking(self.settings.execution.progress, f"asking, round {number + 1}", "episode"):
+                asked = self._ask(number, learner)
             self._check_query()
             if number == 0:
                 begun()

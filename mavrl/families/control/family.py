@@ -33,6 +33,7 @@ from mavrl.metrics import measure
 from mavrl.model.beliefs import StepBelief
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.policies.network import NetworkPolicy, Policy, UniformPolicy
+from mavrl.progress import ticking
 from mavrl.reports.figures.training import training_figure
 from mavrl.reports.words import score_in_words, seeds_in_words
 from mavrl.simulation.base import Behaviour
@@ -252,10 +253,11 @@ class Control(Family):
                 for name, value in paid.items()
             }
             acting.train([each for of_name in trainings.values() for each in of_name])
-            returns = {
-                name: [judging.returns(NetworkPolicy.load(each.directory)).mean() for each in of_name]
-                for name, of_name in trainings.items()
-            }
+            with ticking(self.settings.execution.progress, "evaluating", "episode"):
+                returns = {
+                    name: [judging.returns(NetworkPolicy.load(each.directory)).mean() for each in of_name]
+                    for name, of_name in trainings.items()
+                }
         found = {"optimal": expert if expert is not None else returns["optimal"], "uniform": uniform, **returns}
         summary = {name: mean_and_stderr(values) for name, values in found.items()}
         who = "PPO on the true reward" if expert is None else f"the {self.env.demonstration_expert} expert"
@@ -293,9 +295,11 @@ class Control(Family):
         def means(policies: list[Any]) -> Tensor:
             return torch.tensor([judging.returns(policy).mean() for policy in policies])
 
-        of_learned, of_true = (means([NetworkPolicy.load(e.directory) for e in each]) for each in (learned, true))
-        before = means([acting.acts(directory, model, k) for k in range(len(model))])
-        optimal, uniform = float(of_true.max()), float(judging.uniform_returns().mean())
+        with ticking(self.settings.execution.progress, "evaluating", "episode"):
+            of_learned, of_true = (means([NetworkPolicy.load(e.directory) for e in each]) for each in (learned, true))
+            before = means([acting.acts(directory, model, k) for k in range(len(model))])
+            uniform = float(judging.uniform_returns().mean())
+        optimal = float(of_true.max())
         values = {"mean_return": of_learned}
         if (scale := Scale.between(optimal, uniform)) is not None:
             values = {
