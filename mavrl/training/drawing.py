@@ -46,6 +46,7 @@ def draw(
     directory: Path,
     result: Mapping[str, Any],
     names: Collection[str] | None = None,
+    pdf: bool = True,
 ) -> list[Path]:
     """Draw figures of a run into its directory. What goes wrong is warned of, and ends nothing: the result is there.
 
@@ -55,6 +56,7 @@ def draw(
         directory: of the run.
         result: content of metrics.json.
         names: of the figures to draw; None for all.
+        pdf: whether to draw them for print, too.
 
     Returns:
         The paths of the figures.
@@ -73,7 +75,7 @@ def draw(
                 continue
             try:
                 if (figure := drawing()) is not None:
-                    written += save_figure(figure, directory / FIGURES / f"{name}.png")
+                    written += save_figure(figure, directory / FIGURES / f"{name}.png", pdf=pdf)
             except Exception as error:
                 log.warning("the figure %s of %s is left out: %s", name, directory, _in_a_line(error))
     return written

@@ -112,8 +112,9 @@ def run(
             known(metrics)
             checkpoints.clear()
             shutil.rmtree(directory / FOLDS, ignore_errors=True)
+            names = wanted(settings.execution.figures, alone, family)
             with stage(progress, "drawing"):
-                draw(settings, family, directory, metrics, wanted(settings.execution.figures, alone, family))
+                draw(settings, family, directory, metrics, names, pdf=names is None)
             log_result(loggers, directory, metrics)
     return metrics
 

@@ -46,7 +46,7 @@ def test_the_run_directory_is_complete(first: Any) -> None:
     of_policies = {f"policies/{k}/{name}" for k in (0, 1) for name in ("policy.safetensors", "card.json", "curve.csv")}
     expected = {
         "status.json", "config.json", "metrics.json", "metrics.csv", "shown.safetensors",
-        "figures/training.png", "figures/training.pdf",
+        "figures/training.png",
         "reward_model/weights.safetensors", "reward_model/description.json", "reward_model/metrics.json",
         "reward_model/README.md",
         ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml",

@@ -51,6 +51,12 @@ class TestDrawing:
         assert {path.name for path in (directory / "figures").iterdir()} == {"coverage.png", "coverage.pdf"}
         assert draw(settings, family, directory, result, []) == []
 
+    def test_not_for_print(self, made: Made):
+        settings, family, directory, result = made
+        written = draw(settings, family, directory, result, ["value"], pdf=False)
+        assert [path.name for path in written] == ["value.png"]
+        assert not (directory / "figures" / "value.pdf").exists()
+
     def test_what_goes_wrong_is_a_line(self, made: Made, monkeypatch: pytest.MonkeyPatch, caplog: Any):
         settings, family, directory, result = made
 

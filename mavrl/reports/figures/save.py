@@ -15,16 +15,17 @@ _DPI = 150
 
 
 @styled
-def save_figure(figure: Figure, path: Path, dpi: int = _DPI) -> list[Path]:
+def save_figure(figure: Figure, path: Path, dpi: int = _DPI, pdf: bool = True) -> list[Path]:
     """Write a figure as PNG, and beside it as PDF; each whole or not at all.
 
     The canvases are asked themselves: `Figure.savefig` draws everything twice.
 
     Args:
         path: of the PNG.
+        pdf: whether to write the PDF; it takes as long as the PNG.
 
     Returns:
-        The paths of both.
+        The paths of what was written.
 
     Raises:
         StorageError: they cannot be written.
@@ -34,6 +35,8 @@ def save_figure(figure: Figure, path: Path, dpi: int = _DPI) -> list[Path]:
     canvas.draw()
     with replacing(path) as temporary:
         Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).save(temporary, "PNG", dpi=(dpi, dpi))
+    if not pdf:
+        return [path]
     figure.set_layout_engine("none")  # all is where it belongs by now
     with replacing(path.with_suffix(".pdf")) as temporary:
         FigureCanvasPdf(figure).print_pdf(temporary, metadata={"CreationDate": None})
