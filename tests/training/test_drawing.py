@@ -74,7 +74,7 @@ class TestDrawing:
 
     def test_the_result_is_known_before_anything_is_drawn(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         order: list[str] = []
-        monkeypatch.setattr("mavrl.training.run.draw", lambda *arguments: order.append("drawn"))
+        monkeypatch.setattr("mavrl.training.run.draw", lambda *arguments, **named: order.append("drawn"))
         settings = RunSettings.from_config(compose(*SMALL, "modality=d"))
         result = run(settings, tmp_path, known=lambda content: order.append(content["env"]))
         assert order == [result["env"], "drawn"]
