@@ -112,9 +112,9 @@ def run(
             known(metrics)
             checkpoints.clear()
             shutil.rmtree(directory / FOLDS, ignore_errors=True)
-            names = wanted(settings.execution.figures, alone, family)
+            figures = settings.execution.figures
             with stage(progress, "drawing"):
-                draw(settings, family, directory, metrics, names, pdf=names is None)
+                draw(settings, family, directory, metrics, wanted(figures, alone, family), pdf=figures == "all")
             log_result(loggers, directory, metrics)
     return metrics
 

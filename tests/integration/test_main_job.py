@@ -51,7 +51,7 @@ def test_the_run_directory_is_complete(first: Any) -> None:
         ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml",
     }  # fmt: skip
     drawn = ("rewards", "value", "occupancy", "coverage", "losses", "reliability", "segment_returns")
-    figures = {f"figures/{name}.{suffix}" for name in drawn for suffix in ("png", "pdf")}
+    figures = {f"figures/{name}.png" for name in drawn}
     assert names - {".lock"} == expected | figures
     assert not (first.run / "checkpoints").exists()
     status = read_json(first.run / "status.json")
