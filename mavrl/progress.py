@@ -94,15 +94,22 @@ def stage(
         shown.end()
 
 
+@contextmanager
+def above_bars() -> Iterator[None]:
+    """Take bars away while the block prints, and draw them again below."""
+    with tqdm.external_write_mode():
+        yield
+        sys.stdout.flush()
+
+
 def say(line: str, error: bool = False) -> None:
     """Print a line, above bars where there are some.
 
     Args:
         error: whether it goes to the error stream.
     """
-    stream = sys.stderr if error else sys.stdout
-    tqdm.write(line, file=stream)
-    stream.flush()
+    with above_bars():
+        print(line, file=sys.stderr if error else sys.stdout, flush=True)
 
 
 class _Bar:

@@ -1,13 +1,15 @@
 """How the sweepers use a launcher."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, read_write
 
-from mavrl.progress import Wanted
+from mavrl.progress import Count, Wanted, stage
+from mavrl.storage.contents import read_status
 from mavrl.sweep.combinations import ComposedJob
 from mavrl.sweep.launchers.jobs import varying_words
 from mavrl.sweep.launchers.local import LocalLauncher
@@ -43,19 +45,37 @@ def launch(
         launcher: where the jobs run.
         jobs: the jobs.
         first: number of the first job.
-        progress: how our own launchers show how many have ended; None for as the first job says.
+        progress: how it is shown how many have ended; None for as the first job says.
 
     Returns:
         What each job returned, in their order.
     """
     if not jobs:
         return []
-    lines = [job.overrides for job in jobs]
+    lines, wanted = [job.overrides for job in jobs], jobs[0].config.progress if progress is None else progress
     if isinstance(launcher, (LocalLauncher, SlurmLauncher)):
-        launcher.progress = jobs[0].config.progress if progress is None else progress
+        launcher.progress = wanted
     if isinstance(launcher, LocalLauncher):
         return launcher.launch(lines, first, [_with_directory(job) for job in jobs])
-    return launcher.launch(lines, initial_job_idx=first)
+    if isinstance(launcher, SlurmLauncher):
+        return launcher.launch(lines, initial_job_idx=first)
+    with stage(wanted, "running", "run", len(jobs), look=_runs_ended([job.directory for job in jobs])):
+        return launcher.launch(lines, initial_job_idx=first)
+
+
+def _runs_ended(directories: Sequence[Path]) -> Callable[[Count], None]:
+    """A look at how many of these runs, which begin one after the other, have ended since now."""
+    before = [read_status(directory) for directory in directories]
+
+    def look(count: Count) -> None:
+        while count.done < len(directories):
+            number = int(count.done)
+            status = read_status(directories[number])
+            if status.get("state") not in ("completed", "failed") or status == before[number]:
+                return
+            count.done += 1
+
+    return look
 
 
 def show_jobs(launcher: Launcher, jobs: Sequence[ComposedJob]) -> None:

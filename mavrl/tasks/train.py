@@ -13,7 +13,7 @@ from mavrl.configuration.settings import RunSettings
 from mavrl.configuration.sources import changed_code
 from mavrl.errors import ConfigurationError
 from mavrl.interruption import without_exits
-from mavrl.progress import stage
+from mavrl.progress import above_bars, stage
 from mavrl.reports.run_report import print_metrics
 from mavrl.secrets import masked
 from mavrl.storage.contents import read_config, read_metrics, read_status
@@ -30,7 +30,8 @@ def train(config: DictConfig) -> float | None:
     hydra = HydraConfig.get()
     path = Path(hydra.runtime.output_dir)
     metrics, remark = run_in(path, config, hydra, alone=hydra.mode == RunMode.RUN)
-    print_metrics(metrics, path, remark)
+    with above_bars():
+        print_metrics(metrics, path, remark)
     return metrics.get("objective")
 
 
