@@ -5,16 +5,15 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from mavrl import __version__
 from mavrl.errors import ConfigurationError
 from mavrl.progress import stage
-from mavrl.storage.filters import matching, matching_planned_runs, read_filters
+from mavrl.storage.filters import matching, matching_planned_runs
 from mavrl.storage.index import find_runs, read_run
 from mavrl.storage.sweeps import recorded_sweeps
-from mavrl.tasks.results import planned_cell
+from mavrl.tasks.results import chosen_groups, filters_asked, planned_cell, runs_root
 from mavrl.tasks.study import cells_of, is_chosen
 
 if TYPE_CHECKING:
@@ -58,12 +57,12 @@ def _of_run(config: DictConfig) -> "tuple[Path, Page]":
 def _of_sweep(config: DictConfig) -> "tuple[Path, Page]":
     from mavrl.reports.page.runs import runs_page
 
-    root, groups = _root(config), _groups()
+    root, groups = runs_root(config), chosen_groups()
     sweeps = {sweep.id: sweep for sweep in recorded_sweeps(root)}
     if config.task.sweep not in sweeps:
         known = ", ".join(sweeps) or "there is none"
         raise ConfigurationError("task.sweep", config.task.sweep, f"no such sweep in {root}; recorded: {known}")
-    sweep, filters = sweeps[config.task.sweep], read_filters(HydraConfig.get().overrides.task, groups)
+    sweep, filters = sweeps[config.task.sweep], filters_asked()
     found = {planned.directory: read_run(root / planned.directory) for planned in sweep.runs}
     runs = matching([run for run in found.values() if run is not None], filters)
     waiting_for = [planned for planned in sweep.runs if found[planned.directory] is None]
@@ -76,7 +75,7 @@ def _of_sweep(config: DictConfig) -> "tuple[Path, Page]":
 def _of_runs(config: DictConfig) -> "tuple[Path, Page]":
     from mavrl.reports.page.runs import runs_page
 
-    root, filters = _root(config), read_filters(HydraConfig.get().overrides.task, _groups())
+    root, filters = runs_root(config), filters_asked()
     asked = " ".join(map(str, filters))
     runs = matching(find_runs(root), filters)
     if not runs:
@@ -97,17 +96,6 @@ def _of_study(config: DictConfig) -> "tuple[Path, Page]":
     path = _place(config, (cells[0].folder if alone else folder) / _PAGE)
     shares = importances(cells[0].study) if alone else {}
     return path, study_page(config.study, cells, shares, folder, path.parent, _made())
-
-
-def _root(config: DictConfig) -> Path:
-    root = Path(config.paths.runs)
-    if not root.is_dir():
-        raise ConfigurationError("paths.runs", root, "there is no such folder, so no runs")
-    return root
-
-
-def _groups() -> set[str]:
-    return set(HydraConfig.get().runtime.choices)
 
 
 def _place(config: DictConfig, default: Path) -> Path:

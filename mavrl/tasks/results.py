@@ -19,7 +19,7 @@ def status(config: DictConfig) -> None:
     """Print how far the runs of paths.runs, or those of one sweep, have come."""
     from mavrl.reports.overview import print_overview
 
-    root, filters = _root(config), _filters()
+    root, filters = runs_root(config), filters_asked()
     with stage(config.progress, "reading runs"):
         runs, sweeps = find_runs(root), recorded_sweeps(root)
     chosen = [sweep for sweep in sweeps if config.task.sweep in (None, sweep.id)]
@@ -31,7 +31,9 @@ def status(config: DictConfig) -> None:
         runs = [run for run in runs if run.path.relative_to(root).as_posix() in directories]
     begun = {run.path.relative_to(root).as_posix() for run in runs}
     wanted = {run.directory: run for sweep in chosen for run in sweep.runs if run.directory not in begun}
-    pending = [planned_cell(run, _groups()) for run in matching_planned_runs(wanted.values(), filters, _groups())]
+    pending = [
+        planned_cell(run, chosen_groups()) for run in matching_planned_runs(wanted.values(), filters, chosen_groups())
+    ]
     runs = matching(runs, filters)
     if not runs and not pending:
         print(_nothing(root, filters))
@@ -44,7 +46,7 @@ def list_runs(config: DictConfig) -> None:
     """Print one row for each run."""
     from mavrl.reports.listing import print_runs, sort_runs
 
-    root, filters = _root(config), _filters()
+    root, filters = runs_root(config), filters_asked()
     with stage(config.progress, "reading runs"):
         runs = sort_runs(_in_state(matching(find_runs(root), filters), config), config.task.sort)
     if not runs:
@@ -94,7 +96,7 @@ def export(config: DictConfig) -> None:
     from mavrl.reports.export import export_runs
     from mavrl.reports.words import counted
 
-    root, filters = _root(config), _filters()
+    root, filters = runs_root(config), filters_asked()
     runs = matching(find_runs(root), filters)
     if not runs:
         raise ConfigurationError("task.output", config.task.output, f"not written: {_nothing(root, filters)}")
@@ -108,7 +110,7 @@ def select_best(config: DictConfig) -> float:
     from mavrl.metrics import directions, what_it_needs
     from mavrl.reports.words import counted
 
-    root, filters, metric = _root(config), _filters(), config.task.metric
+    root, filters, metric = runs_root(config), filters_asked(), config.task.metric
     runs = [run for run in matching(find_runs(root), filters) if run.state == "completed"]
     means = {run.path: run.metrics["mean"][metric] for run in runs if metric in run.metrics.get("mean", {})}
     if not means:
@@ -130,7 +132,7 @@ def purge(config: DictConfig) -> None:
     from mavrl.reports.words import counted
     from mavrl.storage.deletion import delete_run, size_of
 
-    root, filters = _root(config), _filters()
+    root, filters = runs_root(config), filters_asked()
     runs = _in_state(matching(find_runs(root), filters), config)
     if not runs:
         print(_nothing(root, filters, config))
@@ -154,19 +156,26 @@ def purge(config: DictConfig) -> None:
         print(f"{counted(len(chosen), 'run')}, {size(freed)}; nothing is deleted yet, add task.confirm=true")
 
 
-def _root(config: DictConfig) -> Path:
+def runs_root(config: DictConfig) -> Path:
+    """The folder of all runs.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
     root = Path(config.paths.runs)
     if not root.is_dir():
         raise ConfigurationError("paths.runs", root, "there is no such folder, so no runs")
     return root
 
 
-def _groups() -> set[str]:
+def chosen_groups() -> set[str]:
+    """The configuration groups that the command composes."""
     return set(HydraConfig.get().runtime.choices)
 
 
-def _filters() -> list[Filter]:
-    return read_filters(HydraConfig.get().overrides.task, _groups())
+def filters_asked() -> list[Filter]:
+    """The conditions on runs that the command line states."""
+    return read_filters(HydraConfig.get().overrides.task, chosen_groups())
 
 
 def _in_state(runs: list[Run], config: DictConfig) -> list[Run]:
