@@ -60,7 +60,8 @@ def joined(groups: Sequence[Same]) -> Same:
 class Transitions(Tensors):
     """Steps of an environment, in any arrangement that starts with R and B.
 
-    A state is a number in a finite environment, and otherwise an observation, with a last axis O after the steps'.
+    A state is a number in a finite environment, and otherwise an observation, with a last axis O after the steps'. An
+    action is a number, or a vector in the unit box, with a last axis D.
 
     Args:
         state: state that the action was taken in.
@@ -72,26 +73,27 @@ class Transitions(Tensors):
     """
 
     state: Int[Tensor, "R B *steps"] | Float[Tensor, "R B *steps_and_O"]
-    action: Int[Tensor, "R B *steps"]
+    action: Int[Tensor, "R B *steps"] | Float[Tensor, "R B *steps_and_D"]
     next_state: Int[Tensor, "R B *steps"] | Float[Tensor, "R B *steps_and_O"]
-    next_action: Int[Tensor, "R B *steps"]
+    next_action: Int[Tensor, "R B *steps"] | Float[Tensor, "R B *steps_and_D"]
     terminal: Bool[Tensor, "R B *steps"]
     valid: Bool[Tensor, "R B *steps"]
 
     def __post_init__(self) -> None:
         shapes = {field.name: tuple(getattr(self, field.name).shape) for field in fields(self)}
-        steps, features = shapes["action"], shapes["state"][-1:] if self.state.is_floating_point() else ()
-        expected = {name: steps + features if name in ("state", "next_state") else steps for name in shapes}
-        if len(steps) < 2 or shapes != expected:
-            raise ValueError(f"transitions need equal shapes (R, B, ...), observations one axis more; got {shapes}")
-        if self.state.is_floating_point() != self.next_state.is_floating_point():
-            raise ValueError(
-                f"state is {self.state.dtype}, next_state {self.next_state.dtype}: numbers or observations"
-            )
+        steps, pairs = shapes["valid"], (("state", "next_state"), ("action", "next_action"))
+        vectors = {name: getattr(self, pair[0]).is_floating_point() for pair in pairs for name in pair}
+        last = {name: shapes[pair[0]][-1:] for pair in pairs for name in pair if vectors[name]}
+        if len(steps) < 2 or shapes != {name: steps + last.get(name, ()) for name in shapes}:
+            raise ValueError(f"transitions need equal shapes (R, B, ...), vectors one axis more; got {shapes}")
+        for first, second in pairs:
+            dtypes = getattr(self, first).dtype, getattr(self, second).dtype
+            if dtypes[0].is_floating_point != dtypes[1].is_floating_point:
+                raise ValueError(f"{first} is {dtypes[0]}, {second} {dtypes[1]}: numbers or vectors")
 
     def flatten(self) -> "Transitions":
         """All steps in shape (R, N)."""
-        steps = self.action.ndim
+        steps = self.valid.ndim
         return self.map(lambda tensor: tensor.flatten(1, steps - 1))
 
 

@@ -10,19 +10,23 @@ import torch
 from stable_baselines3 import DQN
 from stable_baselines3.common.callbacks import BaseCallback
 
+from mavrl.actions import VectorActions
 from mavrl.agents.ppo import PPOTraining
 from mavrl.agents.ppo_settings import PPOSettings, schedule
 from mavrl.agents.rewards import TrueReward
+from mavrl.agents.sac import policy_of_sac, sac
 from mavrl.agents.vector_env import RewardedVecEnv
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError, TrainingError
-from mavrl.policies.network import NetworkPolicy, Policy
+from mavrl.policies.base import Policy
+from mavrl.policies.loading import StoredPolicy
+from mavrl.policies.network import NetworkPolicy
 from mavrl.simulation.base import Behaviour
 from mavrl.simulation.episodes import simulate
 from mavrl.streams import numpy_stream
 from mavrl.workers import Workers
 
-Algorithm = Literal["dqn", "ppo"]
+Algorithm = Literal["dqn", "ppo", "sac"]
 GREEDY = Behaviour(rationality=math.inf)
 Progress = Callable[[int, float], None]  # takes the steps so far and the mean return then
 
@@ -31,6 +35,7 @@ _EPISODES = 50  # of each
 _PPO_DEFAULTS: dict[str, Any] = {"vf_coef": 0.5, "max_grad_norm": 0.5, "normalize_reward": False, "ent_coef": 0.0}
 REQUIRED: dict[Algorithm, tuple[str, ...]] = {  # settings without a default
     "dqn": ("total_steps", "hidden_sizes", "learning_rate"),
+    "sac": ("total_steps", "hidden_sizes", "learning_rate"),
     "ppo": tuple(each.name for each in fields(PPOSettings) if each.name not in _PPO_DEFAULTS),
 }
 
@@ -42,10 +47,10 @@ class _Best:
     environment: ControlEnvironment
     seed: int
     progress: Progress
-    policy: NetworkPolicy | None = None
+    policy: StoredPolicy | None = None
     mean_return: float = -math.inf
 
-    def consider(self, steps: int, policy: NetworkPolicy) -> bool:
+    def consider(self, steps: int, policy: StoredPolicy) -> bool:
         if not policy.finite:  # it would still act, and might be taken for the best
             return False
         returns = true_returns(self.environment, policy, (self.seed, "expert", "selection"), _EPISODES, Workers(1))
@@ -80,7 +85,7 @@ def train_expert(
     settings: dict[str, Any],
     seed: int,
     progress: Progress = lambda steps, mean_return: None,
-) -> NetworkPolicy:
+) -> StoredPolicy:
     """The best policy of one training on the true reward, judged on 50 greedy episodes at 20 moments of it.
 
     Args:
@@ -95,6 +100,8 @@ def train_expert(
     try:
         if algorithm == "dqn":
             _train_dqn(environment, dict(settings), seed, best)
+        elif algorithm == "sac":
+            _train_sac(environment, dict(settings), seed, best)
         else:
             _train_ppo(environment, settings, seed, best)
     except (TypeError, LookupError, ValueError, AssertionError) as error:
@@ -128,22 +135,34 @@ def _train_dqn(environment: ControlEnvironment, settings: dict[str, Any], seed: 
         device="cpu",
         **settings,
     )
-    model.learn(total_steps, callback=_EveryShare(model, best, -(-total_steps // _CHUNKS)))
+
+    def policy() -> NetworkPolicy:
+        linear = [module for module in model.q_net.q_net if isinstance(module, torch.nn.Linear)]
+        layers = [(module.weight.detach().clone(), module.bias.detach().clone()) for module in linear]
+        return NetworkPolicy.from_layers(layers, "relu", "q")
+
+    model.learn(total_steps, callback=_EveryShare(policy, best, total_steps))
+    env.close()
+
+
+def _train_sac(environment: ControlEnvironment, settings: dict[str, Any], seed: int, best: _Best) -> None:
+    actions, total_steps = environment.actions, settings.pop("total_steps")
+    if not isinstance(actions, VectorActions):
+        raise ValueError(f"SAC takes vectors as actions, and {environment.id} has {actions.in_words}")
+    env = RewardedVecEnv(environment.training_vector(1), TrueReward())
+    model = sac(env, settings, int(numpy_stream(seed, "sac").integers(2**31 - 1)))
+    model.learn(total_steps, callback=_EveryShare(lambda: policy_of_sac(model, actions), best, total_steps))
     env.close()
 
 
 class _EveryShare(BaseCallback):
-    """Considers the policy of a DQN every so many steps."""
+    """Considers the present policy at the end of every share of a training."""
 
-    def __init__(self, dqn: DQN, best: _Best, interval: int) -> None:
+    def __init__(self, policy: Callable[[], StoredPolicy], best: _Best, total_steps: int) -> None:
         super().__init__()
-        self._dqn = dqn
+        self._policy = policy
         self._best = best
-        self._interval = interval
+        self._interval = -(-total_steps // _CHUNKS)
 
     def _on_step(self) -> bool:
-        if self.num_timesteps % self._interval == 0:
-            linear = [module for module in self._dqn.q_net.q_net if isinstance(module, torch.nn.Linear)]
-            layers = [(module.weight.detach().clone(), module.bias.detach().clone()) for module in linear]
-            return self._best.consider(self.num_timesteps, NetworkPolicy.from_layers(layers, "relu", "q"))
-        return True
+        return self.num_timesteps % self._interval != 0 or self._best.consider(self.num_timesteps, self._policy())

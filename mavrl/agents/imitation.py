@@ -1,13 +1,17 @@
 """Imitation: the demonstrators' policy as it was learned beside the reward, which is itself not used."""
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mavrl.actions import VectorActions, drawn
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.policies.boltzmann import boltzmann_policy
+from mavrl.quadratic import QuadraticValues
 
 
 @dataclass(frozen=True)
@@ -20,11 +24,39 @@ class DemonstratedPolicy:
 
     model: StepRewardModel
 
+    @property
+    def n_draws(self) -> int:
+        return 2 + self.model.actions.size if isinstance(self.model.actions, VectorActions) else 1
+
+    @torch.no_grad()
+    def choose(
+        self,
+        observation: Float[Tensor, "N O"],
+        rationality: float,
+        epsilon: float,
+        draws: Float[np.ndarray, "N n"],
+    ) -> np.ndarray:
+        """An action for each observation; of vectors one of a member, or, fully rational, the mean of their best ones."""
+        if not isinstance(self.model.actions, VectorActions):
+            return drawn(self.probabilities(observation, rationality, epsilon).numpy(), draws)
+        q = self.model.demonstrated_values(observation)[0]
+        if math.isinf(rationality):
+            unit = q.mean.mean(0)
+        else:
+            member = torch.from_numpy((draws[:, 0] * len(q.value)).astype(np.int64))
+            unit = _double(q[member, torch.arange(len(member))]).sample(rationality, torch.from_numpy(draws[:, 2:]))
+        unit = np.where(draws[:, 1:2] < epsilon, 2 * draws[:, 2:] - 1, unit.numpy())
+        return unit.astype(np.float32)
+
     @torch.no_grad()
     def probabilities(
         self, observation: Float[Tensor, "*batch O"], rationality: float, epsilon: float = 0.0
     ) -> Float[Tensor, "*batch A"]:
-        """Probability of each action of the Boltzmann policy over the demonstrators' log-probabilities."""
+        """Probability of each numbered action of the Boltzmann policy over the demonstrators' log-probabilities."""
         flat = observation.reshape(-1, observation.shape[-1])
         scores = self.model.demonstrator(flat)[0].view(*observation.shape[:-1], -1)
         return boltzmann_policy(scores, rationality, epsilon)
+
+
+def _double(q: QuadraticValues) -> QuadraticValues:
+    return QuadraticValues(q.value.double(), q.mean.double(), q.precision.double())

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mavrl.model.frozen import FrozenRewardModel
+from mavrl.model.frozen import FrozenRewardModel, Taken
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.streams import numpy_stream
 
@@ -23,7 +23,7 @@ class Rollout:
     """
 
     state: Float[np.ndarray, "T N O"]
-    action: Int[np.ndarray, "T N"]
+    action: Int[np.ndarray, "T N"] | Float[np.ndarray, "T N D"]  # in the unit box
     next_state: Float[np.ndarray, "T N O"]
     terminated: Bool[np.ndarray, "T N"]
     over: Bool[np.ndarray, "T N"]
@@ -37,7 +37,7 @@ class StepReward(ABC):
     def __call__(
         self,
         state: Float[np.ndarray, "N O"],
-        action: Int[np.ndarray, "N"],
+        action: Taken,
         next_state: Float[np.ndarray, "N O"],
         terminated: Bool[np.ndarray, "N"],
         true_reward: Float[np.ndarray, "N"],
@@ -84,7 +84,7 @@ class ConstantReward(StepReward):
         return np.full(len(action), self.value)
 
     def of_rollout(self, rollout: Rollout) -> Float[np.ndarray, "T N"]:
-        return np.full(rollout.action.shape, self.value)
+        return np.full(rollout.over.shape, self.value)
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class LearnedStepReward(StepReward):
 
     def of_rollout(self, rollout: Rollout) -> Float[np.ndarray, "T N"]:
         """The reward of every step, from few calls of the networks: one for many transitions costs little more."""
-        shape = rollout.action.shape
+        shape = rollout.over.shape
         member, deviation = (each.reshape(-1) for each in self._samples(rollout))
         flat = [
             each.reshape(shape[0] * shape[1], *each.shape[2:])
@@ -181,7 +181,7 @@ class LearnedStepReward(StepReward):
 
     def _samples(self, rollout: Rollout) -> tuple[Int[np.ndarray, "T N"], Float[np.ndarray, "T N"]]:
         """Which sample is paid at each step, drawn as calls for the single steps draw them."""
-        shape = rollout.action.shape
+        shape = rollout.over.shape
         member, deviation = np.zeros(shape, dtype=np.int64), np.zeros(shape)
         if self._settings.reward != "sample":
             return member, deviation
@@ -196,7 +196,7 @@ class LearnedStepReward(StepReward):
     def _paid(
         self,
         state: Float[np.ndarray, "N O"],
-        action: Int[np.ndarray, "N"],
+        action: Taken,
         next_state: Float[np.ndarray, "N O"],
         terminated: Bool[np.ndarray, "N"],
         member: Int[np.ndarray, "_"],
@@ -224,7 +224,5 @@ class LearnedStepReward(StepReward):
         columns = np.arange(mean.shape[-1])
         return mean[member, columns] + std[member, columns] * deviation
 
-    def _advantage(self, seen: Float[np.ndarray, "M N O"], action: Int[np.ndarray, "N"]) -> Float[np.ndarray, "N"]:
-        log_policy = self._model.demonstrator(seen)
-        expected = (np.exp(log_policy) * log_policy).sum(-1)
-        return np.maximum(log_policy[np.arange(len(action)), action] - expected, self.LEAST_ADVANTAGE)
+    def _advantage(self, seen: Float[np.ndarray, "M N O"], action: Taken) -> Float[np.ndarray, "N"]:
+        return np.maximum(self._model.advantage(seen, action), self.LEAST_ADVANTAGE)

@@ -5,7 +5,7 @@ import io
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from mavrl.envs.control import ControlEnvironment
 from mavrl.envs.pool import Vector, stepped_environments
 from mavrl.errors import StorageError, TrainingError
 from mavrl.model.step_reward import StepRewardModel
-from mavrl.policies.network import NetworkPolicy
+from mavrl.policies.loading import StoredPolicy, load_policy
 from mavrl.storage.checkpoints import Checkpoints
 from mavrl.storage.files import write_text
 from mavrl.workers import Workers
@@ -95,14 +95,14 @@ def train_policies(trainings: Sequence[PolicyTraining], workers: Workers, until:
         workers.map(_train_together, [(pending[part::parts], until) for part in range(parts)])
 
 
-def policy_after(directory: Path, chunk: int) -> NetworkPolicy:
+def policy_after(directory: Path, chunk: int) -> StoredPolicy:
     """The policy of a training that has rested after this chunk, or that ended before.
 
     Raises:
         StorageError: there is none.
     """
     rested = _rested(directory, chunk)
-    return NetworkPolicy.load(rested if (rested / "card.json").exists() else directory)
+    return load_policy(rested if (rested / "card.json").exists() else directory)
 
 
 def _rested(directory: Path, chunk: int) -> Path:
@@ -113,7 +113,7 @@ def _is_trained(directory: Path) -> bool:
     if not (directory / "card.json").exists():
         return False
     try:
-        NetworkPolicy.load(directory)
+        load_policy(directory)
     except StorageError as error:
         log.warning("%s; it is trained again", error)
         return False
@@ -140,7 +140,7 @@ def _form(training: PolicyTraining) -> tuple[ControlEnvironment, Vector, PPOSett
 
 def _train_alike(trainings: Sequence[PolicyTraining], until: int | None) -> None:
     environment, vector, settings, chunks, looks = _form(trainings[0])
-    ppo = BatchedPPO.of(environment.observation_size, environment.n_actions, settings, chunks, looks)
+    ppo = BatchedPPO.of(environment.observation_size, environment.actions, settings, chunks, looks)
     end = ppo.chunks if until is None else min(until, ppo.chunks)
     runs = [_Run(training, ppo, end) for training in trainings]
     envs = stepped_environments(environment, len(runs) * settings.n_envs, vector)
@@ -218,20 +218,20 @@ class _Run:
     def _finish(self) -> None:
         last = self._ppo.policy(self.learner)
         if self._training.checkpoint == "true_reward":
-            last = NetworkPolicy.load(self._training.directory / "best")
+            last = load_policy(self._training.directory / "best")
         self._kept(last).save(self._training.directory)
         self._checkpoints.clear()
 
-    def _kept(self, policy: NetworkPolicy) -> NetworkPolicy:
+    def _kept(self, policy: StoredPolicy) -> StoredPolicy:
         card = {
             "algorithm": "ppo",
             "steps": self.learner.steps,
             "seed": self.seed,
             "checkpoint": self._training.checkpoint,
         }
-        return NetworkPolicy(policy.network, policy.scores, policy.activation, card)
+        return replace(policy, card=card)
 
-    def _goes_on(self, steps: int, policy: NetworkPolicy) -> bool:
+    def _goes_on(self, steps: int, policy: StoredPolicy) -> bool:
         training = self._training
         address = (training.seed, "training curve", steps)
         mean = float(

@@ -13,6 +13,7 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from mavrl.actions import Actions, actions_of
 from mavrl.envs.fixed_horizon import FixedHorizon
 from mavrl.envs.intake import Intake, fault_of
 from mavrl.envs.perturbation import perturbed
@@ -23,7 +24,7 @@ from mavrl.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class ControlEnvironment:
-    """How to make a control environment: observations are vectors, actions are numbered.
+    """How to make a control environment: observations are vectors, actions are numbered or vectors in a box.
 
     It holds no environment, so it can be sent to another process. What the environments that it makes give is checked
     where it comes in (`mavrl.envs.intake`).
@@ -78,9 +79,9 @@ class ControlEnvironment:
 
         Raises:
             ConfigurationError: the id is not registered, its package is missing, observations are not vectors or
-                actions not numbered (`env.id`); the constructor refuses `env.kwargs`; `env.max_steps` is not a number
-                of steps, or missing where it is needed; a value of `env.perturbation` or `env.wrappers` is not allowed;
-                the environment has not a part of `env.teacher_reward`.
+                actions neither numbered nor vectors in a box (`env.id`); the constructor refuses `env.kwargs`;
+                `env.max_steps` is not a number of steps, or missing where it is needed; a value of `env.perturbation`
+                or `env.wrappers` is not allowed; the environment has not a part of `env.teacher_reward`.
             EnvironmentFault: its module or its constructor raises an error of its own.
         """
         env = self.make()
@@ -108,7 +109,8 @@ class ControlEnvironment:
         return self._sizes[0]
 
     @property
-    def n_actions(self) -> int:
+    def actions(self) -> Actions:
+        """The actions, with their bounds in the environment's units."""
         return self._sizes[1]
 
     @property
@@ -128,12 +130,13 @@ class ControlEnvironment:
         return self.max_steps
 
     @cached_property
-    def _sizes(self) -> tuple[int, int]:
-        env = self.make()
+    def _sizes(self) -> tuple[int, Actions]:
+        env = self.make_bare()
         env.close()
         assert isinstance(env.observation_space, spaces.Box)
-        assert isinstance(env.action_space, spaces.Discrete)
-        return env.observation_space.shape[0], int(env.action_space.n)
+        actions = actions_of(env.action_space)
+        assert actions is not None
+        return env.observation_space.shape[0] + self.fixed_horizon, actions
 
     def _spec(self) -> EnvSpec:
         module, _, name = self.id.rpartition(":")
@@ -183,10 +186,11 @@ def _check_spaces(env_id: str, env: gym.Env) -> None:
         flat = "; env.wrappers=[FlattenObservation] makes one of it" if flattens else ""
         allowed = f"observations must be a one-dimensional Box, not {observations}{flat}"
         raise ConfigurationError("env.id", env_id, allowed)
-    if not isinstance(actions, spaces.Discrete):
-        continuous = isinstance(actions, spaces.Box)
-        numbered = "; env.wrappers=[{DiscretizeAction: {bins: 5}}] numbers them" if continuous else ""
-        raise ConfigurationError("env.id", env_id, f"actions must be Discrete, not {actions}{numbered}")
+    if not isinstance(actions, spaces.Space) or actions_of(actions) is None:
+        vectors = isinstance(actions, spaces.Box) and len(actions.shape) == 1
+        bounded = "; env.wrappers=[{BoundAction: {low: -1.0, high: 1.0}}] bounds them" if vectors else ""
+        allowed = f"actions must be Discrete or a one-dimensional Box with finite bounds, not {actions}{bounded}"
+        raise ConfigurationError("env.id", env_id, allowed)
 
 
 def _one_line(error: Exception) -> str:

@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from mavrl.actions import VectorActions, actions_of
 from mavrl.errors import ConfigurationError, EnvironmentFault
 
 LARGEST = float(np.finfo(np.float32).max)  # observations are kept in float32
@@ -19,16 +20,17 @@ _NOT_THE_USER_S = ("<frozen ", *(f"{place}{os.sep}" for place in _LIBRARIES))  #
 
 
 class Intake(gym.Wrapper, gym.utils.RecordConstructorArgs):
-    """An environment of vector observations and numbered actions whose every value is what it should be.
+    """An environment of vector observations whose every value is what it should be.
 
     - Every reset is the same call, without options: an episode depends on its seed and on nothing that runs beside it.
-    - Actions are numbered from 0, whatever number the environment's first one has.
+    - Actions are numbered from 0, whatever number the environment's first one has; or vectors, which are
+      put into the unit box and taken from there to the environment's bounds.
     - Observations are new arrays, of the shape and kind that their space says, and finite in float32.
     - Rewards are finite numbers; an array that holds one number is that number.
     - Nothing beyond reads infos, which may be anything: they are left out.
 
     Args:
-        env: has a one-dimensional Box of observations and Discrete actions.
+        env: has a one-dimensional Box of observations; its actions are Discrete or a bounded one-dimensional Box.
         env_id: names it in errors.
 
     Raises:
@@ -39,14 +41,12 @@ class Intake(gym.Wrapper, gym.utils.RecordConstructorArgs):
     def __init__(self, env: gym.Env, env_id: str) -> None:
         gym.utils.RecordConstructorArgs.__init__(self, env_id=env_id)
         gym.Wrapper.__init__(self, env)
-        observations, actions = env.observation_space, env.action_space
+        observations = env.observation_space
         assert isinstance(observations, spaces.Box)
-        assert isinstance(actions, spaces.Discrete)
         self._env_id = env_id
         self._shape, self._dtype = observations.shape, observations.dtype
-        self._first_action = int(actions.start)
-        if self._first_action:
-            self.action_space = spaces.Discrete(int(actions.n))
+        self._taken = ActionIntake(env.action_space)
+        self.action_space = self._taken.space
         self._steps = 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
@@ -59,10 +59,8 @@ class Intake(gym.Wrapper, gym.utils.RecordConstructorArgs):
 
     def step(self, action):
         self._steps += 1
-        if self._first_action:
-            action = action + self._first_action
         try:
-            observation, reward, terminated, truncated, _ = self.env.step(action)
+            observation, reward, terminated, truncated, _ = self.env.step(self._taken(action))
             over = bool(terminated), bool(truncated)
         except ConfigurationError:  # of a wrapper inside, which names its own key
             raise
@@ -96,6 +94,30 @@ class Intake(gym.Wrapper, gym.utils.RecordConstructorArgs):
 
     def _reward(self, given: Any) -> float:
         return taken_reward(given, self._env_id, self._moment)
+
+
+class ActionIntake:
+    """What is done to actions before an environment gets them: any array of them at once.
+
+    Args:
+        space: of the environment's actions.
+
+    Attributes:
+        space: of those that are given here.
+    """
+
+    def __init__(self, space: spaces.Space) -> None:
+        self.space = space
+        self._first, self._dtype, self._actions = 0, space.dtype, actions_of(space)
+        if isinstance(space, spaces.Discrete) and space.start:
+            self._first, self.space = int(space.start), spaces.Discrete(int(space.n))
+        if isinstance(self._actions, VectorActions):
+            self.space = spaces.Box(-1.0, 1.0, (self._actions.size,), np.float32)
+
+    def __call__(self, action: Any) -> Any:
+        if isinstance(self._actions, VectorActions):
+            return self._actions.from_unit(np.clip(action, -1.0, 1.0)).astype(self._dtype, copy=False)
+        return action + self._first if self._first else action
 
 
 def taken_observation(given: Any, space: spaces.Box, env_id: str, moment: str) -> np.ndarray:

@@ -10,7 +10,7 @@ from gymnasium.wrappers import OrderEnforcing, TimeLimit
 from jaxtyping import Bool, Float, Int
 
 from mavrl.envs.control import ControlEnvironment
-from mavrl.envs.intake import LARGEST, fault_of, taken_observation, taken_reward
+from mavrl.envs.intake import LARGEST, ActionIntake, fault_of, taken_observation, taken_reward
 from mavrl.errors import MavrlError
 
 
@@ -79,7 +79,7 @@ class SteppedEnvironments(ABC):
         self._check(self._seen)
         return self._extended(self._seen)
 
-    def step(self, actions: Int[np.ndarray, "N"]) -> Stepped:
+    def step(self, actions: Int[np.ndarray, "N"] | Float[np.ndarray, "N D"]) -> Stepped:
         """One step of each environment that `reset` began.
 
         Raises:
@@ -116,7 +116,7 @@ class SteppedEnvironments(ABC):
         """New episodes in these copies, with the randomness that goes on from the last ones."""
 
     @abstractmethod
-    def _act(self, actions: Int[np.ndarray, "N"]) -> Acted:
+    def _act(self, actions: Int[np.ndarray, "N"] | Float[np.ndarray, "N D"]) -> Acted:
         """New arrays of one step; what those in their absorbing state give is not read."""
 
     def _begun(self, following: np.ndarray, over: np.ndarray) -> np.ndarray:
@@ -162,8 +162,7 @@ class GymnasiumEnvironments(SteppedEnvironments):
         made = [environment.make_bare() for _ in range(count)]
         observations, actions = made[0].observation_space, made[0].action_space
         assert isinstance(observations, gym.spaces.Box)
-        assert isinstance(actions, gym.spaces.Discrete)
-        self._space, self._first_action = observations, int(actions.start)
+        self._space, self._taken, self._numbered = observations, ActionIntake(actions), actions.shape == ()
         self._envs = [_peeled(environment, env) for env in made]
         counted = environment.fixed_horizon or self._envs[0] is not made[0]
         super().__init__(environment, observations.shape[0], environment.time_limit if counted else None)
@@ -190,11 +189,12 @@ class GymnasiumEnvironments(SteppedEnvironments):
             raise fault_of(self._id, "its reset", error) from error
         return taken_observation(given, self._space, self._id, "its reset").astype(np.float32)
 
-    def _act(self, actions: Int[np.ndarray, "N"]) -> Acted:
+    def _act(self, actions: Int[np.ndarray, "N"] | Float[np.ndarray, "N D"]) -> Acted:
         n = len(self._running)
         following, reward = np.zeros((n, self._size), dtype=np.float32), np.zeros(n)
         terminated, truncated = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
-        taken = (actions + self._first_action).tolist()  # environments check a number of Python's sooner
+        taken = self._taken(actions)
+        taken = taken.tolist() if self._numbered else list(taken)  # environments check a number of Python's sooner
         dtype, shape = self._space.dtype, self._space.shape
         acting = zip(range(n), self._running, taken, strict=True)
         if self._absorbed.any():

@@ -1,10 +1,14 @@
-"""Gymnasium's own wrappers around an environment, by their names and in the order in which its YAML lists them."""
+"""Wrappers around an environment, by their names and in the order in which its YAML lists them.
+
+They are Gymnasium's own, and one that it lacks: BoundAction.
+"""
 
 import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 
 from mavrl.errors import ConfigurationError
 
@@ -25,6 +29,7 @@ WRAPPERS = (
     "TimeAwareObservation",
     "DiscretizeAction",
     "ClipAction",
+    "BoundAction",
     "RescaleAction",
     "RepeatAction",
     "StickyAction",
@@ -43,6 +48,29 @@ _REASONS = {
 }
 
 
+class BoundAction(gym.wrappers.TransformAction):
+    """Vectors of actions between two bounds, where the environment has none or wider ones.
+
+    Args:
+        env: has a Box of actions.
+        low, high: bounds of every number.
+
+    Raises:
+        TypeError: the actions are no Box.
+    """
+
+    def __init__(self, env: gym.Env, low: float, high: float) -> None:
+        space = env.action_space
+        if not isinstance(space, gym.spaces.Box):
+            raise TypeError(f"needs a Box of actions, not {space}")
+        least, most = np.maximum(space.low, low), np.minimum(space.high, high)
+        bounded = gym.spaces.Box(least.astype(space.dtype), most.astype(space.dtype), dtype=space.dtype.type)
+        super().__init__(env, lambda action: np.clip(action, bounded.low, bounded.high), bounded)
+
+
+_OWN: dict[str, Any] = {"BoundAction": BoundAction}
+
+
 def wrapped(env: gym.Env, wrappings: Sequence[Wrapping]) -> gym.Env:
     """The environment inside of wrappers, the first of them innermost.
 
@@ -57,7 +85,7 @@ def wrapped(env: gym.Env, wrappings: Sequence[Wrapping]) -> gym.Env:
         if name not in WRAPPERS:
             raise ConfigurationError("env.wrappers", name, _REASONS.get(name) or _unknown(name))
         try:
-            env = getattr(gym.wrappers, name)(env, **arguments)
+            env = _OWN.get(name, getattr(gym.wrappers, name, None))(env, **arguments)  # type: ignore[misc]
         except Exception as error:
             allowed = " ".join(f"cannot be put around the environment: {type(error).__name__}: {error}".split())
             raise ConfigurationError("env.wrappers", wrapping, allowed) from error

@@ -16,6 +16,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from mavrl.actions import Actions, NumberedActions, VectorActions
 from mavrl.configuration.identity import environment_code
 from mavrl.configuration.registry import FAMILIES, resolve
 from mavrl.configuration.settings import RunSettings
@@ -278,13 +279,17 @@ def family_class(settings: RunSettings) -> type[Family]:
     return resolve(FAMILIES[settings.env["family"]].target)
 
 
-def check_actions(settings: RunSettings, recorded: int | None, n_actions: int) -> None:
+def check_actions(settings: RunSettings, taken: np.ndarray, recorded: int | None, actions: Actions) -> None:
     """Refuse recorded episodes with other actions than an environment has.
 
     Args:
+        taken: all actions, shape (N,) or (N, D).
         recorded: number of actions of the recorded environment; None where actions are vectors.
+        actions: of the environment.
     """
-    if recorded != n_actions:
-        has = "vectors as actions" if recorded is None else f"{recorded} actions"
-        allowed = f"has {has}; {settings.env['name']} has {n_actions} actions"
+    vectors = recorded is None
+    of_size = isinstance(actions, VectorActions) and taken.shape[1:] == (actions.size,)
+    if not (of_size if vectors else actions == NumberedActions(recorded or 0)):
+        has = f"vectors of {taken.shape[-1]} numbers as actions" if vectors else f"{recorded} actions"
+        allowed = f"has {has}; {settings.env['name']} has {actions.in_words}"
         raise ConfigurationError("data", settings.execution.folder, allowed)

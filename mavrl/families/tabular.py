@@ -14,6 +14,7 @@ from gymnasium import spaces
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from mavrl.actions import NumberedActions
 from mavrl.configuration.settings import ModelSettings
 from mavrl.envs.problem import TabularProblem
 from mavrl.errors import ConfigurationError
@@ -24,6 +25,7 @@ from mavrl.families.base import PRIOR_MEAN_AT_TERMINATION, Drawing, Family, Meas
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.folder.episodes import Episodes
 from mavrl.metrics import measure
+from mavrl.model.action_heads import NumberedHead
 from mavrl.model.beliefs import TabularBelief
 from mavrl.model.layers import BatchedMLP
 from mavrl.model.objective import RewardInference
@@ -76,7 +78,7 @@ class TabularFamily(Family):
         elif states.max() >= n_states:
             allowed = f"has state {states.max()}; {self.settings.env['name']} has {n_states} states, from 0"
             raise ConfigurationError("data", self.settings.execution.folder, allowed)
-        check_actions(self.settings, n_actions, self.problem.transitions.n_actions)
+        check_actions(self.settings, episodes.actions, n_actions, NumberedActions(self.problem.transitions.n_actions))
         return replace(episodes, observations=states)
 
     def inference(self, data: CombinedDataModule) -> TabularInference:
@@ -94,8 +96,9 @@ class TabularFamily(Family):
         if model.q == "planned":
             return PlannedValues(transitions, gamma, len(models))
         streams = model_streams(models, "q")
-        network = BatchedMLP(transitions.n_states, model.hidden_sizes, transitions.n_actions, streams)
-        return LearnedStateValues(network, gamma, model.backup, model.soft_temperature)
+        head = NumberedHead(transitions.n_actions)
+        network = BatchedMLP(transitions.n_states, model.hidden_sizes, head.n_outputs, streams)
+        return LearnedStateValues(network, head, gamma, model.backup, model.soft_temperature)
 
     @torch.no_grad()
     def stored(self, inference: TabularInference, data: CombinedDataModule) -> tuple[dict[str, Tensor], dict[str, Any]]:

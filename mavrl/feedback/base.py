@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from mavrl.quadratic import QuadraticValues
 from mavrl.types import Tensors, Transitions
 
 
@@ -43,7 +44,7 @@ class FeedbackBatch(Tensors):
         """Make labels that were not given zeros of these types."""
         for name, dtype in dtypes.items():
             if getattr(self, name) is None:
-                shape, device = self.transitions.action.shape[:2], self.transitions.action.device
+                shape, device = self.transitions.valid.shape[:2], self.transitions.action.device
                 object.__setattr__(self, name, torch.zeros(shape, dtype=dtype, device=device))
 
     def check_layout(self, ndim: int) -> None:
@@ -52,7 +53,7 @@ class FeedbackBatch(Tensors):
         Raises:
             ValueError: the shapes do not fit.
         """
-        shape = tuple(self.transitions.action.shape)
+        shape = tuple(self.transitions.valid.shape)
         labels = {name: tuple(label.shape) for name, label in self.labels.items()}
         if len(shape) != ndim or any(label != shape[:2] for label in labels.values()):
             raise ValueError(f"{type(self).__name__}: transitions {shape} and labels {labels} do not fit")
@@ -70,6 +71,10 @@ class FeedbackLikelihood(nn.Module, ABC, Generic[Batch]):
     def of_actions(self, table: Float[Tensor, "*batch A"]) -> Float[Tensor, "*batch A"]:
         """What the likelihood reads, for every action, given the rewards or action values (`reads`)."""
         return table
+
+    def of_vectors(self, q: QuadraticValues, action: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
+        """What the likelihood reads at the action taken, where actions are vectors; a kind that reads Q says it."""
+        raise NotImplementedError(f"{type(self).__name__} has no `of_vectors`: it reads Q of numbered actions")
 
     @abstractmethod
     def log_prob(self, values: Float[Tensor, "R B *steps"], batch: Batch) -> Float[Tensor, "R B"]:

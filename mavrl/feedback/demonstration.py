@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood, uniforms
 from mavrl.feedback.datamodule import FeedbackDataModule
+from mavrl.quadratic import QuadraticValues
 from mavrl.simulation.base import Behaviour, Simulated, Simulator, Stream
 from mavrl.types import Transitions
 
@@ -45,6 +46,8 @@ class DemonstrationBatch(FeedbackBatch):
 class DemonstrationLikelihood(FeedbackLikelihood[DemonstrationBatch]):
     """p(a | s) = softmax(beta * Q(s, .))_a; a padded step has log-probability 0.
 
+    Where actions are vectors it is a density: that of a truncated normal distribution (`mavrl.quadratic`).
+
     Args:
         rationality: beta, in units of 1 / Q; 0 is a uniform policy.
     """
@@ -59,6 +62,10 @@ class DemonstrationLikelihood(FeedbackLikelihood[DemonstrationBatch]):
     def of_actions(self, table: Float[Tensor, "*batch A"]) -> Float[Tensor, "*batch A"]:
         """Log-probability of every action."""
         return torch.log_softmax(self.rationality * table, dim=-1)
+
+    def of_vectors(self, q: QuadraticValues, action: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
+        """Log-density of the action taken, in the unit box."""
+        return q.log_policy(action, self.rationality)
 
     def log_prob(self, values: Float[Tensor, "R B"], batch: DemonstrationBatch) -> Float[Tensor, "R B"]:
         return torch.where(batch.transitions.valid, values, torch.zeros_like(values))
@@ -78,13 +85,21 @@ class DemonstrationLikelihood(FeedbackLikelihood[DemonstrationBatch]):
         return self.of_actions(q.double()).exp()
 
     def sample(
-        self, values: Float[Tensor, "R B A"], transitions: Transitions, generators: list[torch.Generator]
+        self,
+        values: Float[Tensor, "R B A"] | QuadraticValues,
+        transitions: Transitions,
+        generators: list[torch.Generator],
     ) -> DemonstrationBatch:
         """Steps with an action drawn in each state.
 
         Args:
             values: Q of every action in the steps' states.
         """
+        if isinstance(values, QuadraticValues):
+            draws = uniforms(generators, *values.mean.shape[1:])
+            double = QuadraticValues(values.value.double(), values.mean.double(), values.precision.double())
+            action = double.sample(self.rationality, draws).to(transitions.action.dtype)
+            return DemonstrationBatch(replace(transitions, action=action))
         cumulative = self.policy(values).cumsum(-1)
         draw = uniforms(generators, cumulative.shape[1])[..., None]
         return DemonstrationBatch(replace(transitions, action=(draw >= cumulative[..., :-1]).sum(-1)))

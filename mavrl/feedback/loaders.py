@@ -32,7 +32,7 @@ class ShuffledBatches(Generic[Batch]):
         self.sampler = self  # Lightning announces each epoch to a loader's sampler, and asks for a batch sampler too
         self.batch_sampler = None
         self._seeds = seeds
-        self._n_samples = data.transitions.action.shape[1]
+        self._n_samples = data.transitions.valid.shape[1]
         self._batch_size = self._n_samples if batch_size is None else min(batch_size, self._n_samples)
         self._purpose = purpose
         self._passes = passes

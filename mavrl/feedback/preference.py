@@ -35,8 +35,8 @@ class PreferenceBatch(FeedbackBatch):
     def __post_init__(self) -> None:
         self.fill(equal=torch.bool, annotator=torch.int64)
         self.check_layout(ndim=4)
-        if self.transitions.action.shape[2] != 2:
-            raise ValueError(f"a pair has 2 segments, got shape {tuple(self.transitions.action.shape)}")
+        if self.transitions.valid.shape[2] != 2:
+            raise ValueError(f"a pair has 2 segments, got shape {tuple(self.transitions.valid.shape)}")
 
 
 def preference_logit(
@@ -133,7 +133,7 @@ class AnnotatedPreferenceLikelihood(FeedbackLikelihood[PreferenceBatch]):
 
     def outcomes(self, values: Float[Tensor, "R B 2 T"], transitions: Transitions) -> Float[Tensor, "R B Y"]:
         """Log-probability that the second, the first, or neither is preferred, of an annotator drawn at random."""
-        shape, n_annotators = transitions.action.shape[:2], self.rationality.shape[1]
+        shape, n_annotators = transitions.valid.shape[:2], self.rationality.shape[1]
         each = [torch.full(shape, number, device=values.device) for number in range(n_annotators)]
         answers = torch.stack([self.answers(values, transitions, annotator) for annotator in each])
         return answers.logsumexp(0) - math.log(n_annotators)

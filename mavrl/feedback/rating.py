@@ -177,7 +177,7 @@ class AnnotatedRatingLikelihood(FeedbackLikelihood[RatingBatch]):
 
     def outcomes(self, values: Float[Tensor, "R B T"], transitions: Transitions) -> Float[Tensor, "R B K"]:
         """Log-probability of every category of the first scale, of an annotator drawn at random."""
-        shape, n_annotators = transitions.action.shape[:2], self.reliability.shape[1]
+        shape, n_annotators = transitions.valid.shape[:2], self.reliability.shape[1]
         each = [torch.full(shape, number, device=values.device) for number in range(n_annotators)]
         answers = [self.answers(values, transitions, number, torch.zeros_like(number)) for number in each]
         return torch.stack(answers).logsumexp(0) - math.log(n_annotators)

@@ -55,7 +55,7 @@ class RecordedTeacher(Teacher):
 
     def answer(self, questions: Questions) -> Answers:
         """The recorded answers about the first segments, the same for all replicates."""
-        kind, shape = questions.kind, questions.shown.transitions.action.shape
+        kind, shape = questions.kind, questions.shown.transitions.valid.shape
         labels = self._labels[kind][: shape[1]]
         answers = _ANSWERS[kind](labels, shape[-1], self._scales)
         if kind != "demonstration":

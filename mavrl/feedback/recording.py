@@ -39,8 +39,8 @@ def record(
             told[kind] = not_in_labels
         steps = answered.transitions
         labels = {name: values[0].tolist() for name, values in answered.labels.items()}
-        n_parts = steps.action.shape[2] if steps.action.ndim == 4 else 0
-        for number in range(steps.action.shape[1]):
+        n_parts = steps.valid.shape[2] if steps.valid.ndim == 4 else 0
+        for number in range(steps.valid.shape[1]):
             places = [(number, k) for k in range(n_parts)] or [(number,)]
             parts = [_episode(_columns(steps, *place)) for place in places]
             names = [{"episode": len(episodes) + k, "start": 0, "stop": len(each)} for k, each in enumerate(parts)]

@@ -11,6 +11,7 @@ from torch import Tensor
 from mavrl.feedback.annotators import Annotators, Crowd, LogNormal, count_annotators, of_annotators, pooled
 from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood, LearnedLikelihood, log1mexp, uniforms
 from mavrl.feedback.datamodule import SegmentDataModule
+from mavrl.quadratic import QuadraticValues
 from mavrl.simulation.base import Simulated
 from mavrl.types import Transitions
 
@@ -106,6 +107,10 @@ class StopLikelihood(FeedbackLikelihood[StopBatch]):
         """Instantaneous regret of every action, max_a' Q(s, a') - Q(s, a)."""
         return regret_of_actions(table)
 
+    def of_vectors(self, q: QuadraticValues, action: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
+        """Instantaneous regret of the action taken."""
+        return q.regret(action)
+
     def cumulative_hazard(self, regret: Float[Tensor, "R B T"], transitions: Transitions) -> Float[Tensor, "R B T"]:
         """-log(1 - h_t) of each step; exactly 0 on padding."""
         total = discounted_regret(regret, transitions.valid, self.discount)
@@ -165,6 +170,10 @@ class AnnotatedStopLikelihood(FeedbackLikelihood[StopBatch]):
         """Instantaneous regret of every action, max_a' Q(s, a') - Q(s, a)."""
         return regret_of_actions(table)
 
+    def of_vectors(self, q: QuadraticValues, action: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
+        """Instantaneous regret of the action taken."""
+        return q.regret(action)
+
     def seen_enough(
         self, regret: Float[Tensor, "R B T"], transitions: Transitions, annotator: Int[Tensor, "R B"]
     ) -> tuple[Float[Tensor, "R B T"], Float[Tensor, "R B"]]:
@@ -189,7 +198,7 @@ class AnnotatedStopLikelihood(FeedbackLikelihood[StopBatch]):
 
     def outcomes(self, values: Float[Tensor, "R B T"], transitions: Transitions) -> Float[Tensor, "R B T+1"]:
         """Log-probability of a stop at each step, and last of none, of an annotator drawn at random."""
-        shape, n_annotators, n_steps = transitions.action.shape[:2], self.rate.shape[1], values.shape[-1]
+        shape, n_annotators, n_steps = transitions.valid.shape[:2], self.rate.shape[1], values.shape[-1]
         found = []
         for number in range(n_annotators):
             annotator = torch.full(shape, number, device=values.device)
@@ -256,6 +265,10 @@ class LearnedStopLikelihood(LearnedLikelihood[StopBatch]):
     def of_actions(self, table: Float[Tensor, "*batch A"]) -> Float[Tensor, "*batch A"]:
         """Instantaneous regret of every action, max_a' Q(s, a') - Q(s, a)."""
         return regret_of_actions(table)
+
+    def of_vectors(self, q: QuadraticValues, action: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
+        """Instantaneous regret of the action taken."""
+        return q.regret(action)
 
     def drawn(self, noise: Float[Tensor, "R L"] | None = None) -> AnnotatedStopLikelihood:
         rate, lapse, lag = (None, None, None) if noise is None else noise.chunk(3, dim=1)

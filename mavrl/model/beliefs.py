@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood
+from mavrl.model.action_heads import NumberedHead
 from mavrl.model.posterior import StatePosterior
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.planning import TransitionModel, plan
@@ -173,7 +174,8 @@ class StepBelief:
         self, likelihood: FeedbackLikelihood, transitions: Transitions, count: int, seeds: Sequence[int]
     ) -> Float[Tensor, "R K B *steps"] | Float[Tensor, "R K B *steps A"]:
         member = torch.arange(count) % self.n_members
-        n_actions, steps = self._model.posterior.n_actions, transitions.flatten()
+        head, steps = self._model.posterior.head, transitions.flatten()
+        all_actions = likelihood.answers_are_actions and isinstance(head, NumberedHead)
         found = []
         for row, seed in enumerate(seeds):
             model = self._model[row]
@@ -181,10 +183,8 @@ class StepBelief:
                 tensor[row].split(_POINTS) for tensor in (steps.state, steps.action, steps.next_state, steps.terminal)
             )
             if likelihood.reads == "q":
-                q = torch.cat([model.action_values(part)[0] for part in state], dim=1)  # (M, N, A)
-                table = likelihood.of_actions(q)
-                if not likelihood.answers_are_actions:
-                    table = table.gather(-1, steps.action[row].expand(len(table), -1)[..., None]).squeeze(-1)
+                q = torch.cat([model.action_values(part)[0] for part in state], dim=1)  # (M, N, H)
+                table = likelihood.of_actions(q) if all_actions else head.read(likelihood, q, steps.action[row])
                 found.append(table[member])
             else:
                 parts = zip(state, action, next_state, terminal, strict=True)
@@ -194,8 +194,8 @@ class StepBelief:
                 reward = mean[member] + std[member] * noise
                 found.append(likelihood.of_actions(reward[..., None]).squeeze(-1))
         flat = torch.stack(found)
-        actions = (n_actions,) if likelihood.answers_are_actions else ()
-        return flat.view(*flat.shape[:2], *transitions.action.shape[1:], *actions)
+        actions = (head.n_outputs,) if all_actions else ()
+        return flat.view(*flat.shape[:2], *transitions.valid.shape[1:], *actions)
 
 
 def _stream(seed: int) -> torch.Generator:

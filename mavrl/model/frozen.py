@@ -4,12 +4,14 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
+from mavrl.model.action_heads import NumberedHead
 from mavrl.model.layers import BatchedMLP
 from mavrl.model.posterior import LOGVAR_RANGE, InverseStepPosterior
 from mavrl.model.step_reward import StepRewardModel
-from mavrl.model.terms import state_value
+from mavrl.quadratic import QuadraticValues
 
 Layers = list[tuple[np.ndarray, np.ndarray]]
+Taken = Int[np.ndarray, "N"] | Float[np.ndarray, "N D"]  # in the unit box
 _SLOPE = 0.01  # of torch's LeakyReLU
 
 
@@ -25,7 +27,8 @@ class FrozenRewardModel:
             raise ValueError(f"the model has {len(model)} replicates; choose one with model[k]")
         self.n_members = model.n_members
         self._domain = model.posterior.domain
-        self._actions = np.eye(model.posterior.n_actions, dtype=np.float32)
+        self._head = model.posterior.head
+        self._one_hot = np.eye(self._head.n_inputs, dtype=np.float32)
         self._standardization = None
         if model.posterior.standardization.active:
             self._standardization = (
@@ -50,15 +53,15 @@ class FrozenRewardModel:
     def moments(
         self,
         standardized: Float[np.ndarray, "M N O"],
-        action: Int[np.ndarray, "N"],
+        action: Taken,
         next_state: Float[np.ndarray, "N O"],
         terminal: Bool[np.ndarray, "N"],
     ) -> tuple[Float[np.ndarray, "M N"], Float[np.ndarray, "M N"]]:
         """Mean and standard deviation of the reward under each member, without the prior mean at terminations."""
         parts = [standardized]
         if self._domain != "s":
-            one_hot = self._actions[action]
-            parts.append(np.broadcast_to(one_hot, (self.n_members, *one_hot.shape)))
+            encoded = self._one_hot[action] if isinstance(self._head, NumberedHead) else action.astype(np.float32)
+            parts.append(np.broadcast_to(encoded, (self.n_members, *encoded.shape)))
         following = self.standardized(next_state) if self._domain == "sas" or self._inverse is not None else None
         if following is not None and self._domain == "sas":
             parts.append(following)
@@ -68,15 +71,40 @@ class FrozenRewardModel:
         if following is None or self._inverse is None:
             return output[..., 0], std
         assert self._q is not None
-        taken = _forward(self._q, standardized)[:, np.arange(len(action)), action]
+        taken = self._taken(_forward(self._q, standardized), action)
         return taken - self._inverse.gamma * self._value(_forward(self._q, following)) * ~terminal, std
 
-    def _value(self, q: Float[np.ndarray, "M N A"]) -> Float[np.ndarray, "M N"]:
+    def _taken(self, q: Float[np.ndarray, "M N H"], action: Taken) -> Float[np.ndarray, "M N"]:
+        if isinstance(self._head, NumberedHead):
+            return q[:, np.arange(len(action)), action]
+        return self._head.taken(torch.from_numpy(q), torch.from_numpy(action)).numpy()
+
+    def _value(self, q: Float[np.ndarray, "M N H"]) -> Float[np.ndarray, "M N"]:
         assert self._inverse is not None
-        return state_value(torch.from_numpy(q), self._inverse.backup, self._inverse.soft_temperature).numpy()
+        backup, temperature = self._inverse.backup, self._inverse.soft_temperature
+        return self._head.state_value(torch.from_numpy(q), backup, temperature).numpy()
+
+    def advantage(self, standardized: Float[np.ndarray, "M N O"], action: Taken) -> Float[np.ndarray, "N"]:
+        """How much more probable an action is for the demonstrator than what it does on average, in nats.
+
+        That is log pi(a | s) minus its mean over the demonstrator's own actions. Probabilities of numbered actions are
+        averaged over members; of vectors the advantage is.
+
+        Raises:
+            ValueError: there were no demonstrations.
+        """
+        if isinstance(self._head, NumberedHead):
+            log_policy = self.demonstrator(standardized)
+            expected = (np.exp(log_policy) * log_policy).sum(-1)
+            return log_policy[np.arange(len(action)), action] - expected
+        if not self._demonstrated or self._q is None:
+            raise ValueError("this model has seen no demonstrations")
+        q = QuadraticValues.from_outputs(torch.from_numpy(_forward(self._q, standardized)))
+        log_policy = q.log_policy(torch.from_numpy(action), self._rationality)
+        return (log_policy - q.expected_log_policy(self._rationality)).mean(0).numpy()
 
     def demonstrator(self, standardized: Float[np.ndarray, "M N O"]) -> Float[np.ndarray, "N A"]:
-        """Log-probability of each action for the demonstrator, averaged over members as probabilities.
+        """Log-probability of each numbered action for the demonstrator, averaged over members as probabilities.
 
         Raises:
             ValueError: there were no demonstrations.

@@ -111,8 +111,7 @@ class EvidenceLowerBound(Objective):
         for name, batch in batches.items():
             likelihood = model.likelihoods[name]
             valid = batch.valid_samples
-            table = reward[..., None] if q is None or likelihood.reads == "reward" else q
-            log_prob = drawn[name].log_prob(support.look_up(likelihood.of_actions(table), name), batch)
+            log_prob = drawn[name].log_prob(_read(support, likelihood, reward, q, name), batch)
             log_likelihood = support.scales[name] * torch.where(valid, log_prob, torch.zeros_like(log_prob)).sum(-1)
             loss.total = loss.total - log_likelihood
             loss.terms[f"{name}/log_likelihood"] = log_likelihood
@@ -159,7 +158,7 @@ class WeightedAverages(Objective):
             model.prior.fit(mean, logvar, support)
         kl_of_point, std = model.prior.kl(mean, logvar, support), (0.5 * logvar).exp()
         readers = [name for name in batches if model.likelihoods[name].reads == "reward"]
-        counts = [n_points - support.first_drawn, *(batches[name].transitions.action[0].numel() for name in readers)]
+        counts = [n_points - support.first_drawn, *(batches[name].transitions.valid[0].numel() for name in readers)]
         (shared, *own), drawn = _draws(model, batches, noise, counts)
         draws = dict(zip(readers, own, strict=True))
         q = model.values(mean + std * _from(support.first_drawn, shared), support) if support.valued else None
@@ -167,12 +166,12 @@ class WeightedAverages(Objective):
         for name, batch in batches.items():
             likelihood, steps = model.likelihoods[name], batch.transitions
             if q is not None and likelihood.reads == "q":
-                read = support.look_up(likelihood.of_actions(q), name)
+                read = support.read(likelihood, q, name)
             else:
-                deviation = support.look_up(std[..., None], name)
-                read = support.look_up(mean[..., None], name) + deviation * draws[name].view(steps.action.shape)
+                deviation = support.look_up(std, name)
+                read = support.look_up(mean, name) + deviation * draws[name].view(steps.valid.shape)
             nll = -masked_mean(drawn[name].log_prob(read, batch), batch.valid_samples)
-            kl = masked_mean(support.look_up(kl_of_point[..., None], name), steps.valid)
+            kl = masked_mean(support.look_up(kl_of_point, name), steps.valid)
             total = nll + self.kl_weight * kl
             loss.terms |= {f"{name}/log_likelihood": -nll, f"{name}/kl": kl}
             if (of_teacher := likelihood.kl()) is not None:
@@ -185,6 +184,19 @@ class WeightedAverages(Objective):
                 loss.terms[f"{name}/bellman"] = bellman
             loss.total = loss.total + self.weights[self.rows[name]] * total
         return loss
+
+
+def _read(
+    support: Support,
+    likelihood: FeedbackLikelihood,
+    reward: Float[Tensor, "R N"],
+    q: Float[Tensor, "R V H"] | None,
+    name: str,
+) -> Float[Tensor, "R B *steps"]:
+    """What a likelihood reads at each step of one kind: a reward that was drawn, or Q."""
+    if q is None or likelihood.reads == "reward":
+        return support.look_up(likelihood.of_actions(reward[..., None]).squeeze(-1), name)
+    return support.read(likelihood, q, name)
 
 
 def _draws(

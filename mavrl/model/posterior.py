@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from mavrl.model.action_heads import Action, ActionHead
 from mavrl.model.layers import BatchedMLP, Standardization, restandardize
 from mavrl.model.support import Points, StepSupport, Support
-from mavrl.model.terms import Backup, gaussian_kl, state_value
+from mavrl.model.terms import Backup, gaussian_kl
 
 RewardDomain = Literal["s", "sa", "sas"]
 LOGVAR_RANGE = (-20.0, 2.0)
@@ -55,7 +56,7 @@ class StepPosterior(RewardPosterior[StepSupport]):
 
     Args:
         n_features: O.
-        n_actions: A.
+        head: how actions are read.
         domain: what the reward depends on: the state "s", also the action "sa", or also the next state "sas".
         hidden_sizes: size of each hidden layer.
         generators: one source of initial weights per model.
@@ -68,7 +69,7 @@ class StepPosterior(RewardPosterior[StepSupport]):
     def __init__(
         self,
         n_features: int,
-        n_actions: int,
+        head: ActionHead,
         domain: RewardDomain,
         hidden_sizes: Sequence[int],
         generators: list[torch.Generator],
@@ -76,11 +77,11 @@ class StepPosterior(RewardPosterior[StepSupport]):
         at_termination: float = 0.0,
     ) -> None:
         super().__init__()
-        size = n_features * (2 if domain == "sas" else 1) + (0 if domain == "s" else n_actions) + 1
+        size = n_features * (2 if domain == "sas" else 1) + (0 if domain == "s" else head.n_inputs) + 1
         self.encoder = BatchedMLP(size, hidden_sizes, self.n_outputs, generators)
         self.standardization = standardization
         self.at_termination = at_termination
-        self.n_actions = n_actions
+        self.head = head
         self.domain = domain
 
     def forward(self, support: StepSupport) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
@@ -90,7 +91,7 @@ class StepPosterior(RewardPosterior[StepSupport]):
     def transition_moments(
         self,
         state: Float[Tensor, "#R N O"],
-        action: Int[Tensor, "#R N"],
+        action: Action,
         next_state: Float[Tensor, "#R N O"],
         terminal: Bool[Tensor, "#R N"],
     ) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
@@ -108,7 +109,7 @@ class StepPosterior(RewardPosterior[StepSupport]):
         """
         self.encoder.load_state_dict(weights)
         n, first = self.standardization.mean.shape[-1], self.encoder.layers[0]
-        begin = n + (0 if self.domain == "s" else self.n_actions)
+        begin = n + (0 if self.domain == "s" else self.head.n_inputs)
         for columns in (slice(0, n), *([slice(begin, begin + n)] if self.domain == "sas" else [])):
             restandardize(first, columns, before, self.standardization)  # type: ignore[arg-type]
 
@@ -116,8 +117,7 @@ class StepPosterior(RewardPosterior[StepSupport]):
         parts = [self.standardization(state)]
         n_models = len(parts[0])
         if self.domain != "s":
-            one_hot = torch.nn.functional.one_hot(action, self.n_actions).to(state.dtype)
-            parts.append(one_hot.expand(n_models, -1, -1))
+            parts.append(self.head.encoded(action).to(state.dtype).expand(n_models, -1, -1))
         if self.domain == "sas":
             parts.append(self.standardization(next_state))
         parts.append(terminal[..., None].to(state.dtype).expand(n_models, -1, -1))
@@ -125,14 +125,14 @@ class StepPosterior(RewardPosterior[StepSupport]):
 
 
 class InverseStepPosterior(StepPosterior):
-    """The reward that one Q implies: its mean is Q(s, a) - gamma B(s') (1 - terminal), with B as in `state_value`.
+    """The reward that one Q implies: its mean is Q(s, a) - gamma B(s') (1 - terminal), B as `ActionHead` has it.
 
     Along any path that reward telescopes to Q at the start plus advantages that are at most 0, so nothing is gained
     where nobody judged. The encoder tells the variance only. The inverse Bellman operator of Garg et al. (2021),
     "IQ-Learn", and Hejna and Sadigh (2023), "Inverse preference learning".
 
     Args:
-        q: network from states to Q of every action.
+        q: network from states to what `head` reads as Q.
         gamma: discount factor.
         backup: "optimal" or "soft".
         soft_temperature: of the soft backup, in units of Q.
@@ -151,7 +151,7 @@ class InverseStepPosterior(StepPosterior):
 
     def forward(self, support: StepSupport) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
         q = support.outputs(self.q, self.standardization)
-        following = support.following(state_value(q, self.backup, self.soft_temperature))
+        following = support.following(self.head.state_value(q, self.backup, self.soft_temperature))
         next_state = support.next_state if self.domain == "sas" else support.state
         encoded = self._encoded(support.state, support.action, next_state, support.terminal)
         return self._of_values(q[:, : support.state.shape[1]], following, support.action, support.terminal, encoded)
@@ -159,25 +159,25 @@ class InverseStepPosterior(StepPosterior):
     def transition_moments(
         self,
         state: Float[Tensor, "#R N O"],
-        action: Int[Tensor, "#R N"],
+        action: Action,
         next_state: Float[Tensor, "#R N O"],
         terminal: Bool[Tensor, "#R N"],
     ) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
         """Mean and log-variance of the reward of transitions; those with a leading axis of 1 are for all models."""
         q = self.q(self.standardization(state))
-        following = state_value(self.q(self.standardization(next_state)), self.backup, self.soft_temperature)
+        outputs = self.q(self.standardization(next_state))
+        following = self.head.state_value(outputs, self.backup, self.soft_temperature)
         return self._of_values(q, following, action, terminal, self._encoded(state, action, next_state, terminal))
 
     def _of_values(
         self,
-        q: Float[Tensor, "R N A"],
+        q: Float[Tensor, "R N H"],
         following: Float[Tensor, "R N"],
-        action: Int[Tensor, "#R N"],
+        action: Action,
         terminal: Bool[Tensor, "#R N"],
         encoded: Float[Tensor, "R N 1"],
     ) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
-        taken = q.gather(-1, action.expand(len(q), -1)[..., None]).squeeze(-1)
-        return taken - self.gamma * following * ~terminal, encoded.squeeze(-1).clamp(*LOGVAR_RANGE)
+        return self.head.taken(q, action) - self.gamma * following * ~terminal, encoded.squeeze(-1).clamp(*LOGVAR_RANGE)
 
 
 class RewardPrior(nn.Module):

@@ -5,20 +5,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mavrl.actions import Actions, VectorActions, described_actions
+from mavrl.model.action_heads import Action, action_head
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.posterior import InverseStepPosterior, StepPosterior
 from mavrl.model.reward_model import RewardModel, Values
+from mavrl.quadratic import QuadraticValues
 from mavrl.streams import torch_stream
 
 
 class StepRewardModel(RewardModel):
-    """Reward posteriors over transitions. States are observations, with a last axis O; actions are numbers.
+    """Reward posteriors over transitions. States are observations, with a last axis O; actions are numbers or vectors.
 
-    A model of recorded behaviour takes states and actions as they were recorded, too: numbered states, which it makes
-    one-hot vectors of, and vectors as actions, on which its reward does not depend.
+    `mean`, `std` and `sample` take vectors as actions in the environment's units, with a last axis D; everything else
+    takes them in the unit box (`mavrl.actions`). A model of recorded behaviour takes states as they were recorded, too:
+    numbered ones, which it makes one-hot vectors of.
 
     Args:
         posterior: of all models, R * M of them, the members of a replicate in a row.
@@ -49,15 +53,16 @@ class StepRewardModel(RewardModel):
         def part(prefix: str) -> dict[str, Tensor]:
             return {k.removeprefix(f"{prefix}."): t for k, t in tensors.items() if k.startswith(f"{prefix}.")}
 
-        n_features, n_actions, sizes = (description[key] for key in ("n_features", "n_actions", "hidden_sizes"))
+        n_features, sizes = description["n_features"], description["hidden_sizes"]
+        head = action_head(described_actions(description))
         unused = [torch.Generator()] * len(tensors["standardization.mean"])
         standardization = Standardization.identity(len(unused), n_features)
         standardization.load_state_dict(part("standardization"))
         q = None
         if part("q"):
-            q = BatchedMLP(n_features, sizes, n_actions, unused)
+            q = BatchedMLP(n_features, sizes, head.n_outputs, unused)
             q.load_state_dict(part("q"))
-        of_features = (n_features, n_actions, description["reward_domain"], sizes, unused, standardization)
+        of_features = (n_features, head, description["reward_domain"], sizes, unused, standardization)
         inverse = description.get("inverse")
         if inverse is None:
             posterior = StepPosterior(*of_features, description["reward_at_termination"])
@@ -74,6 +79,11 @@ class StepRewardModel(RewardModel):
         if self.q is not None:
             found |= {f"q.{name}": t for name, t in self.q.state_dict().items()}
         return {**found, "feedback.mean": self._on_feedback[0], "feedback.std": self._on_feedback[1]}
+
+    @property
+    def actions(self) -> Actions:
+        """The actions that it was learned from, with their bounds where they are vectors."""
+        return described_actions(self.description)
 
     @property
     def at_termination(self) -> float:
@@ -107,7 +117,7 @@ class StepRewardModel(RewardModel):
     def member_moments(
         self,
         state: Float[Tensor, "N O"],
-        action: Int[Tensor, "N"],
+        action: Action,
         next_state: Float[Tensor, "N O"],
         terminal: Bool[Tensor, "N"] | None = None,
     ) -> tuple[Float[Tensor, "R M N"], Float[Tensor, "R M N"]]:
@@ -116,7 +126,7 @@ class StepRewardModel(RewardModel):
         Args:
             terminal: transitions that terminate their episode; None for none of them.
         """
-        end = torch.zeros_like(action, dtype=torch.bool) if terminal is None else terminal
+        end = torch.zeros(len(action), dtype=torch.bool, device=action.device) if terminal is None else terminal
         mean, logvar = self.posterior.transition_moments(
             state[None].float(), action[None], next_state[None].float(), end[None]
         )
@@ -145,8 +155,8 @@ class StepRewardModel(RewardModel):
         return self._shaped(torch.stack(rows), state, shape)
 
     @torch.no_grad()
-    def action_values(self, state: Float[Tensor, "N O"]) -> Float[Tensor, "R M N A"]:
-        """Q of every action under each member.
+    def action_values(self, state: Float[Tensor, "N O"]) -> Float[Tensor, "R M N H"]:
+        """Q of every numbered action under each member; of vectors what `mavrl.quadratic` reads as theirs.
 
         Raises:
             ValueError: none was learned.
@@ -157,7 +167,7 @@ class StepRewardModel(RewardModel):
         return q.view(len(self), self.n_members, *q.shape[1:])
 
     def demonstrator(self, state: Float[Tensor, "N O"]) -> Float[Tensor, "R N A"]:
-        """Log-probability of each action for the demonstrator, averaged over members as probabilities.
+        """Log-probability of each numbered action for the demonstrator, averaged over members as probabilities.
 
         Raises:
             ValueError: there were no demonstrations.
@@ -167,9 +177,21 @@ class StepRewardModel(RewardModel):
         q = self.description["demonstration_rationality"] * self.action_values(state)
         return torch.log_softmax(q, dim=-1).logsumexp(1) - math.log(self.n_members)
 
+    def demonstrated_values(self, state: Float[Tensor, "N O"]) -> QuadraticValues:
+        """Q of vectors as actions under each member, of shape (R, M, N), in units of 1 / rationality.
+
+        Raises:
+            ValueError: there were no demonstrations.
+        """
+        if not self.demonstrated:
+            raise ValueError("this model has seen no demonstrations")
+        q = QuadraticValues.from_outputs(self.action_values(state))
+        beta = self.description["demonstration_rationality"]
+        return QuadraticValues(beta * q.value, q.mean, beta * q.precision)
+
     def _flat(
         self, state: Any, action: Any, next_state: Any
-    ) -> tuple[tuple[Float[Tensor, "N O"], Int[Tensor, "N"], Float[Tensor, "N O"]], tuple[int, ...]]:
+    ) -> tuple[tuple[Float[Tensor, "N O"], Action, Float[Tensor, "N O"]], tuple[int, ...]]:
         """The steps on one axis, and their axes."""
         *states, actions = (
             torch.as_tensor(x if isinstance(x, Tensor) else np.asarray(x)) for x in (state, next_state, action)
@@ -179,13 +201,19 @@ class StepRewardModel(RewardModel):
             one_hot = torch.nn.functional.one_hot
             states = [s if s.is_floating_point() else one_hot(s.long(), n_features) for s in states]
         axes, vector = states[0].shape[:-1], self.description.get("action_shape")
-        if vector is not None and actions.shape == (*axes, *vector):
+        if vector is not None and actions.shape == (*axes, *vector):  # on which the reward of a folder does not depend
             actions = torch.zeros(axes, dtype=torch.int64)
-        expected, found = (*actions.shape, n_features), [tuple(s.shape) for s in states]
-        if found != [expected, expected]:
-            raise ValueError(f"actions {tuple(actions.shape)} need states {expected}; got {found[0]} and {found[1]}")
+        known = self.actions
+        of_action = (known.size,) if isinstance(known, VectorActions) else ()
+        axes = actions.shape[: actions.ndim - len(of_action)]
+        expected = [(*axes, n_features), (*axes, n_features), (*axes, *of_action)]
+        found = [tuple(x.shape) for x in (*states, actions)]
+        if found != expected:
+            raise ValueError(f"actions {found[2]} need states {expected[0]}; got {found[0]} and {found[1]}")
         first, following = (s.reshape(-1, n_features).float() for s in states)
-        return (first, actions.flatten().long(), following), tuple(actions.shape)
+        flat = actions.reshape(-1, *of_action)
+        taken = known.to_unit(flat.float()) if of_action else flat.long()
+        return (first, taken, following), tuple(axes)
 
     def _shaped(self, values: Float[Tensor, "R N"], state: Any, shape: tuple[int, ...]) -> Any:
         values = values.view(len(values), *shape)

@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from mavrl.feedback.base import FeedbackBatch
+from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood
+from mavrl.model.action_heads import ActionHead
 from mavrl.types import Transitions, at_steps
 
 Count = Literal["transition", "sample", "mean"]
@@ -50,8 +51,16 @@ class Support(ABC):
         """Weight of each step of one kind in the bound's Bellman term: how often it counts, 0 for padding."""
 
     @abstractmethod
-    def look_up(self, table: Float[Tensor, "R N A"], name: str) -> Float[Tensor, "R B *steps"]:
-        """Entries of a table at each step of one kind, at the action taken where it has several."""
+    def look_up(self, points: Float[Tensor, "R N"], name: str) -> Float[Tensor, "R B *steps"]:
+        """What there is of each point, at each step of one kind."""
+
+    @abstractmethod
+    def read(self, likelihood: FeedbackLikelihood, q: Float[Tensor, "R V H"], name: str) -> Float[Tensor, "R B *steps"]:
+        """What a likelihood of action values reads at each step of one kind, at the action taken."""
+
+    @abstractmethod
+    def taken(self, q: Float[Tensor, "R V H"], name: str) -> Float[Tensor, "R B *steps"]:
+        """Q of the action taken at each step of one kind."""
 
     def transitions(self, name: str) -> Transitions:
         return self.batches[name].transitions
@@ -79,8 +88,14 @@ class StateSupport(Support):
     def bellman_weights(self, name: str) -> Float[Tensor, "R B *steps"]:
         return _per_sample(self.scales[name], self.transitions(name).valid)
 
-    def look_up(self, table: Float[Tensor, "R N A"], name: str) -> Float[Tensor, "R B *steps"]:
-        return at_steps(table, self.transitions(name))
+    def look_up(self, points: Float[Tensor, "R N"], name: str) -> Float[Tensor, "R B *steps"]:
+        return at_steps(points[..., None], self.transitions(name))
+
+    def read(self, likelihood: FeedbackLikelihood, q: Float[Tensor, "R V H"], name: str) -> Float[Tensor, "R B *steps"]:
+        return self.taken(likelihood.of_actions(q), name)  # computed once for all steps in a state
+
+    def taken(self, q: Float[Tensor, "R V H"], name: str) -> Float[Tensor, "R B *steps"]:
+        return at_steps(q, self.transitions(name))
 
 
 class StepSupport(Support):
@@ -92,13 +107,17 @@ class StepSupport(Support):
         count: how a transition counts in the KL: each as one ("transition"); all of a sample together as one
             ("sample"; a demonstrated step is a sample); or all of a kind's data set together as one ("mean"). In the
             Bellman term it counts as for "sample", whatever the KL.
+        head: how actions are read.
     """
 
-    def __init__(self, batches: dict[str, FeedbackBatch], scales: Scales, valued: list[str], count: Count) -> None:
+    def __init__(
+        self, batches: dict[str, FeedbackBatch], scales: Scales, valued: list[str], count: Count, head: ActionHead
+    ) -> None:
         super().__init__(batches, scales, valued)
+        self._head = head
         order = [*valued, *(name for name in batches if name not in valued)]
         flat = {name: batches[name].transitions.flatten() for name in order}
-        ends = list(accumulate(steps.action.shape[1] for steps in flat.values()))
+        ends = list(accumulate(steps.valid.shape[1] for steps in flat.values()))
         self._slices = {name: slice(a, b) for name, a, b in zip(order, [0, *ends], ends, strict=False)}
         # Q is learned and reads no drawn reward. Nor must these points have noise of their own: how many demonstrated
         # steps there are depends on the longest replicate, and would shift the noise of the points that follow.
@@ -122,12 +141,16 @@ class StepSupport(Support):
     def bellman_weights(self, name: str) -> Float[Tensor, "R B *steps"]:
         return self._bellman_weights[name]
 
-    def look_up(self, table: Float[Tensor, "R N A"], name: str) -> Float[Tensor, "R B *steps"]:
+    def look_up(self, points: Float[Tensor, "R N"], name: str) -> Float[Tensor, "R B *steps"]:
+        return points[:, self._slices[name]].view(self.transitions(name).valid.shape)
+
+    def read(self, likelihood: FeedbackLikelihood, q: Float[Tensor, "R V H"], name: str) -> Float[Tensor, "R B *steps"]:
         part = self._slices[name]
-        values = table[:, part]
-        if values.shape[-1] > 1:
-            values = values.gather(-1, self.action[:, part, None])
-        return values.squeeze(-1).view(self.transitions(name).action.shape)
+        return self._head.read(likelihood, q[:, part], self.action[:, part]).view(self.transitions(name).valid.shape)
+
+    def taken(self, q: Float[Tensor, "R V H"], name: str) -> Float[Tensor, "R B *steps"]:
+        part = self._slices[name]
+        return self._head.taken(q[:, part], self.action[:, part]).view(self.transitions(name).valid.shape)
 
     @property
     def next_state(self) -> Float[Tensor, "R N O"]:
@@ -169,15 +192,15 @@ def next_states(steps: Transitions) -> tuple[Float[Tensor, "R E O"], Int[Tensor,
         from followed by the E.
     """
     flat = steps.flatten()
-    n_steps = flat.action.shape[1]
-    everywhere = torch.arange(n_steps, device=flat.action.device).expand_as(flat.action)
-    if steps.action.ndim > 2:
+    n_steps = flat.valid.shape[1]
+    everywhere = torch.arange(n_steps, device=flat.valid.device).expand_as(flat.valid)
+    if steps.valid.ndim > 2:
         same = (steps.state[..., 1:, :] == steps.next_state[..., :-1, :]).all(-1) & steps.valid[..., 1:]
         leads_on = torch.nn.functional.pad(same, (0, 1))
         ends = steps.valid & ~leads_on
         if not (ends.sum(-1) > 1).any():
             last = ends.long().argmax(-1)[..., None]
-            group = everywhere // steps.action.shape[-1]
+            group = everywhere // steps.valid.shape[-1]
             others = steps.next_state.take_along_dim(last[..., None], dim=-2).flatten(1, -2)
             return others, torch.where(leads_on.flatten(1), everywhere + 1, n_steps + group)
     return flat.next_state, n_steps + everywhere

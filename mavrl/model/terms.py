@@ -40,14 +40,3 @@ def masked_mean(values: Float[Tensor, "R *rest"], valid: Bool[Tensor, "R *rest"]
 def soft_value(q: Float[Tensor, "*shape A"], temperature: float) -> Float[Tensor, "*shape"]:
     """temperature * log mean exp(Q / temperature): between the mean and the maximum over actions."""
     return temperature * (torch.logsumexp(q / temperature, dim=-1) - math.log(q.shape[-1]))
-
-
-def state_value(q: Float[Tensor, "*shape A"], backup: Backup, temperature: float) -> Float[Tensor, "*shape"]:
-    """B(s): max_a Q(s, a) for the "optimal" backup, `soft_value` for the "soft" one.
-
-    Raises:
-        ValueError: the backup needs to know what was done in the next state.
-    """
-    if backup == "behaviour":
-        raise ValueError("the behaviour backup is no function of the state")
-    return soft_value(q, temperature) if backup == "soft" else q.amax(-1)

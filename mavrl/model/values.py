@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mavrl.model.action_heads import ActionHead
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.support import Points, StepSupport, Support
-from mavrl.model.terms import Backup, bellman_nll, state_value
+from mavrl.model.terms import Backup, bellman_nll
 from mavrl.planning import TransitionModel, plan
 
 
@@ -60,15 +61,19 @@ class LearnedValues(ValueSource[Points]):
     """A network s -> Q(s, .), tied to the reward by the Bellman residual d = Q(s, a) - gamma B(s') (1 - terminal).
 
     Args:
-        network: from states to Q of every action.
+        network: from states to what `head` reads as Q.
+        head: how actions are read.
         backup: B is max_a' Q(s', a') for "optimal", its soft counterpart for "soft", and Q(s', a') of the data's own
             next action for "behaviour".
         soft_temperature: temperature of the soft backup, in units of Q.
     """
 
-    def __init__(self, network: BatchedMLP, gamma: float, backup: Backup, soft_temperature: float) -> None:
+    def __init__(
+        self, network: BatchedMLP, head: ActionHead, gamma: float, backup: Backup, soft_temperature: float
+    ) -> None:
         super().__init__()
         self.network = network
+        self.head = head
         self._gamma = gamma
         self._backup: Backup = backup
         self._temperature = soft_temperature
@@ -84,11 +89,11 @@ class LearnedValues(ValueSource[Points]):
         steps = support.transitions(name)
         following = self._following(q, support, name)
         if self._backup == "behaviour":
-            value = following.gather(-1, steps.next_action[..., None]).squeeze(-1)
+            value = self.head.taken(following, steps.next_action)
         else:
-            value = state_value(following, self._backup, self._temperature)
-        residual = support.look_up(q, name) - self._gamma * value * ~steps.terminal
-        return bellman_nll(residual, support.look_up(mean[..., None], name), support.look_up(logvar[..., None], name))
+            value = self.head.state_value(following, self._backup, self._temperature)
+        residual = support.taken(q, name) - self._gamma * value * ~steps.terminal
+        return bellman_nll(residual, support.look_up(mean, name), support.look_up(logvar, name))
 
     @abstractmethod
     def _following(self, q: Float[Tensor, "R V A"], support: Points, name: str) -> Float[Tensor, "R B *steps A"]:
@@ -111,7 +116,7 @@ class StepValues(ValueSource[StepSupport]):
     """Q of the states that the transitions of a step start from, from a network that the reward is read off, too.
 
     Args:
-        network: from states to Q of every action.
+        network: from states to outputs that are read as Q of their actions.
         standardization: of the observations.
     """
 
@@ -132,18 +137,19 @@ class LearnedStepValues(StepValues, LearnedValues[StepSupport]):
 
     Args:
         network, standardization: those of `StepValues`.
-        gamma, backup, soft_temperature: those of `LearnedValues`.
+        head, gamma, backup, soft_temperature: those of `LearnedValues`.
     """
 
     def __init__(
         self,
         network: BatchedMLP,
+        head: ActionHead,
         gamma: float,
         backup: Backup,
         soft_temperature: float,
         standardization: Standardization,
     ) -> None:
-        LearnedValues.__init__(self, network, gamma, backup, soft_temperature)
+        LearnedValues.__init__(self, network, head, gamma, backup, soft_temperature)
         self.standardization = standardization
 
     def forward(self, reward: Float[Tensor, "R N"], support: StepSupport) -> Float[Tensor, "R V A"]:
@@ -151,5 +157,5 @@ class LearnedStepValues(StepValues, LearnedValues[StepSupport]):
 
     def _following(self, q: Float[Tensor, "R V A"], support: StepSupport, name: str) -> Float[Tensor, "R B *steps A"]:
         steps = support.transitions(name)
-        flat = steps.next_state.flatten(1, steps.action.ndim - 1)
-        return self.action_values(flat).view(*steps.action.shape, -1)
+        flat = steps.next_state.flatten(1, steps.valid.ndim - 1)
+        return self.action_values(flat).view(*steps.valid.shape, -1)

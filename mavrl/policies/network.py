@@ -1,49 +1,23 @@
-"""Policies of control environments: a network that scores actions, stored without anything that runs code."""
+"""Policies of numbered actions: a network that scores them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from mavrl.actions import NumberedActions, drawn
 from mavrl.errors import StorageError
 from mavrl.policies.boltzmann import boltzmann_policy
-from mavrl.storage.files import checksum, read_checked, read_json, write_checked, write_json
+from mavrl.policies.storing import finite, layers_in, perceptron, read_form, sizes_of, weights_of, write_networks
+from mavrl.storage.files import checksum
 
 Scores = Literal["q", "log_probability"]
-_WEIGHTS, _CARD = "policy.safetensors", "card.json"
-_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
-
-
-@runtime_checkable
-class Policy(Protocol):
-    """A policy: the probability of each action, given observations."""
-
-    def probabilities(
-        self, observation: Float[Tensor, "*batch O"], rationality: float, epsilon: float = 0.0
-    ) -> Float[Tensor, "*batch A"]:
-        """Probability of each action of the Boltzmann policy over its scores."""
-        ...
-
-
-@dataclass(frozen=True)
-class UniformPolicy:
-    """A policy that takes every action equally often, whatever it sees and however rational it is."""
-
-    n_actions: int
-
-    def probabilities(
-        self, observation: Float[Tensor, "*batch O"], rationality: float, epsilon: float = 0.0
-    ) -> Float[Tensor, "*batch A"]:
-        """Probability 1 / A of every action."""
-        return torch.full((*observation.shape[:-1], self.n_actions), 1 / self.n_actions, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -54,8 +28,7 @@ class NetworkPolicy:
     features, such as `mavrl.envs.fixed_horizon.FixedHorizon`.
 
     Args:
-        network: linear layers with activations between them, in float64: the score of an observation must not depend on
-            how many are scored together, and float32 rounds differently in a batch of another size.
+        network: linear layers with activations between them, as `mavrl.policies.storing.perceptron` makes them.
         scores: what its outputs are: action values in units of return, or unnormalised log-probabilities.
         activation: "relu" or "tanh".
         card: where it comes from and how good it is.
@@ -75,27 +48,21 @@ class NetworkPolicy:
         card: dict[str, Any] | None = None,
     ) -> "NetworkPolicy":
         """A policy with these (weight, bias) pairs, as `torch.nn.Linear` holds them, rounded to float32."""
-        modules: list[nn.Module] = []
-        for weight, bias in layers:
-            # skip_init: first values that nobody sees would still be drawn from the global generator
-            linear = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0], dtype=torch.float64)
-            linear.load_state_dict({"weight": weight.detach().float(), "bias": bias.detach().float()})
-            modules += [linear, _ACTIVATIONS[activation]()]
-        network = nn.Sequential(*modules[:-1]).requires_grad_(False)
-        return cls(network, scores, activation, card or {})
+        return cls(perceptron(layers, activation), scores, activation, card or {})
 
     @property
     def n_inputs(self) -> int:
-        return self.network[0].in_features  # type: ignore[return-value]
+        return sizes_of(self.network)[0]
 
     @property
-    def n_actions(self) -> int:
-        return self.network[-1].out_features  # type: ignore[return-value]
+    def actions(self) -> NumberedActions:
+        """The actions that it scores."""
+        return NumberedActions(sizes_of(self.network)[-1])
 
     @property
     def finite(self) -> bool:
         """Whether all weights are: one that is not scores no action."""
-        return all(bool(tensor.isfinite().all()) for tensor in self.network.state_dict().values())
+        return finite({"": self.network})
 
     def __call__(self, observation: Float[Tensor, "*batch O"]) -> Float[Tensor, "*batch A"]:
         """Scores of all actions, in float64."""
@@ -107,25 +74,36 @@ class NetworkPolicy:
         """Probability of each action of the Boltzmann policy over the scores."""
         return boltzmann_policy(self(observation), rationality, epsilon)
 
+    n_draws = 1
+
+    def choose(
+        self,
+        observation: Float[Tensor, "N O"],
+        rationality: float,
+        epsilon: float,
+        draws: Float[np.ndarray, "N n"],
+    ) -> Int[np.ndarray, "N"]:
+        """An action of the Boltzmann policy for each observation."""
+        return drawn(self.probabilities(observation, rationality, epsilon).numpy(), draws)
+
     def act(self, observation: Float[np.ndarray, "N O"]) -> Int[np.ndarray, "N"]:
         """The action of the highest score."""
         return self(torch.from_numpy(observation)).argmax(-1).numpy()
 
+    def regret(self, state: Float[Tensor, "*batch O"], action: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+        """How much lower the score of an action is than the highest one of its state, in float64."""
+        score = self(state)
+        return score.amax(-1) - score.gather(-1, action[..., None]).squeeze(-1)
+
     @property
     def fingerprint(self) -> str:
         """A checksum that differs between policies that act differently."""
-        return checksum(self.activation.encode() + self.scores.encode() + self._weights())
-
-    def _weights(self) -> bytes:
-        return save({name: tensor.float().contiguous() for name, tensor in self.network.state_dict().items()})
+        return checksum(self.activation.encode() + self.scores.encode() + weights_of({"": self.network}))
 
     def save(self, directory: Path) -> None:
         """Write the weights as safetensors, and the card as JSON with the checksum of the weights."""
-        written = write_checked(directory / _WEIGHTS, self._weights())
-        linear = [module for module in self.network if isinstance(module, nn.Linear)]
-        sizes = [linear[0].in_features, *(module.out_features for module in linear)]
-        form = {"scores": self.scores, "activation": self.activation, "sizes": sizes, "sha256": written}
-        write_json(directory / _CARD, {**self.card, "network": form})
+        form = {"scores": self.scores, "activation": self.activation, "sizes": sizes_of(self.network)}
+        write_networks(directory, {"": self.network}, form, self.card)
 
     @classmethod
     def load(cls, directory: Path) -> "NetworkPolicy":
@@ -134,19 +112,10 @@ class NetworkPolicy:
         Raises:
             StorageError: it is missing or damaged.
         """
-        card = read_json(directory / _CARD)
-        if card is None:
-            raise StorageError(f"{directory}: no policy there (it would have {_CARD} and {_WEIGHTS})")
         try:
-            form = card.pop("network")
-            weights = read_checked(directory / _WEIGHTS, form["sha256"])
+            form, card, tensors = read_form(directory)
             if form["scores"] not in get_args(Scores):
                 raise ValueError(f"unknown scores {form['scores']}")
-            tensors, sizes = load(weights), list(pairwise(form["sizes"]))
-            layers = [(tensors[f"{2 * i}.weight"], tensors[f"{2 * i}.bias"]) for i in range(len(sizes))]
-            shapes = [(tuple(weight.shape), tuple(bias.shape)) for weight, bias in layers]
-            if not layers or shapes != [((outputs, inputs), (outputs,)) for inputs, outputs in sizes]:
-                raise ValueError(f"the weights have not the sizes {form['sizes']}")
-            return cls.from_layers(layers, form["activation"], form["scores"], card)
+            return cls.from_layers(layers_in(tensors, form["sizes"]), form["activation"], form["scores"], card)
         except (AttributeError, KeyError, ValueError, TypeError, SafetensorError) as error:
             raise StorageError(f"{directory}: its policy is damaged or incomplete ({error!r})") from error

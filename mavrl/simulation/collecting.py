@@ -31,13 +31,18 @@ class Scene:
 
     Args:
         make: a new environment; told whether it is to be filmed, with render_mode="rgb_array".
-        probabilities: of all actions, given an observation as it is recorded: a vector, or a numbered state.
+        choose: an action, given an observation as it is recorded (a vector, or a numbered state), how often a uniformly
+            random one is taken instead, and draws in [0, 1).
+        n_draws: how many of them.
+        written: what is recorded of an action: itself, in the environment's units.
         max_steps: time limit of an episode; None for none.
     """
 
     make: Callable[[bool], gym.Env]
-    probabilities: Callable[[Observation], Float[np.ndarray, "A"]]
+    choose: Callable[[Observation, float, Float[np.ndarray, "n"]], int | Float[np.ndarray, "D"]]
     max_steps: int | None = None
+    n_draws: int = 1
+    written: Callable[[Any], Any] = lambda action: action
 
     @property
     def renders(self) -> bool:
@@ -54,7 +59,7 @@ def collect(
 
     Args:
         seed, numbers: address of each episode, `(seed, "collect", number)`: from its stream come the seed of the
-            environment's reset, and a number in [0, 1) for each action.
+            environment's reset, and numbers in [0, 1) for each action.
         epsilon: how often a uniformly random action is taken instead.
         films: folder for a video of each episode, <number>.mp4, with a frame for each observation: frame t shows the
             state that action t is taken in, and the last frame the one after the last action. None for no videos.
@@ -119,18 +124,16 @@ def _episode(
     observations, actions, rewards = [_recorded(observation)], [], []
     terminated = truncated = False
     while not terminated and not truncated and (most is None or len(observations) < most):
-        probabilities = scene.probabilities(observations[-1])
-        mixed = (1 - epsilon) * probabilities + epsilon / len(probabilities)
-        action = int((stream.random() >= mixed.cumsum()[:-1]).sum())
+        action = scene.choose(observations[-1], epsilon, stream.random(scene.n_draws))
         observation, reward, terminated, truncated, _ = env.step(action)
         look()
         observations.append(_recorded(observation))
-        actions.append(action)
+        actions.append(scene.written(action))
         rewards.append(float(reward))
         if len(actions) >= _LONGEST and not terminated and not truncated:
             allowed = f"an episode does not end within {_LONGEST} steps; set a limit"
             raise ConfigurationError("env.max_steps", scene.max_steps, allowed)
-    arrays = np.stack(observations), np.array(actions, dtype=np.int64), np.array(rewards)
+    arrays = np.stack(observations), np.array(actions), np.array(rewards)
     return Episode(*arrays, terminated=bool(terminated), truncated=bool(truncated))
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError
-from mavrl.policies.network import Policy
+from mavrl.policies.base import Policy
 from mavrl.progress import expect, tick
 from mavrl.simulation.base import Behaviour
 from mavrl.streams import numpy_stream
@@ -42,7 +42,7 @@ class Episode:
 
     rewards: Float[np.ndarray, "L"]  # float64, as Gymnasium gives them
     observations: Float[np.ndarray, "L+1 O"]
-    actions: Int[np.ndarray, "L+1"]
+    actions: Int[np.ndarray, "L+1"] | Float[np.ndarray, "L+1 D"]
     terminated: bool
 
     @property
@@ -117,33 +117,32 @@ def _roll_out(
     waiting = iter(range(len(addresses)))
     slots = [_Slot(next(waiting), addresses) for _ in range(n)]
 
-    def probabilities() -> np.ndarray:
-        seen = torch.from_numpy(observation.astype(np.float32))  # as it will be recorded
-        return policy.probabilities(seen, behaviour.rationality, behaviour.epsilon).numpy()
+    def chosen(which: Sequence[int]) -> np.ndarray:
+        seen = torch.from_numpy(observation[which].astype(np.float32))  # as it will be recorded
+        draws = np.array([slots[i].draw(policy.n_draws) for i in which])
+        return policy.choose(seen, behaviour.rationality, behaviour.epsilon, draws)
 
     observation, _ = envs.reset(seed=[slot.env_seed for slot in slots])
     for slot, first in zip(slots, observation, strict=True):
         slot.observations.append(first.copy())
-    running = n
+    running, everyone = n, range(n)
     while running:
-        cumulative = probabilities().cumsum(-1)[:, :-1]
-        draws = np.array([slot.draw() for slot in slots])
-        actions = (draws[:, None] >= cumulative).sum(-1)
+        actions = chosen(everyone)
         observation, rewards, terminated, truncated, _ = envs.step(actions)
         over = terminated | truncated
         for i, slot in enumerate(slots):
-            slot.add(observation[i].copy(), int(actions[i]), float(rewards[i]))
+            slot.add(observation[i].copy(), actions[i], float(rewards[i]))
         if any(slot.length > longest for slot in slots):
             allowed = f"an episode does not end within {longest} steps; set a limit"
             raise ConfigurationError("env.max_steps", None, allowed)
         if not over.any():
             continue
-        last = probabilities()
-        for i in np.flatnonzero(over):
+        ended = [i for i in np.flatnonzero(over).tolist() if slots[i].number is not None]
+        following = dict(zip(ended, chosen(ended), strict=True)) if ended else {}
+        for i in np.flatnonzero(over).tolist():
             slot = slots[i]
             if slot.number is not None:
-                following = int((slot.draw() >= last[i].cumsum()[:-1]).sum())
-                finished[slot.number] = slot.episode(following, bool(terminated[i]))
+                finished[slot.number] = slot.episode(following[i], bool(terminated[i]))
                 tick()
             number = next(waiting, None)
             running -= slot.number is not None and number is None
@@ -164,7 +163,7 @@ class _Slot:
         self.env_seed = int(self._stream.integers(2**31 - 1))
         self._draws: Iterator[float] = iter(())
         self.observations: list[np.ndarray] = []
-        self._actions: list[int] = []
+        self._actions: list[np.ndarray] = []
         self._rewards: list[float] = []
 
     @property
@@ -172,24 +171,24 @@ class _Slot:
         """Steps of the episode so far."""
         return len(self._rewards)
 
-    def draw(self) -> float:
-        """The next number in [0, 1) that decides an action."""
-        value = next(self._draws, None)
-        if value is None:
+    def draw(self, count: int) -> list[float]:
+        """The next numbers in [0, 1), which decide an action."""
+        values = list(islice(self._draws, count))
+        while len(values) < count:
             self._draws = iter(self._stream.random(_DRAWS).tolist())
-            value = next(self._draws)
-        return value
+            values += islice(self._draws, count - len(values))
+        return values
 
-    def add(self, observation: np.ndarray, action: int, reward: float) -> None:
+    def add(self, observation: np.ndarray, action: np.ndarray, reward: float) -> None:
         if self.number is not None:
             self.observations.append(observation)
             self._actions.append(action)
             self._rewards.append(reward)
 
-    def episode(self, following: int, terminated: bool) -> Episode:
+    def episode(self, following: np.ndarray, terminated: bool) -> Episode:
         return Episode(
             rewards=np.array(self._rewards),
             observations=np.array(self.observations, dtype=np.float32),
-            actions=np.array([*self._actions, following], dtype=np.int64),
+            actions=np.stack([*self._actions, following]),
             terminated=terminated,
         )

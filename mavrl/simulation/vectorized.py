@@ -11,7 +11,8 @@ from torch import Tensor
 
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError
-from mavrl.policies.network import NetworkPolicy, Policy, UniformPolicy
+from mavrl.policies.base import Policy, UniformPolicy
+from mavrl.policies.loading import StoredPolicy
 from mavrl.simulation.base import Behaviour, EpisodesTooShort, Segments, Simulated, Simulator, Stream
 from mavrl.simulation.episodes import Episode, simulate, simulate_accepted
 from mavrl.streams import numpy_stream
@@ -35,8 +36,8 @@ class ControlSimulator(Simulator):
     """
 
     environment: ControlEnvironment
-    behaviour: NetworkPolicy | UniformPolicy
-    demonstrator: NetworkPolicy | None
+    behaviour: StoredPolicy | UniformPolicy
+    demonstrator: StoredPolicy | None
     workers: Workers
     actors: Sequence[Policy] | None = None
 
@@ -110,9 +111,9 @@ class ControlSimulator(Simulator):
     def _regret(self, steps: Transitions) -> Float[Tensor, "R B T"]:
         """Regrets under the behaviour policy's Q; NaN where it has none."""
         if isinstance(self.behaviour, UniformPolicy):
-            return torch.full(steps.action.shape, torch.nan, dtype=torch.float64)
-        q = torch.stack([self.behaviour(state) for state in steps.state])  # one replicate at a time needs less memory
-        regret = q.amax(-1) - q.gather(-1, steps.action[..., None]).squeeze(-1)
+            return torch.full(steps.valid.shape, torch.nan, dtype=torch.float64)
+        rows = zip(steps.state, steps.action, strict=True)  # one replicate at a time needs less memory
+        regret = torch.stack([self.behaviour.regret(state, action) for state, action in rows])
         return torch.where(steps.valid, regret, torch.zeros_like(regret))
 
 
@@ -122,6 +123,11 @@ def _room(episodes: dict[tuple[int, int], Episode]) -> tuple[int, int]:
     for (r, _), episode in episodes.items():
         steps[r] = steps.get(r, 0) + episode.length
     return max(episode.length for episode in episodes.values()), min(steps.values())
+
+
+def _unless(end: np.ndarray, actions: np.ndarray) -> np.ndarray:
+    """The actions, 0 where the episode has ended."""
+    return np.where(end.reshape(-1, *[1] * (actions.ndim - 1)), np.zeros((), actions.dtype), actions)
 
 
 def _cut(episodes: Sequence[Episode], starts: Sequence[int], length: int) -> dict[str, np.ndarray]:
@@ -142,7 +148,7 @@ def _cut(episodes: Sequence[Episode], starts: Sequence[int], length: int) -> dic
         "state": stacked([e.observations[s:-1] for e, s in placed]),
         "action": stacked([e.actions[s:-1] for e, s in placed]),
         "next_state": stacked([e.observations[s + 1 :] for e, s in placed]),
-        "next_action": stacked([np.where(end, 0, e.actions[1:])[s:] for (e, s), end in zip(placed, ends, strict=True)]),
+        "next_action": stacked([_unless(end, e.actions[1:])[s:] for (e, s), end in zip(placed, ends, strict=True)]),
         "terminal": stacked([end[s:] for (_, s), end in zip(placed, ends, strict=True)]),
         "valid": stacked([np.ones(e.length - s, dtype=bool) for e, s in placed]),
         "reward": stacked([e.rewards[s:] for e, s in placed]),

@@ -117,7 +117,7 @@ def _divide(module: FeedbackDataModule, folds: Folds) -> _Test:
     module.extend(_only(answered, folds.trained[module.kind]), known_to_model)
     tested = _only(answered, folds.tested[module.kind])
     steps = tested.transitions
-    number = torch.arange(steps.action.shape[1]).view(1, -1, *[1] * (steps.action.ndim - 2)).expand(steps.action.shape)
+    number = torch.arange(steps.valid.shape[1]).view(1, -1, *[1] * (steps.valid.ndim - 2)).expand(steps.valid.shape)
     # What is made of labels, such as a sample of each step, is made of their numbers in place of actions as well.
     numbered = compact(module.batch_of(replace(tested, transitions=replace(steps, action=number))))
     label = numbered.transitions.action

@@ -15,7 +15,8 @@ from mavrl.families.control.learning import all_states
 from mavrl.families.control.settings import PolicySettings, Unlearned
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.model.step_reward import StepRewardModel
-from mavrl.policies.network import NetworkPolicy, Policy
+from mavrl.policies.base import Policy
+from mavrl.policies.loading import load_policy
 from mavrl.progress import Count, stage
 from mavrl.workers import Workers
 
@@ -111,7 +112,7 @@ class ControlActing:
         """What a replicate of a finished run acts with."""
         if self.policy.name == "imitation":
             return DemonstratedPolicy(model[replicate])
-        return NetworkPolicy.load(policy_directory(directory, replicate))
+        return load_policy(policy_directory(directory, replicate))
 
 
 def policy_directory(directory: Path, replicate: int) -> Path:

@@ -21,14 +21,16 @@ from mavrl.configuration.sources import changed_code
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError
 from mavrl.families.control.settings import described
-from mavrl.policies.network import NetworkPolicy
+from mavrl.policies.loading import StoredPolicy, load_policy
 from mavrl.progress import say, stage
 from mavrl.workers import Workers
 
 log = logging.getLogger(__name__)
 
 _ACTS_THERE_TOO = {"perturbation", "fixed_horizon"}  # what may be changed about an expert's environment
-_SECONDS_PER_STEP, _SECONDS_PER_UPDATE = 2.5e-4, 2.5e-3  # one core, for the estimate that is printed
+_SECONDS_PER_STEP = 2.5e-4  # one core, for the estimate that is printed
+_SECONDS_PER_UPDATE: dict[Algorithm, float] = {"dqn": 2.5e-3, "ppo": 2.5e-3, "sac": 1.2e-2}  # likewise
+_FREQUENCY: dict[Algorithm, int] = {"dqn": 4, "sac": 1}  # of updates, in steps, as Stable-Baselines3 has it
 _STEPS_PER_EPISODE = 100  # likewise
 _JUDGED_EPISODES = 100
 _TRAINERS = ("stable-baselines3", "gymnasium", "torch")
@@ -61,7 +63,7 @@ class ExpertLibrary:
         own, code = Path(execution.experts) / name, environment_code(settings.env)
         return cls(name, own, settings.experts, settings.seed, execution.progress, code)
 
-    def find(self, environment: ControlEnvironment, algorithm: Algorithm) -> NetworkPolicy:
+    def find(self, environment: ControlEnvironment, algorithm: Algorithm) -> StoredPolicy:
         """The expert of this algorithm: an own one, or one shipped with the package, or one trained now.
 
         An expert of the unperturbed environment acts in a perturbed one too, and with a shorter time limit.
@@ -75,7 +77,7 @@ class ExpertLibrary:
         others = []
         for place in (own, shipped):
             if (place / "card.json").exists():
-                policy = NetworkPolicy.load(place)
+                policy = load_policy(place)
                 if (error := self._of_another(policy.card, environment, place)) is None:
                     return _checked(policy, environment, place)
                 others.append(error)
@@ -96,7 +98,7 @@ class ExpertLibrary:
         os.makedirs(own, exist_ok=True)
         with FileLock(own / ".lock"):
             if (own / "card.json").exists():  # another process was faster
-                return _checked(NetworkPolicy.load(own), environment, own)
+                return _checked(load_policy(own), environment, own)
             return self.make(nominal(environment), algorithm, own)
 
     def _of_another(
@@ -118,7 +120,7 @@ class ExpertLibrary:
         allowed = f"{names} changed since the expert in {place} was trained; task=expert rerun=true trains it again"
         return ConfigurationError("env.id", environment.id, allowed)
 
-    def make(self, environment: ControlEnvironment, algorithm: Algorithm, directory: Path) -> NetworkPolicy:
+    def make(self, environment: ControlEnvironment, algorithm: Algorithm, directory: Path) -> StoredPolicy:
         """Train an expert, judge it on 100 fresh episodes, and write it with its card."""
         settings = self._training(algorithm)
         versions = {"mavrl": __version__, **{name: metadata.version(name) for name in _TRAINERS}}
@@ -145,8 +147,8 @@ class ExpertLibrary:
             "versions": versions,
             "command": typed_command(),
         }
-        NetworkPolicy(policy.network, policy.scores, policy.activation, card).save(directory)
-        return NetworkPolicy.load(directory)
+        replace(policy, card=card).save(directory)
+        return load_policy(directory)
 
     def _training(self, algorithm: Algorithm) -> dict[str, Any]:
         """Hyperparameters that are whole.
@@ -173,12 +175,12 @@ def nominal(environment: ControlEnvironment) -> ControlEnvironment:
     return replace(environment, perturbation={}, fixed_horizon=False)
 
 
-def _checked(policy: NetworkPolicy, environment: ControlEnvironment, place: Path) -> NetworkPolicy:
+def _checked(policy: StoredPolicy, environment: ControlEnvironment, place: Path) -> StoredPolicy:
     sizes = {environment.observation_size, environment.observation_size - environment.fixed_horizon}
-    if policy.n_inputs not in sizes or policy.n_actions != environment.n_actions:
+    if policy.n_inputs not in sizes or policy.actions != environment.actions:
         allowed = (
-            f"the expert in {place} has {policy.n_inputs} observation features and {policy.n_actions} actions, "
-            f"the environment {environment.observation_size} and {environment.n_actions}"
+            f"the expert in {place} has {policy.n_inputs} observation features and {policy.actions.in_words}, "
+            f"the environment {environment.observation_size} and {environment.actions.in_words}"
         )
         raise ConfigurationError("env.id", environment.id, allowed)
     return policy
@@ -186,11 +188,11 @@ def _checked(policy: NetworkPolicy, environment: ControlEnvironment, place: Path
 
 def _expected_minutes(algorithm: Algorithm, settings: Mapping[str, Any]) -> float:
     steps = settings["total_steps"]
-    if algorithm == "dqn":
-        per_call, frequency = settings.get("gradient_steps", 1), settings.get("train_freq", 4)
+    if algorithm != "ppo":
+        per_call, frequency = settings.get("gradient_steps", 1), settings.get("train_freq", _FREQUENCY[algorithm])
         every, unit = frequency if isinstance(frequency, (list, tuple)) else (frequency, "step")
         between = every * (_STEPS_PER_EPISODE if unit == "episode" else 1)
         share = 1.0 if per_call < 0 else per_call / between
-        return max(1.0, steps * (share * _SECONDS_PER_UPDATE + 4 * _SECONDS_PER_STEP) / 60)
+        return max(1.0, steps * (share * _SECONDS_PER_UPDATE[algorithm] + 4 * _SECONDS_PER_STEP) / 60)
     updates = steps * settings["n_epochs"] / settings["batch_size"]
-    return max(1.0, (steps * _SECONDS_PER_STEP + updates * _SECONDS_PER_UPDATE) / 60)
+    return max(1.0, (steps * _SECONDS_PER_STEP + updates * _SECONDS_PER_UPDATE[algorithm]) / 60)

@@ -14,6 +14,8 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from mavrl.actions import Actions
+from mavrl.agents.expert_training import REQUIRED
 from mavrl.agents.training import CURVE, policy_after, read_curve
 from mavrl.configuration.identity import which_environment
 from mavrl.configuration.settings import RunSettings
@@ -32,7 +34,8 @@ from mavrl.folder.episodes import Episodes, with_one_hot_states
 from mavrl.metrics import measure
 from mavrl.model.beliefs import StepBelief
 from mavrl.model.step_reward import StepRewardModel
-from mavrl.policies.network import NetworkPolicy, Policy, UniformPolicy
+from mavrl.policies.base import Policy, UniformPolicy
+from mavrl.policies.loading import StoredPolicy, load_policy
 from mavrl.progress import ticking
 from mavrl.reports.figures.training import training_figure
 from mavrl.reports.words import score_in_words, seeds_in_words
@@ -46,7 +49,7 @@ from mavrl.workers import Workers
 
 
 class Control(Family):
-    """A Gymnasium environment with vector observations and numbered actions, with the settings of a run."""
+    """A Gymnasium environment with vector observations, with the settings of a run."""
 
     trains_policies = True
     picture = "training"
@@ -64,14 +67,14 @@ class Control(Family):
     # Simulating ------------------------------------------------------------------------------------------------------
 
     @cached_property
-    def behaviour_expert(self) -> NetworkPolicy | UniformPolicy:
+    def behaviour_expert(self) -> StoredPolicy | UniformPolicy:
         """Whose Q acts in segments and tells the regret; or a random walk, which has none."""
         if self.env.behaviour_expert == "uniform":
-            return UniformPolicy(self.environment.n_actions)
+            return UniformPolicy(self.environment.actions)
         return self.library.find(self.environment, self.env.behaviour_expert)
 
     @cached_property
-    def demonstration_expert(self) -> NetworkPolicy | None:
+    def demonstration_expert(self) -> StoredPolicy | None:
         """Who demonstrates, and whom the regret is measured against; None where there is nobody."""
         name = self.env.demonstration_expert
         return None if name is None else self.library.find(self.environment, name)
@@ -83,13 +86,13 @@ class Control(Family):
     @property
     def simulation(self) -> dict[str, Any]:
         acting = (self.behaviour_expert, self.demonstration_expert)
-        experts = [each.fingerprint if isinstance(each, NetworkPolicy) else "nobody" for each in acting]
+        experts = ["nobody" if each is None or isinstance(each, UniformPolicy) else each.fingerprint for each in acting]
         return {**described(self.environment), "experts": experts}
 
     @property
-    def spaces(self) -> tuple[spaces.Box, spaces.Discrete]:
+    def spaces(self) -> tuple[spaces.Box, spaces.Space]:
         size = self.environment.observation_size
-        return spaces.Box(-np.inf, np.inf, (size,), np.float32), spaces.Discrete(self.environment.n_actions)
+        return spaces.Box(-np.inf, np.inf, (size,), np.float32), self.environment.actions.space
 
     def fitted(self, episodes: Episodes, n_actions: int | None) -> Episodes:
         size = self.environment.observation_size
@@ -99,20 +102,23 @@ class Control(Family):
             has = "numbered states" if episodes.observations.ndim == 1 else f"{episodes.observations.shape[1]} numbers"
             allowed = f"has observations of {has}; {self.env.name} has vectors of {size}"
             raise ConfigurationError("data", self.settings.execution.folder, allowed)
-        check_actions(self.settings, n_actions, self.environment.n_actions)
+        check_actions(self.settings, episodes.actions, n_actions, self.environment.actions)
+        if n_actions is None:
+            unit = self.environment.actions.to_unit(episodes.actions.astype(np.float32))
+            episodes = replace(episodes, actions=unit)
         return episodes
 
     def scene(self, actor: Literal["random", "expert"] | Path) -> Scene:
         """The environment, in which a random walk, an expert or the policy of a run acts."""
         policy = self._actor(actor)
 
-        def probabilities(observation: np.ndarray) -> np.ndarray:
-            return policy.probabilities(torch.from_numpy(observation), math.inf).numpy()
+        def choose(observation: np.ndarray, epsilon: float, draws: np.ndarray) -> Any:
+            return policy.choose(torch.from_numpy(observation)[None], math.inf, epsilon, draws[None])[0]
 
         def made(filmed: bool) -> gym.Env:
             return (self.environment.filmed() if filmed else self.environment).make()
 
-        return Scene(made, probabilities, self.environment.time_limit)
+        return Scene(made, choose, self.environment.time_limit, policy.n_draws, self.environment.actions.from_unit)
 
     def _actor(self, actor: Literal["random", "expert"] | Path) -> Policy:
         if actor == "random":
@@ -134,8 +140,8 @@ class Control(Family):
         return control_weights(inference, data, self.settings, *self._sizes)
 
     @property
-    def _sizes(self) -> tuple[int, int]:
-        return self.environment.observation_size, self.environment.n_actions
+    def _sizes(self) -> tuple[int, Actions]:
+        return self.environment.observation_size, self.environment.actions
 
     def go_on(self, inference: ControlInference, weights: Mapping[str, Tensor]) -> None:
         go_on(inference, weights)
@@ -167,7 +173,7 @@ class Control(Family):
     @property
     def uniform(self) -> UniformPolicy:
         """A random walk."""
-        return UniformPolicy(self.environment.n_actions)
+        return UniformPolicy(self.environment.actions)
 
     def standing(self, directory: Path, place: Path, parts: int) -> dict[str, float]:
         curves = [read_curve(policy_directory(directory, k) / CURVE) for k in range(self.settings.replicates)]
@@ -255,7 +261,7 @@ class Control(Family):
             acting.train([each for of_name in trainings.values() for each in of_name])
             with ticking(self.settings.execution.progress, "evaluating", "episode"):
                 returns = {
-                    name: [judging.returns(NetworkPolicy.load(each.directory)).mean() for each in of_name]
+                    name: [judging.returns(load_policy(each.directory)).mean() for each in of_name]
                     for name, of_name in trainings.items()
                 }
         found = {"optimal": expert if expert is not None else returns["optimal"], "uniform": uniform, **returns}
@@ -296,7 +302,7 @@ class Control(Family):
             return torch.tensor([judging.returns(policy).mean() for policy in policies])
 
         with ticking(self.settings.execution.progress, "evaluating", "episode"):
-            of_learned, of_true = (means([NetworkPolicy.load(e.directory) for e in each]) for each in (learned, true))
+            of_learned, of_true = (means([load_policy(e.directory) for e in each]) for each in (learned, true))
             before = means([acting.acts(directory, model, k) for k in range(len(model))])
             uniform = float(judging.uniform_returns().mean())
         optimal = float(of_true.max())
@@ -313,8 +319,9 @@ class Control(Family):
 
     def train_expert(self, directory: Path) -> dict[str, Any]:
         algorithm, environment = self.acting.policy.name, self.environment
-        if algorithm not in ("dqn", "ppo"):
-            raise ConfigurationError("policy", algorithm, "experts are trained with policy=dqn or policy=ppo")
+        if algorithm not in REQUIRED:
+            allowed = f"experts are trained with policy={', '.join(REQUIRED)}"
+            raise ConfigurationError("policy", algorithm, allowed)
         if algorithm not in self.library.trainings:
             allowed = f"env.experts.{algorithm} says how to train it, and {self.env.name} has none"
             raise ConfigurationError("env.experts", list(self.library.trainings), allowed)

@@ -15,7 +15,8 @@ from mavrl.evaluation.episodic import EpisodicJudgement
 from mavrl.evaluation.returns import Scale
 from mavrl.families.control.settings import NormalizationSettings, described
 from mavrl.model.step_reward import StepRewardModel
-from mavrl.policies.network import NetworkPolicy, Policy, UniformPolicy
+from mavrl.policies.base import Policy, UniformPolicy
+from mavrl.policies.loading import StoredPolicy
 from mavrl.progress import expect
 from mavrl.simulation.base import Behaviour, Simulated, Simulator
 from mavrl.storage.answers import AnswerStore
@@ -43,7 +44,7 @@ class ControlJudging:
     """
 
     environment: ControlEnvironment
-    demonstrator: NetworkPolicy | None
+    demonstrator: StoredPolicy | None
     normalization: NormalizationSettings
     episodes: int
     workers: Workers
@@ -63,7 +64,7 @@ class ControlJudging:
 
     def uniform_returns(self) -> Float[np.ndarray, "N"]:
         """True returns of the uniform policy in the same episodes; kept in the store."""
-        return self._stored(UniformPolicy(self.environment.n_actions), "uniform")
+        return self._stored(UniformPolicy(self.environment.actions), "uniform")
 
     def _stored(self, policy: Policy, who: str) -> np.ndarray:
         if who in self._known_returns:

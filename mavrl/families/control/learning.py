@@ -7,9 +7,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mavrl.actions import Actions
 from mavrl.configuration.settings import RunSettings
 from mavrl.families.base import PRIOR_MEAN_AT_TERMINATION
 from mavrl.feedback.combined import CombinedDataModule
+from mavrl.model.action_heads import action_head
 from mavrl.model.layers import BatchedMLP, Standardization, restandardize
 from mavrl.model.objective import RewardInference
 from mavrl.model.posterior import InverseStepPosterior, RewardPrior, StepPosterior
@@ -29,21 +31,22 @@ ControlInference = RewardInference[StepPosterior, StepValues]
 
 
 def control_inference(
-    settings: RunSettings, n_features: int, n_actions: int, gamma: float, termination: str, data: CombinedDataModule
+    settings: RunSettings, n_features: int, actions: Actions, gamma: float, termination: str, data: CombinedDataModule
 ) -> ControlInference:
     """What is learned from feedback about transitions between observations.
 
     Args:
         n_features: O.
-        n_actions: A.
+        actions: of the environment.
         gamma: discount of the learned Q.
         termination: what it means that an episode terminates.
     """
     model, models = settings.model, data.models
     at_termination = PRIOR_MEAN_AT_TERMINATION[termination]
     standardization = standardization_of(data, n_features, settings.members, model.standardize)
-    network = BatchedMLP(n_features, model.hidden_sizes, n_actions, model_streams(models, "q"))
-    of_features = (n_features, n_actions, model.reward_domain, model.hidden_sizes, model_streams(models, "encoder"))
+    head = action_head(actions)
+    network = BatchedMLP(n_features, model.hidden_sizes, head.n_outputs, model_streams(models, "q"))
+    of_features = (n_features, head, model.reward_domain, model.hidden_sizes, model_streams(models, "encoder"))
     backup = {"gamma": gamma, "backup": model.backup, "soft_temperature": model.soft_temperature}
     posterior: StepPosterior
     values: StepValues
@@ -52,14 +55,14 @@ def control_inference(
         values = StepValues(network, standardization)
     else:
         posterior = StepPosterior(*of_features, standardization, at_termination)
-        values = LearnedStepValues(network, standardization=standardization, **backup)
+        values = LearnedStepValues(network, head, standardization=standardization, **backup)
     prior, mean = model.prior, torch.full((1,), at_termination)
     return RewardInference(
         posterior,
         RewardPrior(mean, prior.scale, len(models), prior.hyperprior_shape, prior.hyperprior_rate),
         values,
         data.likelihoods(),
-        lambda batches, scales, valued: StepSupport(batches, scales, valued, model.kl_count),
+        lambda batches, scales, valued: StepSupport(batches, scales, valued, model.kl_count, head),
     )
 
 
@@ -73,7 +76,7 @@ def standardization_of(data: CombinedDataModule, n_features: int, members: int, 
 
 @torch.no_grad()
 def control_weights(
-    inference: ControlInference, data: CombinedDataModule, settings: RunSettings, n_features: int, n_actions: int
+    inference: ControlInference, data: CombinedDataModule, settings: RunSettings, n_features: int, actions: Actions
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights of a learned reward and of its Q, and what is needed to build them again."""
     posterior, likelihoods = inference.posterior, inference.likelihoods
@@ -86,7 +89,7 @@ def control_weights(
         "kind": "steps",
         "reward_domain": settings.model.reward_domain,
         "n_features": n_features,
-        "n_actions": n_actions,
+        **actions.described,
         "reward_at_termination": posterior.at_termination,
         **({} if inverse is None else {"inverse": {name: getattr(inverse, name) for name in _BACKUP}}),
         "demonstration_rationality": None if demonstrated is None else demonstrated["model_rationality"],
@@ -161,5 +164,5 @@ def _parts(data: CombinedDataModule) -> Iterator[Transitions]:
     """All transitions of the feedback, a few at a time."""
     for batch in data.train_sets.values():
         steps = batch.transitions.flatten()
-        for k in range(0, steps.action.shape[1], _PART):
+        for k in range(0, steps.valid.shape[1], _PART):
             yield steps.map(lambda tensor, k=k: tensor[:, k : k + _PART])

@@ -52,10 +52,10 @@ def _is_frequency(value: Any) -> bool:
 _EXPERTS = Rule(
     lambda value: (
         isinstance(value, dict)
-        and value.keys() <= {"dqn", "ppo"}
+        and value.keys() <= {"dqn", "ppo", "sac"}
         and all(isinstance(settings, dict) for settings in value.values())
     ),
-    "must hold the settings of dqn, of ppo, of both or of none, such as {dqn: {total_steps: 50000}}",
+    "must hold the settings of dqn, ppo and sac, of some or of none of them, such as {dqn: {total_steps: 50000}}",
 )
 
 _IDENTITY = {"id", "kwargs", "wrappers", "max_steps", "perturbation", "fixed_horizon", "teacher_reward"}
@@ -115,8 +115,8 @@ _CONTROL_RULES = {
     "env.perturbation": mapping(optional(number(-math.inf)), example="{gravity: 12.0}"),
     "env.experts": _EXPERTS,
     "env.fixed_horizon": one_of(True, False),
-    "env.behaviour_expert": one_of("dqn", "uniform"),
-    "env.demonstration_expert": optional(one_of("dqn", "ppo")),
+    "env.behaviour_expert": one_of("dqn", "sac", "uniform"),
+    "env.demonstration_expert": optional(one_of("dqn", "ppo", "sac")),
     "env.teacher_reward": if_there(optional(_PART_LIST)),
     "env.normalization.optimal": optional(number(-math.inf)),
     "env.normalization.uniform": optional(number(-math.inf)),
@@ -125,7 +125,7 @@ _CONTROL_RULES = {
     "env.baselines.negative": optional(number(-math.inf)),
     "feedback.demonstration.minimum_return": optional(number(-math.inf)),
     **LEARNING_RULES,
-    "policy.name": one_of("ppo", "imitation", "dqn"),
+    "policy.name": one_of("ppo", "imitation", "dqn", "sac"),
 }
 _PPO_RULES = {
     "policy.total_steps": whole(1, 1_000_000_000),
@@ -160,6 +160,7 @@ _PPO_RULES = {
     "policy.hidden_sizes": SIZES,
 }
 _STEPS = whole(1, 1_000_000_000)
+_FREQUENCY = Rule(_is_frequency, "must be a number of steps from 1, or [n, step] or [n, episode]")
 _SHARE = number(0, 1)
 _EXPERT_RULES = {  # of the settings of Stable-Baselines3 that may be given; what else there is it checks itself
     "dqn": {
@@ -172,12 +173,25 @@ _EXPERT_RULES = {  # of the settings of Stable-Baselines3 that may be given; wha
         "gamma": _SHARE,
         "tau": _SHARE,
         "target_update_interval": _STEPS,
-        "train_freq": Rule(_is_frequency, "must be a number of steps from 1, or [n, step] or [n, episode]"),
+        "train_freq": _FREQUENCY,
         "gradient_steps": whole(-1, 1_000_000),
         "exploration_fraction": _SHARE,
         "exploration_initial_eps": _SHARE,
         "exploration_final_eps": _SHARE,
         "max_grad_norm": POSITIVE,
+    },
+    "sac": {
+        "total_steps": _STEPS,
+        "hidden_sizes": SIZES,
+        "learning_rate": _LEARNING_RATE,
+        "batch_size": whole(1, 1_000_000),
+        "buffer_size": _STEPS,
+        "learning_starts": whole(0, 1_000_000_000),
+        "gamma": _SHARE,
+        "tau": _SHARE,
+        "target_update_interval": _STEPS,
+        "train_freq": _FREQUENCY,
+        "gradient_steps": whole(-1, 1_000_000),
     },
     "ppo": {
         name: _PPO_RULES[f"policy.{name}"]
@@ -244,8 +258,8 @@ def check(config: DictConfig) -> None:
     if optimal is not None and uniform is not None and not is_scale(optimal, uniform):
         allowed = f"is 100 and env.normalization.uniform={uniform} is 0, so it must be above; null measures them"
         raise ConfigurationError("env.normalization.optimal", optimal, allowed)
-    if policy.name == "dqn" and config.task.name != "expert":
-        raise ConfigurationError("policy", "dqn", "trains experts (task=expert); a run needs ppo or imitation")
+    if policy.name in ("dqn", "sac") and config.task.name != "expert":
+        raise ConfigurationError("policy", policy.name, "trains experts (task=expert); a run needs ppo or imitation")
     if policy.name == "imitation" and "demonstration" not in active_kinds(config):
         raise ConfigurationError("policy", "imitation", "needs demonstrations; choose a modality with d, or policy=ppo")
     if policy.name == "ppo" and policy.batch_size > policy.n_envs * policy.n_steps:
@@ -268,10 +282,10 @@ def _check_teachers(config: DictConfig) -> None:
     """Refuse simulated feedback for which there is nobody who could give it."""
     kinds = active_kinds(config)
     if config.env.behaviour_expert == "uniform" and "stop" in kinds:
-        allowed = "has no Q to tell the regret that stops are about; choose a modality without s, or dqn"
+        allowed = "has no Q to tell the regret that stops are about; choose a modality without s, or dqn or sac"
         raise ConfigurationError("env.behaviour_expert", "uniform", allowed)
     if config.env.demonstration_expert is None and "demonstration" in kinds:
-        allowed = "leaves nobody who demonstrates; choose a modality without d, or dqn or ppo"
+        allowed = "leaves nobody who demonstrates; choose a modality without d, or dqn, ppo or sac"
         raise ConfigurationError("env.demonstration_expert", None, allowed)
 
 

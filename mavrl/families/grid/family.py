@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
+from mavrl.actions import drawn
 from mavrl.configuration.settings import RunSettings
 from mavrl.envs import LAYOUTS, GridEnv
 from mavrl.envs.layouts import ENDLESS, PARTS
@@ -50,7 +53,12 @@ class Grid(TabularFamily):
         else:
             policy = policy_of(self.problem, TabularRewardModel.load(Path(actor)).mean_table()[:1].double())[0]
         table = policy.numpy()
-        return Scene(self._environment, lambda state: table[state], self.env.max_steps)
+
+        def choose(state: Any, epsilon: float, draws: np.ndarray) -> int:
+            mixed = (1 - epsilon) * table[state] + epsilon / table.shape[-1]
+            return int(drawn(mixed, draws))
+
+        return Scene(self._environment, choose, self.env.max_steps)
 
     def _environment(self, filmed: bool) -> GridEnv:
         env = self.env

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 from torch import Tensor
 
+from mavrl.actions import Actions, NumberedActions
 from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
 from mavrl.evaluation.recorded import RecordedJudgement
@@ -73,10 +74,10 @@ class Recorded(Family):
     # Learning --------------------------------------------------------------------------------------------------------
 
     @property
-    def _sizes(self) -> tuple[int, int]:
+    def _sizes(self) -> tuple[int, Actions]:
         """Numbers in an observation as it is learned from, and actions that are told apart."""
         observations, actions = self.description.observation_space, self.description.action_space
-        return observations.n or observations.size, actions.n or 1
+        return observations.n or observations.size, NumberedActions(actions.n or 1)
 
     def inference(self, data: CombinedDataModule) -> ControlInference:
         env = self.settings.env

@@ -39,7 +39,7 @@ class Candidates:
     cost: float = 1.0
 
     def __post_init__(self) -> None:
-        steps = tuple(self.transitions.action.shape)
+        steps = tuple(self.transitions.valid.shape)
         if not self.cost > 0:
             raise ValueError(f"{self.kind}: a question costs more than 0, got {self.cost}")
         if self.outcomes is not None:
@@ -50,7 +50,7 @@ class Candidates:
 
     def __len__(self) -> int:
         """Number of candidates C of a replicate, with those that fill up."""
-        return self.transitions.action.shape[1]
+        return self.transitions.valid.shape[1]
 
     @property
     def real(self) -> Bool[Tensor, "R C"]:
