@@ -11,7 +11,6 @@ import pytest
 
 from mavrl.envs import GridEnv
 from mavrl.envs.control import ControlEnvironment
-from mavrl.envs.mujoco import opengl_without_screen
 from mavrl.errors import ConfigurationError
 from mavrl.folder.episodes import Episode
 from mavrl.simulation import collecting
@@ -19,7 +18,6 @@ from mavrl.simulation.collecting import Scene, collect, film
 from mavrl.streams import numpy_stream
 
 CART = ControlEnvironment("CartPole-v1", max_steps=30)
-HOPPER = ControlEnvironment("Hopper-v5", wrappers=({"DiscretizeAction": {"bins": 2}},))
 N_CELLS = 3
 
 
@@ -38,11 +36,6 @@ def _grid(p_rand: float = 0.0, probabilities: Any = lambda state: np.full(5, 0.2
         return GridEnv("trap", N_CELLS, p_rand, render_mode="rgb_array" if filmed else None, **more)
 
     return Scene(make, probabilities)
-
-
-def _no_screen(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DISPLAY", "WAYLAND_DISPLAY", "MUJOCO_GL"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def _stepped(env: gym.Env, seed: int, number: int, episode: Episode) -> None:
@@ -167,36 +160,6 @@ class TestFilms:
         assert frames.std() > 1
         assert about["fps"] == env.metadata["render_fps"]
         env.close()
-
-    def test_mujoco_is_filmed_without_a_screen(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-        pytest.importorskip("mujoco")
-        _no_screen(monkeypatch)
-        if opengl_without_screen() is None:
-            pytest.skip("neither EGL nor OSMesa is here")
-        before = dict(os.environ)
-        pictures, fps = film(_cart(HOPPER, lambda _: np.eye(8)[0]), 0, 5)
-        assert dict(os.environ) == before
-        assert (len(pictures), pictures[0].shape, fps) == (5, (480, 480, 3), 125)
-        assert pictures[0].std() > 10
-        assert not np.array_equal(pictures[0], pictures[4])
-
-    def test_nothing_to_draw_with_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch):
-        pytest.importorskip("mujoco")
-        _no_screen(monkeypatch)
-        monkeypatch.setattr("mavrl.envs.mujoco.find_library", lambda name: None)
-        with pytest.raises(ConfigurationError, match=r"^env.id=Hopper-v5: MuJoCo draws .*apt-get install libegl1"):
-            film(_cart(HOPPER, lambda _: np.eye(8)[0]), 0, 5)
-
-    def test_what_cannot_draw_says_what_can(self, monkeypatch: pytest.MonkeyPatch):
-        pytest.importorskip("mujoco")
-
-        def fails(self: Any) -> None:
-            raise RuntimeError("no driver")
-
-        monkeypatch.setenv("MUJOCO_GL", "egl")
-        monkeypatch.setattr("gymnasium.envs.mujoco.MujocoEnv.render", fails)
-        with pytest.raises(ConfigurationError, match=r"^env.id=Hopper-v5: nothing draws with MUJOCO_GL=egl"):
-            film(_cart(HOPPER, lambda _: np.eye(8)[0]), 0, 5)
 
     def test_some_environments_do_not_render(self):
         class Dark(GridEnv):
