@@ -21,7 +21,7 @@ class TeacherReward(gym.Wrapper, gym.utils.RecordConstructorArgs):
     - `reward: k` is entry k of the environment's own reward, which may be a vector; a number is entry 0.
     - `observation: k` is feature k of the observation after the step.
     - `info: name` is a number or a truth value in the step's info, with dots between the names of nested ones.
-    - `action: k` is 1 where the action was number k, counted from 0, and 0 elsewhere; of an action that is a vector it is
+    - `action: k` is 1 where the action was number k, counted from 0, and 0 elsewhere; where actions are vectors it is
       entry k, in the environment's units.
     - `constant: x` is x, and has no weight.
 

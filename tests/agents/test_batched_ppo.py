@@ -25,7 +25,7 @@ OBSERVATIONS = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
 def ppo_of(
     settings: PPOSettings, environment: ControlEnvironment = CART_POLE, chunks: int = 1, looks: int = 1
 ) -> BatchedPPO:
-    return BatchedPPO.of(environment.observation_size, environment.n_actions, settings, chunks, looks)
+    return BatchedPPO.of(environment.observation_size, environment.actions, settings, chunks, looks)
 
 
 def train(
