@@ -111,6 +111,7 @@ _DEFAULTS: dict[str, Rule] = {  # values of an environment that other keys refer
     "env.feedback.segment_len": whole(1, 100_000),
     "env.feedback.n_episodes": whole(1, 100_000),
     "env.feedback.behaviour_rationality": mapping(number(0), KINDS, example="{preference: 0.0}"),
+    "env.feedback.preference_rationality": mapping(number(0), ("teacher", "model"), "{teacher: 5.0, model: 5.0}"),
     "env.feedback.demonstration_rationality": mapping(number(0), ("teacher", "model"), "{teacher: 5.0, model: 5.0}"),
     "env.feedback.minimum_return": optional(number(-float("inf"))),
     "env.feedback.stop_scale": POSITIVE,

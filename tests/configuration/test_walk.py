@@ -50,6 +50,7 @@ ALLOWED: dict[tuple[str, ...], str] = {
         checkpoint_seconds env.feedback.behaviour_rationality.preference
         env.feedback.behaviour_rationality.rating env.feedback.behaviour_rationality.stop
         env.feedback.demonstration_rationality.model env.feedback.demonstration_rationality.teacher
+        env.feedback.preference_rationality.model env.feedback.preference_rationality.teacher
         env.feedback.stop_scale env.gamma env.p_rand feedback.demonstration.cost
         feedback.demonstration.model_rationality
         feedback.demonstration.teacher_rationality feedback.preference.behaviour_epsilon
@@ -77,8 +78,8 @@ ALLOWED: dict[tuple[str, ...], str] = {
         task.figures task.video trainer.validation trust
     """,
     ("empty mapping",): """
-        env.experts env.feedback env.feedback.behaviour_rationality env.feedback.demonstration_rationality env.samples
-        search.caps search.space
+        env.experts env.feedback env.feedback.behaviour_rationality env.feedback.demonstration_rationality
+        env.feedback.preference_rationality env.samples search.caps search.space
         search.spaces search.spaces.control search.spaces.grid search.spaces.recorded skip only
     """,
     ("fraction", "negative", "null"): """
