@@ -36,7 +36,7 @@ class DemonstratedPolicy:
         epsilon: float,
         draws: Float[np.ndarray, "N n"],
     ) -> np.ndarray:
-        """An action for each observation; of vectors one of a member, or, fully rational, the mean of their best ones."""
+        """An action for each observation: of vectors one of a member, or, fully rational, the mean of the best ones."""
         if not isinstance(self.model.actions, VectorActions):
             return drawn(self.probabilities(observation, rationality, epsilon).numpy(), draws)
         q = self.model.demonstrated_values(observation)[0]
@@ -56,6 +56,28 @@ class DemonstratedPolicy:
         flat = observation.reshape(-1, observation.shape[-1])
         scores = self.model.demonstrator(flat)[0].view(*observation.shape[:-1], -1)
         return boltzmann_policy(scores, rationality, epsilon)
+
+
+_LOG_STD = (math.log(0.2), 0.0)  # which leaves something to explore, and does not drown the mean
+
+
+@torch.no_grad()
+def demonstrated(
+    model: StepRewardModel, states: Float[Tensor, "N O"]
+) -> tuple[Float[Tensor, "N K"], Float[Tensor, "W"] | None]:
+    """What `mavrl.agents.batched_ppo.BatchedPPO.imitate` is to move a policy towards.
+
+    Of vectors that is the mean over members of the best action, and the demonstrators' log standard deviation, a mean
+    over states: one of 1, with which PPO begins, would cover the box, and nothing of the mean would be seen in it.
+
+    Args:
+        model: one replicate.
+    """
+    if not isinstance(model.actions, VectorActions):
+        return model.demonstrator(states)[0].exp(), None
+    q = model.demonstrated_values(states)[0]
+    log_std = (-0.5 * q.precision.log()).mean((0, 1)).clamp(*_LOG_STD)
+    return q.mean.mean(0), log_std
 
 
 def _double(q: QuadraticValues) -> QuadraticValues:

@@ -17,6 +17,7 @@ class PPOSettings:
         learning_rate, clip_range: numbers, or "lin_x" for a linear schedule from x to 0.
         gamma, gae_lambda, ent_coef, vf_coef, max_grad_norm: as in Stable-Baselines3.
         normalize_reward: divide rewards by the running standard deviation of the discounted return.
+        normalize_observations: give them mean 0 and variance 1, by running moments.
         hidden_sizes: size of each hidden layer, of the policy and of the value function.
     """
 
@@ -34,6 +35,7 @@ class PPOSettings:
     max_grad_norm: float
     normalize_reward: bool
     hidden_sizes: Sequence[int]
+    normalize_observations: bool = False  # what runs of earlier versions did
 
     def __post_init__(self) -> None:
         schedule(self.learning_rate)

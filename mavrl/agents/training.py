@@ -14,6 +14,7 @@ import torch
 
 from mavrl.agents.batched_ppo import BatchedPPO, Learner, updates_until
 from mavrl.agents.expert_training import true_returns
+from mavrl.agents.imitation import demonstrated
 from mavrl.agents.ppo_settings import PPOSettings
 from mavrl.agents.rewards import ConstantReward, LearnedRewardSettings, LearnedStepReward, StepReward, TrueReward
 from mavrl.envs.control import ControlEnvironment
@@ -179,7 +180,7 @@ class _Run:
         self.reward = _paid(training, model) if self.chunk < end else ConstantReward(0.0)
         if model is not None and training.warm_states is not None and newest is None:
             states = torch.from_numpy(training.warm_states)
-            self.learner = ppo.imitate(self.learner, self.seed, states, model.demonstrator(states)[0].exp())
+            self.learner = ppo.imitate(self.learner, self.seed, states, *demonstrated(model, states))
         self._rows = read_curve(training.directory / CURVE)
         self._begun = time.monotonic()
 

@@ -440,7 +440,7 @@ class TestLearnedRewards:
         seen = []
 
         def imitate(
-            self: BatchedPPO, learner: Learner, seed: int, state: torch.Tensor, probabilities: torch.Tensor
+            self: BatchedPPO, learner: Learner, seed: int, state: torch.Tensor, probabilities: torch.Tensor, own: None
         ) -> Learner:
             seen.append((state, probabilities))
             return learner
