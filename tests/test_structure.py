@@ -8,10 +8,10 @@ import pytest
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 ORDER = [  # from the ground up; a room imports those before it
-    "secrets", "errors", "interruption", "types", "actions", "quadratic", "streams", "statistics", "terminal", "garbage", "progress", "workers",
-    "planning", "metrics", "configuration", "storage", "folder", "importers", "envs", "policies", "simulation",
-    "feedback", "testing", "search", "reports", "model", "agents", "evaluation", "families", "training", "tasks",
-    "learning", "sweep", "cli", "__main__",
+    "secrets", "errors", "interruption", "types", "actions", "quadratic", "streams", "statistics", "terminal",
+    "garbage", "progress", "workers", "planning", "metrics", "configuration", "storage", "folder", "importers", "envs",
+    "policies", "simulation", "feedback", "testing", "search", "reports", "model", "agents", "evaluation", "families",
+    "training", "tasks", "learning", "sweep", "cli", "__main__",
 ]  # fmt: skip
 LARGEST = 0.18  # of all lines
 

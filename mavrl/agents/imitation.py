@@ -36,7 +36,7 @@ class DemonstratedPolicy:
         epsilon: float,
         draws: Float[np.ndarray, "N n"],
     ) -> np.ndarray:
-        """An action for each observation: of vectors one of a member, or, fully rational, the mean of the best ones."""
+        """An action for each observation; of vectors a member's, or of infinite rationality the mean of their best."""
         if not isinstance(self.model.actions, VectorActions):
             return drawn(self.probabilities(observation, rationality, epsilon).numpy(), draws)
         q = self.model.demonstrated_values(observation)[0]

@@ -70,7 +70,7 @@ class NumberedHead(ActionHead):
         return torch.nn.functional.one_hot(action, self.n_inputs).float()
 
     def taken(self, outputs: Float[Tensor, "*batch H"], action: Action) -> Float[Tensor, "*batch"]:
-        return outputs.gather(-1, action.expand(outputs.shape[:-1])[..., None]).squeeze(-1)
+        return outputs.gather(-1, action[..., None]).squeeze(-1)
 
     def best(self, outputs: Float[Tensor, "*batch H"]) -> Float[Tensor, "*batch"]:
         return outputs.amax(-1)

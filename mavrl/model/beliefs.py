@@ -184,7 +184,8 @@ class StepBelief:
             )
             if likelihood.reads == "q":
                 q = torch.cat([model.action_values(part)[0] for part in state], dim=1)  # (M, N, H)
-                table = likelihood.of_actions(q) if all_actions else head.read(likelihood, q, steps.action[row])
+                taken = steps.action[row].expand(len(q), *steps.action[row].shape)
+                table = likelihood.of_actions(q) if all_actions else head.read(likelihood, q, taken)
                 found.append(table[member])
             else:
                 parts = zip(state, action, next_state, terminal, strict=True)

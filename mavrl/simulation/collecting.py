@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 from jaxtyping import Float, Integer
 
+from mavrl.actions import drawn
 from mavrl.errors import ConfigurationError
 from mavrl.folder.episodes import Episode
 from mavrl.folder.videos import filming
@@ -48,6 +49,16 @@ class Scene:
         env = self.make(False)
         env.close()
         return "rgb_array" in (env.metadata.get("render_modes") or ())
+
+
+def by_probabilities(probabilities: Callable[[Observation], Float[np.ndarray, "A"]]) -> Callable[..., int]:
+    """The `Scene.choose` of one who takes each numbered action with some probability."""
+
+    def choose(observation: Observation, epsilon: float, draws: Float[np.ndarray, "1"]) -> int:
+        own = probabilities(observation)
+        return int(drawn((1 - epsilon) * own + epsilon / len(own), draws))
+
+    return choose
 
 
 def collect(

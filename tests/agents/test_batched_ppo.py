@@ -465,7 +465,7 @@ class TestImitation:
         policy = ppo.policy(learner)
         assert isinstance(policy, GaussianPolicy)
         mean, std = policy(states)
-        assert (mean - wanted).abs().mean() < 0.03
+        assert (mean - wanted).abs().mean() < 0.06  # of 0.6 before
         assert std.log().numpy() == pytest.approx(-1.5, abs=1e-5)
         assert learner.observations is not None
         assert learner.observations.mean == pytest.approx(states.mean(0).numpy(), abs=1e-3)

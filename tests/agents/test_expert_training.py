@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from mavrl.actions import NumberedActions
 from mavrl.agents import expert_training as experts
 from mavrl.agents.expert_training import train_expert, true_returns
 from mavrl.envs.control import ControlEnvironment
@@ -123,7 +124,7 @@ class TestBadSettings:
     @pytest.mark.parametrize("frequency", [[1, "episode"], [4, "step"]])
     def test_a_list_is_stable_baselines3_s_pair(self, environment: ControlEnvironment, frequency: list[Any]):
         policy = train_expert(environment, "dqn", {**DQN, "train_freq": frequency, "total_steps": 128}, 0)
-        assert policy.n_actions == 2
+        assert policy.actions == NumberedActions(2)
 
     @pytest.mark.parametrize("frequency", [[1, "day"], ["x", "step"], [1]])
     def test_one_that_is_none(self, environment: ControlEnvironment, frequency: list[Any]):

@@ -10,6 +10,7 @@ import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 
+from mavrl.actions import NumberedActions
 from mavrl.envs.control import ControlEnvironment
 from mavrl.envs.fixed_horizon import FixedHorizon
 from mavrl.errors import ConfigurationError, EnvironmentFault
@@ -51,7 +52,7 @@ class TestMake:
         environment = ControlEnvironment(env_id)
         environment.check()
         assert environment.observation_size == observation_size
-        assert environment.n_actions == n_actions
+        assert environment.actions == NumberedActions(n_actions)
         assert environment.time_limit == time_limit
         env = environment.make()
         assert env.reset(seed=0)[0].shape == (observation_size,)
@@ -95,7 +96,7 @@ class TestMake:
 
     def test_actions_that_begin_elsewhere(self, picture):
         environment = ControlEnvironment(picture, {"actions": spaces.Discrete(3, start=1)})
-        assert environment.n_actions == 3
+        assert environment.actions == NumberedActions(3)
         assert environment.training_vector(2).single_action_space == spaces.Discrete(3)
 
     def test_perturbation(self):
@@ -216,7 +217,7 @@ class TestErrors:
     )
     def test_what_cannot_be_made(self, env_id, message):
         environment = ControlEnvironment(env_id)
-        for attempt in (environment.check, environment.make, lambda: environment.n_actions):
+        for attempt in (environment.check, environment.make, lambda: environment.actions):
             with pytest.raises(ConfigurationError, match=message):
                 attempt()
 

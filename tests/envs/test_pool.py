@@ -79,7 +79,7 @@ class TestSameEpisodes:
     )
     def test_returns_and_lengths_of_a_random_walk(self, environment: ControlEnvironment, steps: int):
         """The difference of the means is within four standard errors."""
-        n = environment.n_actions
+        n = environment.actions.count
         mine = episodes(PooledEnvironments(environment, 32), n, steps, 1)
         theirs = episodes(GymnasiumEnvironments(environment, 32), n, steps, 2)
         for one, other in zip(mine, theirs, strict=True):
@@ -96,7 +96,7 @@ class TestSameEpisodes:
         one.reset(seed=0)
         before, stream = envs.reset(np.array([3]))[0], np.random.default_rng(0)
         for _ in range(30):
-            action = stream.integers(environment.n_actions, size=1)
+            action = stream.integers(environment.actions.count, size=1)
             step = envs.step(action)
             if name == "Acrobot-v1":
                 angles = np.arctan2(before[[1, 3]], before[[0, 2]])

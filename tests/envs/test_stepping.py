@@ -34,7 +34,7 @@ def test_the_steps_are_those_of_a_vector_environment(name: str) -> None:
     assert mine.reset(seeds).tolist() == expected.astype(np.float32).tolist()
     ends = 0
     for _ in range(120):
-        actions = stream.integers(environment.n_actions, size=3)
+        actions = stream.integers(environment.actions.count, size=3)
         found = mine.step(actions)
         observation, reward, terminated, truncated, info = theirs.step(actions)
         assert found.observation.tolist() == observation.astype(np.float32).tolist()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from mavrl.actions import NumberedActions
 from mavrl.envs.control import ControlEnvironment
 from mavrl.envs.wrappers import WRAPPERS, wrapped
 from mavrl.errors import ConfigurationError
@@ -38,7 +39,7 @@ def mixed() -> Any:
 def test_a_dict_enters_as_a_vector_and_continuous_actions_as_numbers(mixed: str) -> None:
     wrappers = ["FlattenObservation", {"DiscretizeAction": {"bins": 3}}]
     environment = ControlEnvironment(mixed, wrappers=wrappers)
-    assert (environment.observation_size, environment.n_actions) == (6, 3)
+    assert (environment.observation_size, environment.actions) == (6, NumberedActions(3))
     envs = environment.vector(2)
     observation, _ = envs.reset(seed=0)
     assert observation.tolist() == [[0, 0, 1, 0, 0.5, -0.5]] * 2

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from mavrl.actions import NumberedActions
 from mavrl.configuration.check import check
 from mavrl.configuration.settings import RunSettings
 from mavrl.errors import ConfigurationError
@@ -16,7 +17,8 @@ from mavrl.families.control.family import Control
 from mavrl.families.grid.family import Grid
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.model.step_reward import StepRewardModel
-from mavrl.policies.network import NetworkPolicy, UniformPolicy
+from mavrl.policies.base import UniformPolicy
+from mavrl.policies.network import NetworkPolicy
 from mavrl.storage.checkpoints import Checkpoints
 from mavrl.training.building import build_data, build_learner
 from mavrl.training.fitting import fit, store
@@ -121,7 +123,7 @@ class TestNobodyElse:
     def test_a_random_walk_needs_no_expert_and_has_no_regret(self, composed: Any):
         made = family(composed, *LEFT)
         assert isinstance(made, Control)
-        assert made.behaviour_expert == UniformPolicy(2)
+        assert made.behaviour_expert == UniformPolicy(NumberedActions(2))
         assert made.demonstration_expert is None
         known = made.simulator.segments([(0, "rating", "train")], _walk(), 64, 400, 4, 1)
         assert known.regret.isnan().all()

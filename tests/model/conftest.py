@@ -17,6 +17,7 @@ from mavrl.feedback.demonstration import DemonstrationBatch, DemonstrationDataMo
 from mavrl.feedback.preference import PreferenceBatch, PreferenceDataModule, PreferenceLikelihood
 from mavrl.feedback.rating import RatingBatch, RatingDataModule, RatingLikelihood
 from mavrl.feedback.stop import StopBatch, StopDataModule, StopLikelihood
+from mavrl.model.action_heads import NumberedHead
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.learner import RewardLearner
 from mavrl.model.objective import EvidenceLowerBound, RewardInference, WeightedAverages
@@ -29,6 +30,7 @@ from mavrl.types import Transitions
 
 GAMMA = 0.8
 N_FEATURES, N_ACTIONS, N_CATEGORIES = 3, 4, 4  # of the made-up control environment
+HEAD = NumberedHead(N_ACTIONS)
 _SEGMENTS = {"segment_len": 3, "n_episodes": 256, "behaviour_rationality": 0.0}
 
 
@@ -81,7 +83,7 @@ def make_inference(problem: TabularProblem) -> Callable[..., RewardInference]:
             values = PlannedValues(problem.transitions, GAMMA, len(models))
         else:
             network = BatchedMLP(n_states, hidden, n_actions, model_streams(models, "q"))
-            values = LearnedStateValues(network, GAMMA, backup, 0.5)
+            values = LearnedStateValues(network, NumberedHead(n_actions), GAMMA, backup, 0.5)
         return RewardInference(
             StatePosterior(n_states, hidden, model_streams(models, "encoder")),
             RewardPrior(problem.terminal_states.float(), scale, len(models), 4.0, 0.8),
@@ -207,11 +209,11 @@ def make_control_inference() -> Callable[..., RewardInference]:
         encoder_streams, q_streams = (model_streams(models, purpose) for purpose in ("encoder", "q"))
         network = BatchedMLP(N_FEATURES, hidden, N_ACTIONS, q_streams)
         return RewardInference(
-            StepPosterior(N_FEATURES, N_ACTIONS, domain, hidden, encoder_streams, standardization, at_termination),
+            StepPosterior(N_FEATURES, HEAD, domain, hidden, encoder_streams, standardization, at_termination),
             RewardPrior(torch.full((1,), at_termination), scale, n_models, 4.0, 0.8),
-            LearnedStepValues(network, GAMMA, backup, 0.5, standardization=standardization),
+            LearnedStepValues(network, HEAD, GAMMA, backup, 0.5, standardization=standardization),
             {kind: likelihoods[kind] for kind in kinds},
-            lambda batches, scales, valued: StepSupport(batches, scales, valued, count),
+            lambda batches, scales, valued: StepSupport(batches, scales, valued, count, HEAD),
         )
 
     return make

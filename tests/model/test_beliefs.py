@@ -14,6 +14,7 @@ from mavrl.feedback.demonstration import DemonstrationLikelihood
 from mavrl.feedback.preference import PreferenceLikelihood
 from mavrl.feedback.rating import RatingBatch, RatingLikelihood
 from mavrl.feedback.stop import StopLikelihood
+from mavrl.model.action_heads import NumberedHead
 from mavrl.model.beliefs import Belief, StepBelief, TabularBelief, outcomes_under
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.posterior import StatePosterior, StepPosterior
@@ -43,7 +44,7 @@ def tabular(problem: TabularProblem) -> TabularBelief:
 def model() -> StepRewardModel:
     streams = [torch.Generator().manual_seed(k) for k in range(R * M)]
     scale = Standardization(torch.randn(R * M, O), torch.rand(R * M, O) + 0.5)
-    posterior = StepPosterior(O, A, "sas", [6, 5], streams, scale, -1.0)
+    posterior = StepPosterior(O, NumberedHead(A), "sas", [6, 5], streams, scale, -1.0)
     description = {
         "kind": "steps",
         "reward_domain": "sas",

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mavrl.model.action_heads import NumberedHead
 from mavrl.model.frozen import FrozenRewardModel
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.posterior import InverseStepPosterior, StepPosterior
@@ -21,7 +22,7 @@ def _model(
     scale = Standardization.identity(R * M, O)
     if scaled:
         scale = Standardization(torch.randn(R * M, O), torch.rand(R * M, O) + 0.2)
-    of_features, q = (O, A, domain, [6, 5], streams, scale, -1.0), None
+    of_features, q = (O, NumberedHead(A), domain, [6, 5], streams, scale, -1.0), None
     if values:
         q = BatchedMLP(O, [6, 5], A, [torch.Generator().manual_seed(100 + k) for k in range(R * M)])
     backup = {"gamma": 0.9, "backup": inverse, "soft_temperature": 0.1}

@@ -7,6 +7,7 @@ import torch
 from torch.distributions import Bernoulli, Categorical, Normal, kl_divergence
 from torch.nn import functional
 
+from mavrl.model.action_heads import NumberedHead
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.objective import EvidenceLowerBound, RewardInference, WeightedAverages
 from mavrl.model.posterior import RewardPrior, StatePosterior, StepPosterior
@@ -316,7 +317,7 @@ def test_one_hot_observations_are_states(objective: str, backup: Any, make_feedb
     sizes = {kind: batch.valid_samples.sum(-1).float() for kind, batch in batches.items()}
     streams, none = [torch.Generator() for _ in range(2)], Standardization.identity(2, 9)
     posterior = StatePosterior(9, [8], streams)
-    of_steps = StepPosterior(9, 5, "s", [8], streams, none)
+    of_steps = StepPosterior(9, NumberedHead(5), "s", [8], streams, none)
     weights, first = posterior.encoder.state_dict(), "layers.0.weight"
     ends_count_nothing = torch.nn.functional.pad(weights[first], (0, 0, 0, 1))
     of_steps.encoder.load_state_dict({**weights, first: ends_count_nothing})
@@ -324,15 +325,15 @@ def test_one_hot_observations_are_states(objective: str, backup: Any, make_feedb
     states = RewardInference(
         posterior,
         RewardPrior(torch.zeros(9), 0.8, 2, 4.0, 0.8),
-        LearnedStateValues(network, GAMMA, backup, 0.5),
+        LearnedStateValues(network, NumberedHead(5), GAMMA, backup, 0.5),
         likelihoods,
     )
     steps = RewardInference(
         of_steps,
         RewardPrior(torch.zeros(1), 0.8, 2, 4.0, 0.8),
-        LearnedStepValues(network, GAMMA, backup, 0.5, standardization=none),
+        LearnedStepValues(network, NumberedHead(5), GAMMA, backup, 0.5, standardization=none),
         likelihoods,
-        lambda b, scales, valued: StepSupport(b, scales, valued, "transition"),
+        lambda b, scales, valued: StepSupport(b, scales, valued, "transition", NumberedHead(5)),
     )
     chosen = EvidenceLowerBound(sizes, 0.5) if objective == "elbo" else WeightedAverages(sizes, 0.5, 0.1, True)
     expected = chosen(states, batches, _no_noise)

@@ -7,11 +7,13 @@ import pytest
 import torch
 from scipy import optimize, stats
 
+from mavrl.model.action_heads import NumberedHead
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.posterior import InverseStepPosterior, RewardPrior, StatePosterior, StepPosterior
 from mavrl.model.support import StateSupport, StepSupport
 
 N_FEATURES, N_ACTIONS = 3, 4  # of the fixture's control environment
+HEAD = NumberedHead(N_ACTIONS)
 STATES = StateSupport({}, {}, [])  # all of them, whatever the feedback
 
 
@@ -85,7 +87,7 @@ def test_a_learned_scale_is_the_optimum_of_bound_and_hyperprior(shape: float, ra
 
 def _step_posterior(domain: Any, at_termination: float = 0.0, scale: Standardization | None = None) -> StepPosterior:
     scale = scale or Standardization.identity(2, N_FEATURES)
-    return StepPosterior(N_FEATURES, N_ACTIONS, domain, [6], _generators(2), scale, at_termination)
+    return StepPosterior(N_FEATURES, HEAD, domain, [6], _generators(2), scale, at_termination)
 
 
 def _arguments(n: int = 5) -> dict[str, torch.Tensor]:
@@ -171,12 +173,12 @@ def test_one_transition_for_all_models() -> None:
 def test_the_posterior_of_a_support_is_that_of_its_steps(domain: Any, control_batches: Any) -> None:
     posterior = _step_posterior(domain, 1.0)
     scales = dict.fromkeys(control_batches, torch.ones(2))
-    support = StepSupport(control_batches, scales, ["stop"], "sample")
+    support = StepSupport(control_batches, scales, ["stop"], "sample", HEAD)
     for moment, number in zip(posterior(support), range(2), strict=True):
         for kind, batch in control_batches.items():
             steps = batch.transitions.flatten()
             alone = posterior.transition_moments(steps.state, steps.action, steps.next_state, steps.terminal)[number]
-            torch.testing.assert_close(support.look_up(moment[..., None], kind).flatten(1), alone)
+            torch.testing.assert_close(support.look_up(moment, kind).flatten(1), alone)
 
 
 @torch.no_grad()
@@ -191,7 +193,7 @@ def test_the_log_variance_of_transitions_is_clamped() -> None:
 def test_a_learned_scale_counts_transitions_like_the_kl(count: Any, control_batches: Any) -> None:
     """It is the optimum of the KL that the bound subtracts, and of the hyperprior."""
     scales = {kind: torch.tensor([2.0, 0.5]) for kind in control_batches}
-    support = StepSupport(control_batches, scales, ["stop"], count)
+    support = StepSupport(control_batches, scales, ["stop"], count, HEAD)
     mean, logvar = torch.randn(2, 62), torch.randn(2, 62)
     prior = RewardPrior(torch.tensor([-1.0]), None, 2, 3.0, 0.5)
     prior.fit(mean, logvar, support)
@@ -207,7 +209,7 @@ def test_a_learned_scale_counts_transitions_like_the_kl(count: Any, control_batc
 
 
 def test_the_prior_of_transitions_has_its_mean_where_they_terminate(control_batches: Any) -> None:
-    support = StepSupport(control_batches, dict.fromkeys(control_batches, torch.ones(2)), [], "sample")
+    support = StepSupport(control_batches, dict.fromkeys(control_batches, torch.ones(2)), [], "sample", HEAD)
     prior = RewardPrior(torch.tensor([1.0]), 0.5, 2, 4.0, 0.8)
     mean, logvar = torch.randn(2, 62), torch.randn(2, 62)
     p = torch.distributions.Normal(mean, (0.5 * logvar).exp())
@@ -224,7 +226,7 @@ def _inverse(backup: Any = "optimal", scale: Standardization | None = None, doma
     q = BatchedMLP(N_FEATURES, [6], N_ACTIONS, _generators(2))
     return InverseStepPosterior(
         N_FEATURES,
-        N_ACTIONS,
+        HEAD,
         domain,
         [6],
         _generators(2),
@@ -256,7 +258,7 @@ def test_on_a_support_it_is_the_same_reward(domain: Any, control_batches: Any) -
     scale = Standardization(torch.randn(2, N_FEATURES), torch.rand(2, N_FEATURES) + 1)
     posterior = _inverse(scale=scale, domain=domain)
     scales = {kind: torch.ones(2) for kind in control_batches}
-    support = StepSupport(control_batches, scales, ["stop", "demonstration"], "sample")
+    support = StepSupport(control_batches, scales, ["stop", "demonstration"], "sample", HEAD)
     steps = (support.state, support.action, support.next_state, support.terminal)
     valid = torch.cat([support.transitions(kind).valid.flatten(1) for kind in support._slices], dim=1)
     for found, expected in zip(posterior(support), posterior.transition_moments(*steps), strict=True):

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 import mavrl
 from mavrl.errors import StorageError
+from mavrl.model.action_heads import NumberedHead
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.loading import load_reward_model
 from mavrl.model.posterior import StatePosterior, StepPosterior
@@ -45,7 +46,7 @@ def save() -> Callable[[str, Path], RewardModel]:
 
     def steps(directory: Path) -> RewardModel:
         streams = [torch.Generator().manual_seed(k) for k in range(6)]
-        posterior = StepPosterior(4, 2, "sa", [5, 4], streams, Standardization.identity(6, 4))
+        posterior = StepPosterior(4, NumberedHead(2), "sa", [5, 4], streams, Standardization.identity(6, 4))
         model = StepRewardModel(posterior, BatchedMLP(4, [5, 4], 2, streams), (torch.zeros(6), torch.ones(6)), STEPS)
         save_reward_model(directory, model.tensors(), STEPS)
         return model

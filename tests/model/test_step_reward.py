@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from mavrl.model.action_heads import NumberedHead
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.loading import load_reward_model
 from mavrl.model.posterior import StepPosterior
@@ -41,7 +42,7 @@ def _model(values: bool = True, scaled: bool = True, **settings: Any) -> StepRew
     if scaled:
         scale = Standardization(torch.randn(R * M, O), torch.rand(R * M, O) + 0.5)
     domain, at_termination = description["reward_domain"], description["reward_at_termination"]
-    posterior = StepPosterior(O, A, domain, [6, 5], streams, scale, at_termination)
+    posterior = StepPosterior(O, NumberedHead(A), domain, [6, 5], streams, scale, at_termination)
     q = BatchedMLP(O, [6, 5], A, streams) if values else None
     return StepRewardModel(posterior, q, (torch.randn(R * M), torch.rand(R * M)), description)
 
@@ -224,7 +225,9 @@ def test_the_members_of_a_replicate_are_in_a_row() -> None:
 @torch.no_grad()
 def test_action_values_are_those_that_were_learned(model: StepRewardModel) -> None:
     assert model.q is not None
-    source = LearnedStepValues(model.q, 0.9, "optimal", 1.0, standardization=model.posterior.standardization)
+    source = LearnedStepValues(
+        model.q, NumberedHead(A), 0.9, "optimal", 1.0, standardization=model.posterior.standardization
+    )
     state, *_ = _transitions(6)
     assert model.action_values(state).equal(source.action_values(state[None]).view(R, M, 6, A))
 

@@ -9,6 +9,7 @@ import torch
 
 from mavrl.feedback.demonstration import DemonstrationBatch
 from mavrl.feedback.rating import RatingBatch
+from mavrl.model.action_heads import NumberedHead
 from mavrl.model.support import StateSupport, StepSupport, next_states, step_weights
 from mavrl.types import Transitions, at_steps
 
@@ -18,7 +19,7 @@ SCALES = {kind: torch.tensor([1.0 + k, 0.5 + k]) for k, kind in enumerate(KINDS)
 
 
 def _support(batches: Any, valued: list[str], count: Any = "sample") -> StepSupport:
-    return StepSupport(batches, {kind: SCALES[kind] for kind in batches}, valued, count)
+    return StepSupport(batches, {kind: SCALES[kind] for kind in batches}, valued, count, NumberedHead(4))
 
 
 def _points(batches: Any, valued: list[str]) -> list[tuple[str, tuple[int, ...]]]:
@@ -50,27 +51,27 @@ def test_points_are_the_steps_of_one_kind_after_the_other(valued: list[str], con
 @pytest.mark.parametrize("valued", VALUED)
 def test_every_step_finds_its_own_values(valued: list[str], control_batches: Any) -> None:
     support, points = _support(control_batches, valued), _points(control_batches, valued)
-    rewards, q = torch.randn(2, len(points), 1), torch.randn(2, support.n_valued, 4)
+    rewards, q = torch.randn(2, len(points)), torch.randn(2, support.n_valued, 4)
     for kind in KINDS:
         steps = control_batches[kind].transitions
         found = support.look_up(rewards, kind)
         assert found.shape == steps.action.shape
-        of_action = support.look_up(q, kind) if kind in valued else None
+        of_action = support.taken(q, kind) if kind in valued else None
         for number, (name, step) in enumerate(points):
             if name != kind:
                 continue
             for r in range(2):
-                assert found[(r, *step)] == rewards[r, number, 0]
+                assert found[(r, *step)] == rewards[r, number]
                 if of_action is not None:
                     assert of_action[(r, *step)] == q[r, number, steps.action[(r, *step)]]
 
 
 def test_values_carry_the_gradient_to_their_own_points_alone(control_batches: Any) -> None:
     support = _support(control_batches, ["stop"])
-    table = torch.randn(2, 62, 1, requires_grad=True)
+    table = torch.randn(2, 62, requires_grad=True)
     support.look_up(table, "rating").sum().backward()
     before = N_POINTS["stop"] + N_POINTS["preference"] + N_POINTS["demonstration"]
-    expected = torch.zeros(2, 62, 1)
+    expected = torch.zeros(2, 62)
     expected[:, before : before + N_POINTS["rating"]] = 1
     assert table.grad is not None
     assert table.grad.equal(expected)
@@ -99,7 +100,8 @@ def test_the_points_of_a_finite_environment_are_its_states(make_feedback: Any) -
     table, prior_mean = torch.randn(2, 9, 5), torch.randn(9)
     for kind in batches:
         steps = batches[kind].transitions
-        assert support.look_up(table, kind).equal(at_steps(table, steps))
+        assert support.taken(table, kind).equal(at_steps(table, steps))
+        assert support.look_up(table[..., 0], kind).equal(at_steps(table[..., :1], steps))
         weights = support.bellman_weights(kind)
         assert weights.equal(SCALES[kind].view(-1, *[1] * (steps.valid.ndim - 1)) * steps.valid)
     assert support.kl_weights.expand(2, 9).equal(torch.ones(2, 9))  # each state once, however often it is visited
@@ -159,7 +161,7 @@ def test_the_sums_of_kl_and_bellman_terms(count: Any, valued: list[str], control
     for r in range(2):
         total = 0.0
         for kind, batch in control_batches.items():
-            valid, of_kind = batch.transitions.valid[r], support.look_up(values[..., None], kind)[r]
+            valid, of_kind = batch.transitions.valid[r], support.look_up(values, kind)[r]
             samples = [of_kind[b][valid[b]].tolist() for b in range(len(valid))]
             scale, means = float(SCALES[kind][r]), sum(sum(steps) / len(steps) for steps in samples if steps)
             total += {

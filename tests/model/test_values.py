@@ -10,6 +10,7 @@ import torch
 from mavrl.feedback.demonstration import DemonstrationBatch
 from mavrl.feedback.preference import PreferenceBatch
 from mavrl.feedback.rating import RatingBatch
+from mavrl.model.action_heads import NumberedHead
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.support import StateSupport, StepSupport
 from mavrl.model.values import LearnedStateValues, LearnedStepValues, PlannedValues
@@ -17,6 +18,7 @@ from mavrl.types import Transitions
 
 GAMMA = 0.8
 N_FEATURES, N_ACTIONS = 3, 4  # of the fixture's control environment
+HEAD = NumberedHead(N_ACTIONS)
 
 
 def _optimal_q(problem: Any, reward: np.ndarray) -> np.ndarray:
@@ -112,7 +114,7 @@ BACKUPS = ["optimal", "soft", "behaviour"]
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("backup", BACKUPS)
 def test_the_bellman_term_of_states_step_by_step(backup: Any, shape: tuple[int, ...]) -> None:
-    values = LearnedStateValues(BatchedMLP(9, [6], 5, _generators()), GAMMA, backup, 0.5)
+    values = LearnedStateValues(BatchedMLP(9, [6], 5, _generators()), NumberedHead(5), GAMMA, backup, 0.5)
     q = values(torch.zeros(2, 9)).detach() * 10
     mean, logvar = torch.randn(2, 9), torch.randn(2, 9)
     steps = _steps(2, *shape)
@@ -132,10 +134,10 @@ def test_the_bellman_term_of_observations_step_by_step(backup: Any, shape: tuple
     """Also behind the points of another kind, and with observations that are standardized."""
     scale = Standardization(torch.randn(2, N_FEATURES), torch.rand(2, N_FEATURES) + 0.5)
     network = BatchedMLP(N_FEATURES, [6], N_ACTIONS, _generators())
-    values = LearnedStepValues(network, GAMMA, backup, 0.5, standardization=scale)
+    values = LearnedStepValues(network, HEAD, GAMMA, backup, 0.5, standardization=scale)
     steps, other = make_steps(2, *shape, lengths=shape[-1]), make_steps(2, 5, seed=1)
     batches = {"it": _batch(steps), "other": DemonstrationBatch(other)}
-    support = StepSupport(batches, dict.fromkeys(batches, torch.ones(2)), ["other", "it"], "transition")
+    support = StepSupport(batches, dict.fromkeys(batches, torch.ones(2)), ["other", "it"], "transition", HEAD)
     n_points = 2 * 5 + int(np.prod(shape)) - 5
     mean, logvar = torch.randn(2, n_points), torch.randn(2, n_points)
     q = values(mean, support)
@@ -162,13 +164,13 @@ def test_q_is_computed_for_the_kinds_that_need_it_only(control_batches: Any, mak
     scales = dict.fromkeys(control_batches, torch.ones(2))
     rewards = torch.zeros(2, 62)
     for valued, n_points in (([], 0), (["stop"], 20), (["stop", "demonstration"], 26), (list(control_batches), 62)):
-        support = StepSupport(control_batches, scales, valued, "sample")
+        support = StepSupport(control_batches, scales, valued, "sample", HEAD)
         assert values(rewards, support).shape == (2, n_points, N_ACTIONS)
 
 
 def test_a_learned_q_does_not_look_at_the_reward(control_batches: Any, make_control_inference: Any) -> None:
-    values = LearnedStateValues(BatchedMLP(9, [6], 5, _generators(1)), GAMMA, "optimal", 0.5)
+    values = LearnedStateValues(BatchedMLP(9, [6], 5, _generators(1)), NumberedHead(5), GAMMA, "optimal", 0.5)
     assert values(torch.zeros(1, 9)).equal(values(torch.randn(1, 9)))
     of_steps = make_control_inference(control_batches).values
-    support = StepSupport(control_batches, dict.fromkeys(control_batches, torch.ones(2)), ["stop"], "sample")
+    support = StepSupport(control_batches, dict.fromkeys(control_batches, torch.ones(2)), ["stop"], "sample", HEAD)
     assert of_steps(torch.zeros(2, 62), support).equal(of_steps(torch.randn(2, 62), support))

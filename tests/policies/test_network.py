@@ -12,8 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
+from mavrl.actions import NumberedActions
 from mavrl.errors import StorageError
-from mavrl.policies.network import NetworkPolicy, UniformPolicy
+from mavrl.policies.base import UniformPolicy
+from mavrl.policies.network import NetworkPolicy
 
 
 def random_policy(*sizes: int, activation: str = "relu", scores: str = "q", card: dict | None = None) -> NetworkPolicy:
@@ -50,7 +52,7 @@ class TestScores:
 
     def test_sizes(self):
         policy = random_policy(4, 8, 8, 3)
-        assert (policy.n_inputs, policy.n_actions) == (4, 3)
+        assert (policy.n_inputs, policy.actions.count) == (4, 3)
         assert policy(torch.zeros(2, 5, 4)).shape == (2, 5, 3)
         assert policy(torch.zeros(4)).shape == (3,)
 
@@ -300,5 +302,5 @@ def _sign(directory: Path) -> None:
 
 @pytest.mark.parametrize(("rationality", "epsilon"), [(0.0, 0.0), (5.0, 0.3), (math.inf, 0.0)])
 def test_a_uniform_policy_is_uniform_however_rational(rationality: float, epsilon: float) -> None:
-    probabilities = UniformPolicy(4).probabilities(torch.randn(2, 3, 5), rationality, epsilon)
+    probabilities = UniformPolicy(NumberedActions(4)).probabilities(torch.randn(2, 3, 5), rationality, epsilon)
     assert torch.equal(probabilities, torch.full((2, 3, 4), 0.25, dtype=torch.float64))

@@ -14,7 +14,7 @@ from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import ConfigurationError
 from mavrl.folder.episodes import Episode
 from mavrl.simulation import collecting
-from mavrl.simulation.collecting import Scene, collect, film
+from mavrl.simulation.collecting import Scene, by_probabilities, collect, film
 from mavrl.streams import numpy_stream
 
 CART = ControlEnvironment("CartPole-v1", max_steps=30)
@@ -28,14 +28,16 @@ def _balanced(observation: np.ndarray) -> np.ndarray:
 
 
 def _cart(environment: ControlEnvironment = CART, probabilities: Any = _balanced) -> Scene:
-    return Scene(lambda filmed: (environment.filmed() if filmed else environment).make(), probabilities, 30)
+    return Scene(
+        lambda filmed: (environment.filmed() if filmed else environment).make(), by_probabilities(probabilities), 30
+    )
 
 
 def _grid(p_rand: float = 0.0, probabilities: Any = lambda state: np.full(5, 0.2), **more: Any) -> Scene:
     def make(filmed: bool) -> gym.Env:
         return GridEnv("trap", N_CELLS, p_rand, render_mode="rgb_array" if filmed else None, **more)
 
-    return Scene(make, probabilities)
+    return Scene(make, by_probabilities(probabilities))
 
 
 def _stepped(env: gym.Env, seed: int, number: int, episode: Episode) -> None:
@@ -141,7 +143,7 @@ class TestFilms:
     ):
         if ":" in environment.id:
             pytest.importorskip("highway_env")
-        scene = _cart(environment, lambda _: np.eye(environment.n_actions)[1])
+        scene = _cart(environment, lambda _: np.eye(environment.actions.count)[1])
         assert scene.renders
         before = dict(os.environ)
         (episode,) = collect(scene, 0, [0], films=tmp_path)
@@ -165,7 +167,7 @@ class TestFilms:
         class Dark(GridEnv):
             metadata = {"render_modes": []}  # noqa: RUF012
 
-        assert not Scene(lambda filmed: Dark("trap"), lambda state: np.full(5, 0.2)).renders
+        assert not Scene(lambda filmed: Dark("trap"), by_probabilities(lambda state: np.full(5, 0.2))).renders
 
     @pytest.mark.parametrize(
         ("picture", "said"), [(None, "NoneType"), (np.zeros((4, 4)), "an array .4, 4. of float64")]
@@ -175,7 +177,7 @@ class TestFilms:
             def render(self) -> Any:
                 return picture
 
-        scene = Scene(lambda filmed: Odd("trap", 3), lambda state: np.full(5, 0.2))
+        scene = Scene(lambda filmed: Odd("trap", 3), by_probabilities(lambda state: np.full(5, 0.2)))
         with pytest.raises(ConfigurationError, match=f"^env.id=Odd: renders {said}.*; task.video=false"):
             collect(scene, 0, [0], films=tmp_path)
         assert list(tmp_path.iterdir()) == []

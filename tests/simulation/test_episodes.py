@@ -27,7 +27,7 @@ HERE = Workers(1)
 def policy_of(environment: ControlEnvironment) -> NetworkPolicy:
     """A random network of these sizes, the same every time."""
     generator = torch.Generator().manual_seed(0)
-    sizes = [(32, environment.observation_size), (environment.n_actions, 32)]
+    sizes = [(32, environment.observation_size), (environment.actions.count, 32)]
     layers = [(torch.randn(*size, generator=generator), torch.zeros(size[0])) for size in sizes]
     return NetworkPolicy.from_layers(layers, "tanh", "q")
 
@@ -321,7 +321,7 @@ def test_actions_follow_the_policy(name: str, behaviour: Behaviour, following: b
     actions = np.concatenate([episode.actions[part] for episode in found])
     probability = _probabilities(policy, observations, behaviour)
     assert len(actions) >= (200 if following else 1800)
-    for action in range(environment.n_actions):
+    for action in range(environment.actions.count):
         p = probability[:, action]
         for weight in (np.ones_like(p), p):
             error = np.sqrt((weight**2 * p * (1 - p)).sum())

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from mavrl.actions import NumberedActions
 from mavrl.errors import ConfigurationError
 from mavrl.folder.episodes import Episodes
 from mavrl.folder.labels import Segment
-from mavrl.policies.network import NetworkPolicy, UniformPolicy
+from mavrl.policies.base import UniformPolicy
+from mavrl.policies.network import NetworkPolicy
 from mavrl.simulation.base import Behaviour, EpisodesTooShort, Simulated, Simulator
 from mavrl.simulation.recorded import RecordedBehaviour, RecordedEpisodes, cut
 from mavrl.simulation.tabular import TabularSimulator
@@ -156,9 +158,9 @@ class TestTruth:
 
     def test_a_random_walk_knows_none(self, make_control: Any):
         recorded = replace(_episodes(), observations=np.zeros((10, 4), np.float32))
-        found = RecordedEpisodes(recorded, replace(make_control(), behaviour=UniformPolicy(2))).segments(
-            [(0, "stop", "train")], Behaviour(0.0), 2, 5, 4, 1
-        )
+        found = RecordedEpisodes(
+            recorded, replace(make_control(), behaviour=UniformPolicy(NumberedActions(2)))
+        ).segments([(0, "stop", "train")], Behaviour(0.0), 2, 5, 4, 1)
         assert found.regret.isnan().all()
 
 

@@ -4,9 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
-from mavrl.actions import drawn
 from mavrl.configuration.settings import RunSettings
 from mavrl.envs import LAYOUTS, GridEnv
 from mavrl.envs.layouts import ENDLESS, PARTS
@@ -20,7 +17,7 @@ from mavrl.families.tabular import TabularFamily
 from mavrl.model.tabular_reward import TabularRewardModel
 from mavrl.planning import greedy_policy, uniform_policy
 from mavrl.reports.words import score_in_words
-from mavrl.simulation.collecting import Scene
+from mavrl.simulation.collecting import Scene, by_probabilities
 from mavrl.storage.shown import read_shown
 from mavrl.workers import Workers
 
@@ -53,12 +50,7 @@ class Grid(TabularFamily):
         else:
             policy = policy_of(self.problem, TabularRewardModel.load(Path(actor)).mean_table()[:1].double())[0]
         table = policy.numpy()
-
-        def choose(state: Any, epsilon: float, draws: np.ndarray) -> int:
-            mixed = (1 - epsilon) * table[state] + epsilon / table.shape[-1]
-            return int(drawn(mixed, draws))
-
-        return Scene(self._environment, choose, self.env.max_steps)
+        return Scene(self._environment, by_probabilities(lambda state: table[state]), self.env.max_steps)
 
     def _environment(self, filmed: bool) -> GridEnv:
         env = self.env

@@ -93,7 +93,7 @@ class TestFinding:
         message = str(caught.value)
         assert caught.value.key == "env.id"
         assert f"has {sizes[0]} observation features and {sizes[1]} actions" in message
-        assert f"the environment {environment.observation_size} and {environment.n_actions}" in message
+        assert f"the environment {environment.observation_size} and {environment.actions.in_words}" in message
         assert str(shipped / "dqn") in message
 
     @pytest.mark.parametrize("features", [4, 5])
