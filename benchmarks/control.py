@@ -95,8 +95,8 @@ def policy_speed(env: str, overrides: list[str], directory: Path, steps: int) ->
     control = Control(RunSettings.from_config(config), Workers(1))
     policy = control.acting.policy
     model = StepRewardModel.load(directory)
-    assert policy.ppo is not None
-    ppo = dataclasses.replace(policy.ppo, total_steps=steps)
+    assert policy.agent is not None
+    ppo = dataclasses.replace(policy.agent, total_steps=steps)
     vectors = ["gymnasium", *(["envpool"] if importlib.util.find_spec("envpool") else [])]
     rates: dict[str, list[float]] = {}
     shares: dict[str, dict[str, float]] = {}

@@ -95,12 +95,12 @@ class BatchedPPO:
         """The trainings in an environment with this many features of an observation, and these actions."""
         distribution = distribution_of(actions)
         sizes = tuple(settings.hidden_sizes), distribution.n_outputs, distribution.n_own
-        return cls(ActorCritic(n_inputs, *sizes), distribution, settings, min(chunks, _updates(settings)), looks)
+        return cls(ActorCritic(n_inputs, *sizes), distribution, settings, settings.parts(chunks), looks)
 
     def looks_of(self, chunk: int) -> list[int]:
         """Updates after which policies are looked at in a chunk, counted from the beginning; the last is its end."""
-        first, end = (updates_until(self.settings, k, self.chunks) for k in (chunk, chunk + 1))
-        equally = {updates_until(self.settings, k + 1, self.looks) for k in range(self.looks)}
+        first, end = (self.settings.updates_until(k, self.chunks) for k in (chunk, chunk + 1))
+        equally = {self.settings.updates_until(k + 1, self.looks) for k in range(self.looks)}
         return sorted({end, *(k for k in equally if first < k < end)})
 
     def begin(self, seed: int) -> Learner:
@@ -193,7 +193,7 @@ class _Chunk:
         self._form, self._distribution, self._settings = ppo.form, ppo.distribution, ppo.settings
         self._envs, self._rewards = envs, rewards
         self._learners = learners
-        self._first, self._looks = updates_until(ppo.settings, chunk, ppo.chunks), ppo.looks_of(chunk)
+        self._first, self._looks = ppo.settings.updates_until(chunk, ppo.chunks), ppo.looks_of(chunk)
         self._rows = torch.cat([each.parameters for each in learners])
         self._mean, self._square = (torch.cat([getattr(each, k) for each in learners]) for k in ("mean", "square"))
         (self._adam_steps,) = {each.updates for each in learners}
@@ -215,7 +215,7 @@ class _Chunk:
         self._seen = self._first_seen(self._observation)
 
     def run(self) -> list[list[Learner]]:
-        updates, seen = _updates(self._settings), []
+        updates, seen = self._settings.updates, []
         for update in range(self._first, self._looks[-1]):
             remaining = 1 - (update + 1) / updates
             self._update(self._collect(), remaining)
@@ -393,13 +393,3 @@ def _adam(rows: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, step: in
     first, second = (1 - beta**step for beta in _BETAS)
     rows.addcdiv_(mean, (square / second).sqrt_().add_(epsilon), value=-rate / first)
 
-
-def updates_until(settings: PPOSettings, part: int, parts: int) -> int:
-    """Updates before part number `part` of as many as there are, or of `parts` if those are fewer."""
-    updates = _updates(settings)
-    parts = min(parts, updates)
-    return updates * min(part, parts) // parts
-
-
-def _updates(settings: PPOSettings) -> int:
-    return max(1, -(-settings.total_steps // (settings.n_envs * settings.n_steps)))

@@ -41,6 +41,24 @@ class PPOSettings:
         schedule(self.learning_rate)
         schedule(self.clip_range)
 
+    @property
+    def updates(self) -> int:
+        """Updates of a whole training."""
+        return max(1, -(-self.total_steps // (self.n_envs * self.n_steps)))
+
+    def parts(self, wanted: int) -> int:
+        """Parts that a training has of as many as are wanted: at most one for each update."""
+        return min(wanted, self.updates)
+
+    def updates_until(self, part: int, parts: int) -> int:
+        """Updates before part number `part`."""
+        parts = self.parts(parts)
+        return self.updates * min(part, parts) // parts
+
+    def steps_until(self, part: int, parts: int) -> int:
+        """Environment steps before part number `part`."""
+        return self.updates_until(part, parts) * self.n_envs * self.n_steps
+
 
 def schedule(value: float | str) -> Callable[[float], float]:
     """A schedule, from the share of the training that remains to a value: constant, or linear from x to 0 for "lin_x".
