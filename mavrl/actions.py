@@ -136,4 +136,4 @@ def drawn(
     probabilities: Float[np.ndarray, "*batch A"], draws: Float[np.ndarray, "*batch 1"]
 ) -> Int[np.ndarray, "*batch"]:
     """Numbered actions of these probabilities, from draws that are uniform in [0, 1)."""
-    return (draws >= probabilities.cumsum(-1)[..., :-1]).sum(-1)
+    return np.asarray((draws >= probabilities.cumsum(-1)[..., :-1]).sum(-1))

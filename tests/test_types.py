@@ -83,8 +83,17 @@ class TestTransitions:
     @pytest.mark.usefixtures("without_shape_checks")
     def test_refuses_an_observation_beside_a_number(self):
         good = observed(2, 3)
-        with pytest.raises(ValueError, match="numbers or observations"):
+        with pytest.raises(ValueError, match="numbers or vectors"):
             dataclasses.replace(good, next_state=good.next_state.long())
+
+    def test_actions_may_be_vectors(self):
+        steps = observed(2, 3, 4)
+        vectors = torch.arange(48.0).view(2, 3, 4, 2)
+        moved = dataclasses.replace(steps, action=vectors, next_action=vectors)
+        assert moved.flatten().action.equal(vectors.view(2, 12, 2))
+        shorter = vectors[:, :, :3]
+        with pytest.raises(ValueError, match="equal shapes"):
+            dataclasses.replace(moved, action=shorter, next_action=shorter)
 
     @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4), (2, 3, 2, 4)])
     def test_flatten_lines_up_all_steps_of_a_replicate(self, shape):

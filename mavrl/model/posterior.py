@@ -177,7 +177,9 @@ class InverseStepPosterior(StepPosterior):
         terminal: Bool[Tensor, "#R N"],
         encoded: Float[Tensor, "R N 1"],
     ) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
-        return self.head.taken(q, action.expand(len(q), *action.shape[1:])) - self.gamma * following * ~terminal, encoded.squeeze(-1).clamp(*LOGVAR_RANGE)
+        return self.head.taken(
+            q, action.expand(len(q), *action.shape[1:])
+        ) - self.gamma * following * ~terminal, encoded.squeeze(-1).clamp(*LOGVAR_RANGE)
 
 
 class RewardPrior(nn.Module):

@@ -163,7 +163,7 @@ class _Slot:
         self.env_seed = int(self._stream.integers(2**31 - 1))
         self._draws: Iterator[float] = iter(())
         self.observations: list[np.ndarray] = []
-        self._actions: list[np.ndarray] = []
+        self._actions: list[np.ndarray | np.integer] = []
         self._rewards: list[float] = []
 
     @property
@@ -179,13 +179,13 @@ class _Slot:
             values += islice(self._draws, count - len(values))
         return values
 
-    def add(self, observation: np.ndarray, action: np.ndarray, reward: float) -> None:
+    def add(self, observation: np.ndarray, action: np.ndarray | np.integer, reward: float) -> None:
         if self.number is not None:
             self.observations.append(observation)
             self._actions.append(action)
             self._rewards.append(reward)
 
-    def episode(self, following: np.ndarray, terminated: bool) -> Episode:
+    def episode(self, following: np.ndarray | np.integer, terminated: bool) -> Episode:
         return Episode(
             rewards=np.array(self._rewards),
             observations=np.array(self.observations, dtype=np.float32),

@@ -212,7 +212,6 @@ class TestErrors:
             ("json:CartPoel-v1", r"env\.id=json:CartPoel-v1: not registered .*CartPole-v1"),
             ("Blackjack-v1", r"env\.id=Blackjack-v1: observations .*one-dimensional Box.*Tuple"),
             ("mavrl/GridTrap-v0", r"env\.id=mavrl/GridTrap-v0: observations .*one-dimensional Box.*Discrete"),
-            ("Pendulum-v1", r"env\.id=Pendulum-v1: actions must be Discrete, not Box.*\{DiscretizeAction: "),
         ],
     )
     def test_what_cannot_be_made(self, env_id, message):
@@ -226,7 +225,15 @@ class TestErrors:
         [
             ({"observations": spaces.Box(0, 255, (8, 8), np.uint8)}, r"env\.id=Picture-v0: .*one-dimensional Box"),
             ({"observations": "a picture"}, r"env\.id=Picture-v0: observations must be .* not a picture$"),
-            ({"actions": spaces.MultiBinary(3)}, r"env\.id=Picture-v0: .*be Discrete, not MultiBinary\(3\)$"),
+            (
+                {"actions": spaces.MultiBinary(3)},
+                r"env\.id=Picture-v0: .*finite bounds, not MultiBinary\(3\)$",
+            ),
+            ({"actions": spaces.Box(-1, 1, (2, 2))}, r"env\.id=Picture-v0: .*one-dimensional Box with finite.*not Box"),
+            (
+                {"actions": spaces.Box(-np.inf, 1, (2,))},
+                r"env\.id=Picture-v0: .*; env\.wrappers=\[\{BoundAction: ",
+            ),
             ({"size": 0}, r"env\.kwargs=\{'size': 0\}: .*size=0: at least 1"),
             ({"colour": 1}, r"env\.kwargs=\{'colour': 1\}: .*unexpected keyword argument 'colour'"),
             ({"max_episode_steps": 3}, r"env\.kwargs\.max_episode_steps=3: .*env\.max_steps"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from mavrl.actions import NumberedActions
+from mavrl.actions import NumberedActions, VectorActions
 from mavrl.envs.control import ControlEnvironment
 from mavrl.envs.wrappers import WRAPPERS, wrapped
 from mavrl.errors import ConfigurationError
@@ -67,7 +67,33 @@ def test_numbers_and_tuples_become_vectors(env_id: str) -> None:
 
 
 def test_gymnasium_has_all_of_them() -> None:
-    assert [name for name in WRAPPERS if not hasattr(gym.wrappers, name)] == []
+    assert [name for name in WRAPPERS if not hasattr(gym.wrappers, name)] == ["BoundAction"]
+
+
+class _Free(gym.Env):
+    """Rewards the action itself, which has no bounds."""
+
+    observation_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+    action_space = gym.spaces.Box(np.array([-np.inf, 0], np.float32), np.array([np.inf, 9], np.float32))
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: np.ndarray) -> Any:
+        return np.zeros(1, np.float32), float(action @ [1.0, 10.0]), False, False, {}
+
+
+def test_actions_get_bounds() -> None:
+    gym.register("Free-v0", _Free, max_episode_steps=3)
+    try:
+        environment = ControlEnvironment("Free-v0", wrappers=[{"BoundAction": {"low": -2.0, "high": 4.0}}])
+        assert environment.actions == VectorActions((-2.0, 0.0), (4.0, 4.0))
+        env = environment.make()
+        env.reset(seed=0)
+        assert env.step(np.array([-1.0, 1.0]))[1] == -2 + 40
+        assert env.step(np.array([0.0, 0.5]))[1] == 1 + 30
+    finally:
+        del gym.registry["Free-v0"]
 
 
 @pytest.mark.parametrize(
@@ -83,6 +109,7 @@ def test_gymnasium_has_all_of_them() -> None:
         ({"DelayObservation": {"delay": "two"}}, r"env\.wrappers=.*cannot be put around the environment: TypeError"),
         ("DelayObservation", r"env\.wrappers=DelayObservation: cannot be put around .*delay"),
         ({"DiscretizeAction": {"bins": 3}}, r"env\.wrappers=.*cannot be put around .*Box"),
+        ({"BoundAction": {"low": 0, "high": 1}}, r"env\.wrappers=.*cannot be put around .*needs a Box of actions"),
     ],
 )
 def test_what_cannot_be_put_on_is_one_line(wrapper: Any, message: str) -> None:

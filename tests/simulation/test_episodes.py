@@ -331,11 +331,15 @@ def test_actions_follow_the_policy(name: str, behaviour: Behaviour, following: b
 class _AlwaysRight:
     """A policy without a network."""
 
-    def probabilities(self, observation: torch.Tensor, rationality: float, epsilon: float = 0.0) -> torch.Tensor:
-        return torch.tensor([epsilon / 2, 1 - epsilon / 2], dtype=torch.float64).expand(*observation.shape[:-1], 2)
+    n_draws = 3
+
+    def choose(self, observation: torch.Tensor, rationality: float, epsilon: float, draws: np.ndarray) -> np.ndarray:
+        assert draws.shape == (len(observation), 3)
+        assert ((draws >= 0) & (draws < 1)).all()
+        return np.ones(len(observation), dtype=np.int64)
 
 
-def test_whoever_gives_probabilities_can_act() -> None:
+def test_whoever_chooses_can_act() -> None:
     environment = ENVIRONMENTS["CartPole-v1"]
     for episode in simulate(environment, _AlwaysRight(), Behaviour(1.0), addresses(5), HERE):
         assert (episode.actions == 1).all()
