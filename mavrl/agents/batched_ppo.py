@@ -392,4 +392,3 @@ def _adam(rows: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, step: in
     square.mul_(_BETAS[1]).addcmul_(gradient, gradient, value=1 - _BETAS[1])
     first, second = (1 - beta**step for beta in _BETAS)
     rows.addcdiv_(mean, (square / second).sqrt_().add_(epsilon), value=-rate / first)
-

@@ -148,7 +148,9 @@ class SACTrainer:
                 model.learn(steps - model.num_timesteps, reset_num_timesteps=False)
             except ValueError as error:  # of torch's distributions, when they are given what is not finite
                 fails = error
-            agent = replace(agent, policy=policy_of_sac(model, self._actions), steps=model.num_timesteps, paid_by=reward.fingerprint)
+            agent = replace(
+                agent, policy=policy_of_sac(model, self._actions), steps=model.num_timesteps, paid_by=reward.fingerprint
+            )
             seen.append(agent)
             if fails is not None and agent.finite:
                 raise fails

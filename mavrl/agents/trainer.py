@@ -1,9 +1,8 @@
 """What trains policies, seen from the trainings: an agent is made, goes on chunk by chunk, and is kept in between."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from mavrl.policies.loading import StoredPolicy
 AgentSettings = PPOSettings | SACSettings
 
 
+@runtime_checkable
 class Agent(Protocol):
     """One in training, as it is after some steps."""
 
@@ -38,6 +38,7 @@ class Agent(Protocol):
 A = TypeVar("A", bound=Agent)
 
 
+@runtime_checkable
 class Trainer(Protocol[A]):
     """An algorithm in an environment, with hyperparameters.
 

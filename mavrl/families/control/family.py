@@ -65,7 +65,9 @@ class Control(Family):
         check_vector(self.environment, policy.vector)
         actions = self.environment.actions
         if isinstance(policy.agent, SACSettings) and not isinstance(actions, VectorActions):
-            raise ConfigurationError("policy", "sac", f"needs vectors as actions; {self.env.name} has {actions.in_words}")
+            raise ConfigurationError(
+                "policy", "sac", f"needs vectors as actions; {self.env.name} has {actions.in_words}"
+            )
         self.acting = ControlActing(settings, policy, self.environment, workers)
 
     # Simulating ------------------------------------------------------------------------------------------------------
@@ -271,7 +273,11 @@ class Control(Family):
                 }
         found = {"optimal": expert if expert is not None else returns["optimal"], "uniform": uniform, **returns}
         summary = {name: mean_and_stderr(values) for name, values in found.items()}
-        who = f"{acting.policy.name.upper()} on the true reward" if expert is None else f"the {self.env.demonstration_expert} expert"
+        who = (
+            f"{acting.policy.name.upper()} on the true reward"
+            if expert is None
+            else f"the {self.env.demonstration_expert} expert"
+        )
         trained = "trained policies" if expert is None else "those paid a constant"
         return Measured(
             {name: round(mean, 3) for name, (mean, _) in summary.items()},
