@@ -95,8 +95,8 @@ def policy_speed(env: str, overrides: list[str], directory: Path, steps: int) ->
     control = Control(RunSettings.from_config(config), Workers(1))
     policy = control.acting.policy
     model = StepRewardModel.load(directory)
-    assert policy.ppo is not None
-    ppo = dataclasses.replace(policy.ppo, total_steps=steps)
+    assert policy.agent is not None
+    ppo = dataclasses.replace(policy.agent, total_steps=steps)
     vectors = ["gymnasium", *(["envpool"] if importlib.util.find_spec("envpool") else [])]
     rates: dict[str, list[float]] = {}
     shares: dict[str, dict[str, float]] = {}
@@ -109,7 +109,9 @@ def policy_speed(env: str, overrides: list[str], directory: Path, steps: int) ->
 
     for _ in range(_ROUNDS):
         for who in _PAID:
-            training = PPOTraining(control.environment.training_vector(ppo.n_envs), reward(who, 0), ppo, 0, 1)
+            training = PPOTraining(
+                control.environment.training_vector(ppo.n_envs), control.environment.actions, reward(who, 0), ppo, 0, 1
+            )
             started = time.process_time()
             done = training.run()
             rates.setdefault(f"stable-baselines3, {who}", []).append(done / (time.process_time() - started))
@@ -128,7 +130,7 @@ def batched_speed(environment: Any, vector: Any, settings: Any, rewards: list[An
     from mavrl.envs.pool import stepped_environments
 
     watch, gradient = Stopwatch(), batched_ppo.loss_gradient
-    ppo = batched_ppo.BatchedPPO.of(environment.observation_size, environment.n_actions, settings, 1)
+    ppo = batched_ppo.BatchedPPO.of(environment.observation_size, environment.actions, settings, 1)
     envs = stepped_environments(environment, len(rewards) * settings.n_envs, vector)
     watch.wrap(envs, "step", "environment")
     for reward in rewards:

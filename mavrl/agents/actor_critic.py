@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mavrl.policies.network import NetworkPolicy
+from mavrl.policies.storing import Layers
 
 _ALIGNED = 16  # numbers; a product rounds by where in memory its factors begin, so all rows begin alike
 _HIDDEN_GAIN, _POLICY_GAIN, _VALUE_GAIN = math.sqrt(2), 0.01, 1.0  # of Stable-Baselines3
@@ -20,28 +20,30 @@ _HIDDEN_GAIN, _POLICY_GAIN, _VALUE_GAIN = math.sqrt(2), 0.01, 1.0  # of Stable-B
 class ActorCritic:
     """The form of tanh networks whose parameters are rows of a table, shape (R, 2, W).
 
-    Row 0 of a replicate is its policy, whose outputs are the logits of the actions; row 1 its value function. Both have
+    Row 0 of a replicate is its policy, whose outputs say a distribution of actions; row 1 its value function. Both have
     the same sizes, so that every layer is one batched product over 2 R networks: the value is the first output of its
     network, and the others are nobody's. Nothing that is computed for a replicate depends on how many there are.
 
     Args:
         n_inputs: features of an observation, O.
         hidden_sizes: size of each hidden layer.
-        n_actions: A.
+        n_outputs: of the policy's network, H.
+        n_own: parameters that the distribution of actions has beside the network, behind the layers of a row.
     """
 
     n_inputs: int
     hidden_sizes: tuple[int, ...]
-    n_actions: int
+    n_outputs: int
+    n_own: int = 0
 
     @property
     def sizes(self) -> list[int]:
         """Of all layers, from the input to the output."""
-        return [self.n_inputs, *self.hidden_sizes, self.n_actions]
+        return [self.n_inputs, *self.hidden_sizes, self.n_outputs]
 
     @cached_property
     def _places(self) -> tuple[list[tuple[int, int]], int]:
-        """Where the weight and the bias of each layer begin in a row, and the length W of a row."""
+        """Where the weight and the bias of each layer begin in a row, and where the layers end."""
         places, end = [], 0
         for inputs, outputs in pairwise(self.sizes):
             bias = end + _whole(inputs * outputs)
@@ -52,7 +54,11 @@ class ActorCritic:
     @property
     def width(self) -> int:
         """Numbers in a row, W."""
-        return self._places[1]
+        return self._places[1] + _whole(self.n_own)
+
+    def own(self, rows: Float[Tensor, "K W"]) -> Float[Tensor, "K _"]:
+        """A view of the parameters beside the layers."""
+        return rows[:, self._places[1] : self._places[1] + self.n_own]
 
     def layers(self, rows: Float[Tensor, "K W"]) -> list[tuple[Tensor, Tensor]]:
         """Views of the weights, shape (K, I, O), and biases, shape (K, 1, O), of each layer, as in y = x W + b."""
@@ -66,7 +72,7 @@ class ActorCritic:
         """First parameters of one replicate: orthogonal weights with the gains of Stable-Baselines3, biases of 0."""
         rows = torch.zeros(2, self.width)
         layers = self.layers(rows)
-        for network, last_gain, outputs in ((0, _POLICY_GAIN, self.n_actions), (1, _VALUE_GAIN, 1)):
+        for network, last_gain, outputs in ((0, _POLICY_GAIN, self.n_outputs), (1, _VALUE_GAIN, 1)):
             for number, (weight, _) in enumerate(layers):
                 last = number == len(layers) - 1
                 drawn = torch.empty(outputs if last else weight.shape[2], weight.shape[1])
@@ -74,7 +80,7 @@ class ActorCritic:
                 weight[network, :, : len(drawn)] = drawn.mT
         return rows
 
-    def outputs(self, rows: Float[Tensor, "K W"], x: Float[Tensor, "K N O"]) -> Float[Tensor, "K N A"]:
+    def outputs(self, rows: Float[Tensor, "K W"], x: Float[Tensor, "K N O"]) -> Float[Tensor, "K N H"]:
         """The outputs of K networks, each on its own inputs."""
         return self.activations(rows, x)[-1]
 
@@ -82,7 +88,7 @@ class ActorCritic:
         self,
         rows: Float[Tensor, "K W"],
         activations: Sequence[Float[Tensor, "K N _"]],
-        of_outputs: Float[Tensor, "K N A"],
+        of_outputs: Float[Tensor, "K N H"],
     ) -> Float[Tensor, "K W"]:
         """The gradient of a loss in the parameters, from that in the outputs.
 
@@ -108,10 +114,9 @@ class ActorCritic:
             found.append(torch.baddbmm(bias, inputs, weight))
         return found
 
-    def policy(self, parameters: Float[Tensor, "2 W"]) -> NetworkPolicy:
-        """A copy of one replicate's policy."""
-        layers = [(weight[0].mT.clone(), bias[0, 0].clone()) for weight, bias in self.layers(parameters)]
-        return NetworkPolicy.from_layers(layers, "tanh", "log_probability")
+    def policy_layers(self, parameters: Float[Tensor, "2 W"]) -> Layers:
+        """A copy of one replicate's policy network, as `torch.nn.Linear` holds layers."""
+        return [(weight[0].mT.clone(), bias[0, 0].clone()) for weight, bias in self.layers(parameters)]
 
 
 def _whole(count: int) -> int:

@@ -1,7 +1,7 @@
 """PPO for the policies of R replicates at once: one batched product where R trainings would make R small ones.
 
-It is the algorithm of Stable-Baselines3's PPO with an `MlpPolicy` and `VecNormalize(norm_obs=False)`: the same
-networks, first weights, optimizer, loss, bootstrapping at time limits and normalization of rewards. Every replicate
+It is the algorithm of Stable-Baselines3's PPO with an `MlpPolicy` and `VecNormalize`: the same networks, first weights,
+optimizer, loss, bootstrapping at time limits, and normalization of rewards and of observations. Every replicate
 draws from streams of its own, and no number of one depends on the others, so a policy is the same to the last bit
 whoever is trained beside it. Batched products of torch keep that promise where all factors begin at like addresses.
 
@@ -17,12 +17,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mavrl.actions import Actions
 from mavrl.agents.actor_critic import ActorCritic
+from mavrl.agents.distributions import ActionDistribution, distribution_of
+from mavrl.agents.observations import RunningMoments
 from mavrl.agents.ppo_settings import PPOSettings, schedule
 from mavrl.agents.returns import RunningVariance, advantages, normalized
 from mavrl.agents.rewards import Rollout, StepReward
 from mavrl.envs.stepping import SteppedEnvironments
-from mavrl.policies.network import NetworkPolicy
+from mavrl.policies.loading import StoredPolicy
 from mavrl.streams import numpy_stream, torch_stream
 
 _BETAS, _EPSILON = (0.9, 0.999), 1e-5  # of Adam
@@ -39,6 +42,7 @@ class Learner:
         updates: steps of Adam so far.
         steps: environment steps so far.
         returns: running variance of the discounted return, by which rewards are divided.
+        observations: running moments of the observations, by which they are standardized; None where they are not.
     """
 
     parameters: Float[Tensor, "2 W"]
@@ -47,6 +51,7 @@ class Learner:
     updates: int = 0
     steps: int = 0
     returns: RunningVariance = field(default_factory=RunningVariance)
+    observations: RunningMoments | None = None
 
     @property
     def finite(self) -> bool:
@@ -56,12 +61,15 @@ class Learner:
     def state(self) -> dict[str, Any]:
         """Plain containers and tensors only, for a checkpoint."""
         plain = {name: getattr(self, name) for name in ("parameters", "mean", "square", "updates", "steps")}
-        return {**plain, "returns": [self.returns.mean, self.returns.variance, self.returns.count]}
+        seen = {} if self.observations is None else {"observations": self.observations.state()}
+        return {**plain, **seen, "returns": [self.returns.mean, self.returns.variance, self.returns.count]}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Learner":
         """What `state` returned."""
-        return cls(**{**state, "returns": RunningVariance(*state["returns"])})
+        seen = state.get("observations")
+        observations = None if seen is None else RunningMoments.from_state(seen)
+        return cls(**{**state, "returns": RunningVariance(*state["returns"]), "observations": observations})
 
 
 @dataclass(frozen=True)
@@ -70,36 +78,47 @@ class BatchedPPO:
 
     Args:
         form: of the networks.
+        distribution: of actions, as their outputs say it.
         settings: hyperparameters.
         chunks: parts of the training, at most one for each update. Each begins with new episodes and random streams.
         looks: how often policies are looked at during the training; at the end of each chunk they are in any case.
     """
 
     form: ActorCritic
+    distribution: ActionDistribution
     settings: PPOSettings
     chunks: int
     looks: int = 1
 
     @classmethod
-    def of(cls, n_inputs: int, n_actions: int, settings: PPOSettings, chunks: int, looks: int = 1) -> "BatchedPPO":
-        """The trainings in an environment of these sizes."""
-        form = ActorCritic(n_inputs, tuple(settings.hidden_sizes), n_actions)
-        return cls(form, settings, min(chunks, _updates(settings)), looks)
+    def of(cls, n_inputs: int, actions: Actions, settings: PPOSettings, chunks: int, looks: int = 1) -> "BatchedPPO":
+        """The trainings in an environment with this many features of an observation, and these actions."""
+        distribution = distribution_of(actions)
+        sizes = tuple(settings.hidden_sizes), distribution.n_outputs, distribution.n_own
+        return cls(ActorCritic(n_inputs, *sizes), distribution, settings, settings.parts(chunks), looks)
 
     def looks_of(self, chunk: int) -> list[int]:
         """Updates after which policies are looked at in a chunk, counted from the beginning; the last is its end."""
-        first, end = (updates_until(self.settings, k, self.chunks) for k in (chunk, chunk + 1))
-        equally = {updates_until(self.settings, k + 1, self.looks) for k in range(self.looks)}
+        first, end = (self.settings.updates_until(k, self.chunks) for k in (chunk, chunk + 1))
+        equally = {self.settings.updates_until(k + 1, self.looks) for k in range(self.looks)}
         return sorted({end, *(k for k in equally if first < k < end)})
 
     def begin(self, seed: int) -> Learner:
         """A replicate before its training."""
         parameters = self.form.initial(torch_stream(seed, "ppo", "weights"))
-        return Learner(parameters, torch.zeros_like(parameters), torch.zeros_like(parameters))
+        seen = RunningMoments.begin(self.form.n_inputs) if self.settings.normalize_observations else None
+        return Learner(parameters, torch.zeros_like(parameters), torch.zeros_like(parameters), observations=seen)
 
-    def policy(self, learner: Learner) -> NetworkPolicy:
-        """A copy of a replicate's present policy."""
-        return self.form.policy(learner.parameters)
+    def policy(self, learner: Learner) -> StoredPolicy:
+        """A copy of a replicate's present policy.
+
+        Where observations are standardized, its first layer does that, without the clipping: the policy differs from
+        the one that is trained where a feature is more than 10 standard deviations off its mean.
+        """
+        layers = self.form.policy_layers(learner.parameters)
+        if learner.observations is not None:
+            layers = learner.observations.folded(layers)
+        return self.distribution.policy(layers, self.form.own(learner.parameters)[0].clone())
 
     @torch.no_grad()
     def imitate(
@@ -107,19 +126,32 @@ class BatchedPPO:
         learner: Learner,
         seed: int,
         state: Float[Tensor, "N O"],
-        probabilities: Float[Tensor, "N A"],
+        wanted: Float[Tensor, "N K"],
+        own: Float[Tensor, "W"] | None = None,
     ) -> Learner:
-        """The replicate with its policy moved towards these probabilities of actions, by minimising cross-entropy."""
+        """The replicate with its policy moved towards a demonstrator.
+
+        Args:
+            wanted: probabilities of numbered actions, to which cross-entropy is minimised; of vectors means in the unit
+                box, to which the squared distance is.
+            own: parameters of the distribution beside its network, such as log standard deviations; None keeps them.
+        """
         rows, stream = learner.parameters[:1].clone(), torch_stream(seed, "ppo", "imitation")
+        if own is not None:
+            self.form.own(rows)[0] = own
+        observations = learner.observations
+        if observations is not None:
+            seen = state.numpy()
+            observations = observations.updated(seen)
+            state = torch.from_numpy(observations.standardized(seen))
         mean, square = torch.zeros_like(rows), torch.zeros_like(rows)
         for count in range(_IMITATION_STEPS):
             chosen = torch.randint(len(state), (_IMITATION_BATCH,), generator=stream)
             activations = self.form.activations(rows, state[chosen][None])
-            wanted = probabilities[chosen][None]
-            error = torch.softmax(activations[-1], dim=-1) * wanted.sum(-1, keepdim=True) - wanted
+            error = self.distribution.imitation(activations[-1], wanted[chosen][None])
             gradient = self.form.gradient(rows, activations, error / _IMITATION_BATCH)
             _adam(rows, gradient, mean, square, count + 1, _IMITATION_RATE, 1e-8)
-        return replace(learner, parameters=torch.cat([rows, learner.parameters[1:]]))
+        return replace(learner, parameters=torch.cat([rows, learner.parameters[1:]]), observations=observations)
 
     @torch.no_grad()
     def train(
@@ -158,14 +190,16 @@ class _Chunk:
         learners: Sequence[Learner],
         chunk: int,
     ) -> None:
-        self._form, self._settings = ppo.form, ppo.settings
+        self._form, self._distribution, self._settings = ppo.form, ppo.distribution, ppo.settings
         self._envs, self._rewards = envs, rewards
         self._learners = learners
-        self._first, self._looks = updates_until(ppo.settings, chunk, ppo.chunks), ppo.looks_of(chunk)
+        self._first, self._looks = ppo.settings.updates_until(chunk, ppo.chunks), ppo.looks_of(chunk)
         self._rows = torch.cat([each.parameters for each in learners])
         self._mean, self._square = (torch.cat([getattr(each, k) for each in learners]) for k in ("mean", "square"))
         (self._adam_steps,) = {each.updates for each in learners}
         self._returns = [each.returns for each in learners]
+        seen = [each.observations for each in learners if each.observations is not None]
+        self._observations = RunningMoments.stacked(seen) if seen else None
 
         def streams(purpose: str) -> list[np.random.Generator]:
             return [numpy_stream(seed, "ppo", purpose, chunk) for seed in seeds]
@@ -178,9 +212,10 @@ class _Chunk:
             reward.begin(np.ones(n_envs, dtype=bool))
         starts = [stream.integers(2**31 - 1, size=n_envs) for stream in streams("episodes")]
         self._observation = envs.reset(np.concatenate(starts))
+        self._seen = self._first_seen(self._observation)
 
     def run(self) -> list[list[Learner]]:
-        updates, seen = _updates(self._settings), []
+        updates, seen = self._settings.updates, []
         for update in range(self._first, self._looks[-1]):
             remaining = 1 - (update + 1) / updates
             self._update(self._collect(), remaining)
@@ -200,6 +235,7 @@ class _Chunk:
                 updates=self._adam_steps,
                 steps=learner.steps + steps,
                 returns=self._returns[r],
+                observations=None if self._observations is None else self._observations[r],
             )
             for r, learner in enumerate(self._learners)
         ]
@@ -210,30 +246,43 @@ class _Chunk:
         settings, r = self._settings, len(self._rewards)
         steps, n = settings.n_steps, settings.n_envs
         states = np.empty((steps, r * n, self._form.n_inputs), dtype=np.float32)
-        following, actions = np.empty_like(states), np.empty((steps, r * n), dtype=np.int64)
+        following, seen = np.empty_like(states), np.empty((r, steps, n, self._form.n_inputs), dtype=np.float32)
+        drawn, taken = (self._distribution.empty(steps, r * n) for _ in range(2))
         true_reward = np.empty((steps, r * n))
         terminated, over = np.empty((steps, r * n), dtype=bool), np.empty((steps, r * n), dtype=bool)
-        draws = np.stack([stream.random((steps, n, 1)) for stream in self._choosing], axis=1)
-        policies = self._rows[::2]
+        draws = np.stack([self._distribution.draws(stream, steps, n) for stream in self._choosing], axis=1)
+        policies, own = self._rows[::2], self._form.own(self._rows[::2]).numpy()
         for t in range(steps):
-            states[t] = self._observation
-            logits = self._form.outputs(policies, torch.from_numpy(self._observation).view(r, n, -1))
-            actions[t] = chosen(logits.numpy(), draws[t]).reshape(-1)
-            step = self._envs.step(actions[t])
+            states[t], seen[:, t] = self._observation, self._seen
+            outputs = self._form.outputs(policies, torch.from_numpy(self._seen))
+            drawn[t] = self._distribution.drawn(outputs.numpy(), own, draws[t]).reshape(drawn[t].shape)
+            taken[t] = self._distribution.taken(drawn[t])
+            step = self._envs.step(taken[t])
             following[t], true_reward[t] = step.following, step.reward
             terminated[t], over[t] = step.terminated, step.terminated | step.truncated
             self._observation = step.observation
+            self._seen = self._first_seen(step.observation)
 
         def of(values: np.ndarray, k: int) -> np.ndarray:
             return values[:, k * n : (k + 1) * n]
 
         rollouts = [
-            Rollout(*(of(each, k) for each in (states, actions, following, terminated, over, true_reward)))
+            Rollout(*(of(each, k) for each in (states, taken, following, terminated, over, true_reward)))
             for k in range(r)
         ]
-        return self._experience(rollouts)
+        return self._experience(rollouts, seen, [of(drawn, k) for k in range(r)])
 
-    def _experience(self, rollouts: Sequence[Rollout]) -> "_Experience":
+    def _first_seen(self, observation: Float[np.ndarray, "RN O"]) -> Float[np.ndarray, "R N O"]:
+        """New observations as the networks see them, which count for the running moments."""
+        observation = observation.reshape(len(self._rewards), self._settings.n_envs, -1)
+        if self._observations is None:
+            return observation
+        self._observations = self._observations.updated(observation)
+        return self._observations.standardized(observation)
+
+    def _experience(
+        self, rollouts: Sequence[Rollout], seen: Float[np.ndarray, "R T N O"], drawn: Sequence[np.ndarray]
+    ) -> "_Experience":
         settings, r = self._settings, len(rollouts)
         paid = np.stack(
             [reward.of_rollout(rollout) for reward, rollout in zip(self._rewards, rollouts, strict=True)]
@@ -243,21 +292,23 @@ class _Chunk:
             paid, self._discounted, self._returns = normalized(
                 paid, over, self._discounted, self._returns, settings.gamma
             )
-        states = torch.from_numpy(np.stack([rollout.state for rollout in rollouts])).flatten(1, 2)
+        states = torch.from_numpy(seen).flatten(1, 2)
         outputs = self._form.outputs(self._rows, states.repeat_interleave(2, dim=0))
         values = outputs[1::2, :, 0].view(r, *over.shape[1:]).numpy()
-        last = torch.from_numpy(self._observation).view(r, settings.n_envs, -1)
-        last_value = self._form.outputs(self._rows[1::2], last)[..., 0].numpy()
+        last_value = self._form.outputs(self._rows[1::2], torch.from_numpy(self._seen))[..., 0].numpy()
         for k, rollout in enumerate(rollouts):
             if (cut := rollout.over & ~rollout.terminated).any():
-                at = torch.from_numpy(rollout.next_state[cut])[None]
-                beyond = self._form.outputs(self._rows[2 * k + 1 : 2 * k + 2], at)[0, :, 0].numpy()
-                paid[k][cut] += settings.gamma * beyond
+                beyond = rollout.next_state[cut]
+                if self._observations is not None:
+                    beyond = self._observations[k].standardized(beyond)
+                at = torch.from_numpy(beyond)[None]
+                value = self._form.outputs(self._rows[2 * k + 1 : 2 * k + 2], at)[0, :, 0].numpy()
+                paid[k][cut] += settings.gamma * value
         gained = advantages(paid, values, last_value, over, settings.gamma, settings.gae_lambda)
-        actions = torch.from_numpy(np.stack([rollout.action for rollout in rollouts])).view(r, -1, 1)
-        log_policy = torch.log_softmax(outputs[::2], dim=-1).gather(-1, actions)
-        columns = [log_policy, *(torch.from_numpy(x).view(r, -1, 1) for x in (gained, gained + values))]
-        return _Experience(states, actions, torch.cat(columns, dim=-1))
+        actions = torch.from_numpy(np.stack(drawn)).flatten(1, 2)
+        log_prob = self._distribution.choices(outputs[::2], self._form.own(self._rows[::2])).log_prob(actions)
+        columns = [log_prob, *(torch.from_numpy(x).view(r, -1) for x in (gained, gained + values))]
+        return _Experience(states, actions, torch.stack(columns, dim=-1))
 
     # Updating --------------------------------------------------------------------------------------------------------
 
@@ -269,7 +320,7 @@ class _Chunk:
             order = torch.from_numpy(np.stack([stream.permutation(count) for stream in self._ordering]))
             for k in range(0, count, settings.batch_size):
                 batch = experience.rows(order[:, k : k + settings.batch_size])
-                gradient = loss_gradient(self._form, settings, clip_range, self._rows, batch)
+                gradient = loss_gradient(self._form, self._distribution, settings, clip_range, self._rows, batch)
                 _limit(gradient, settings.max_grad_norm)
                 self._adam_steps += 1
                 _adam(self._rows, gradient, self._mean, self._square, self._adam_steps, rate, _EPSILON)
@@ -280,7 +331,7 @@ class _Experience:
     """What an update learns from; numbers are the old log-probability, the advantage and the return of each step."""
 
     states: Float[Tensor, "R N O"]
-    actions: Int[Tensor, "R N 1"]
+    actions: Tensor  # as they were drawn: numbers (R, N), or vectors (R, N, D)
     numbers: Float[Tensor, "R N 3"]
 
     def rows(self, order: Int[Tensor, "R B"]) -> "_Experience":
@@ -288,19 +339,20 @@ class _Experience:
         r, n = self.states.shape[:2]
         flat = (order + n * torch.arange(r)[:, None]).flatten()
         return _Experience(
-            *(each.flatten(0, 1)[flat].view(*order.shape, -1) for each in (self.states, self.actions, self.numbers))
+            *(
+                each.flatten(0, 1)[flat].view(*order.shape, *each.shape[2:])
+                for each in (self.states, self.actions, self.numbers)
+            )
         )
 
 
-def chosen(logits: Float[np.ndarray, "*batch A"], draws: Float[np.ndarray, "*batch 1"]) -> Int[np.ndarray, "*batch"]:
-    """Actions of these log-probabilities, which need not be normalised, from draws that are uniform in [0, 1)."""
-    with np.errstate(invalid="ignore"):  # of a training that failed
-        weights = np.exp(logits - logits.max(-1, keepdims=True)).cumsum(-1)
-        return (draws * weights[..., -1:] >= weights[..., :-1]).sum(-1)
-
-
 def loss_gradient(
-    form: ActorCritic, settings: PPOSettings, clip_range: float, rows: Float[Tensor, "K W"], batch: _Experience
+    form: ActorCritic,
+    distribution: ActionDistribution,
+    settings: PPOSettings,
+    clip_range: float,
+    rows: Float[Tensor, "K W"],
+    batch: _Experience,
 ) -> Float[Tensor, "K W"]:
     """The gradient of PPO's loss on a minibatch of each replicate.
 
@@ -314,21 +366,17 @@ def loss_gradient(
         gained = (gained - gained.mean(-1, keepdim=True)) / (gained.std(-1, keepdim=True) + 1e-8)
     activations = form.activations(rows, batch.states.repeat_interleave(2, dim=0))
     outputs = activations[-1]
-    log_policy = torch.log_softmax(outputs[::2], dim=-1)
-    policy = log_policy.exp()
-    ratio = (log_policy.gather(-1, batch.actions)[..., 0] - old).exp()
+    choices = distribution.choices(outputs[::2], form.own(rows[::2]))
+    ratio = (choices.log_prob(batch.actions) - old).exp()
     clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
     counts = ratio * gained <= clipped * gained  # where the clipped objective is the smaller one, it is constant
-    of_chosen = torch.where(counts, -ratio * gained / count, 0.0)[..., None]
+    of_log_prob = torch.where(counts, -ratio * gained / count, 0.0)
     of_outputs = torch.zeros_like(outputs)
-    of_logits = -of_chosen * policy
-    of_logits.scatter_add_(-1, batch.actions, of_chosen)
-    if settings.ent_coef:
-        entropy = -(policy * log_policy).sum(-1, keepdim=True)
-        of_logits += settings.ent_coef / count * policy * (log_policy + entropy)
-    of_outputs[::2] = of_logits
+    of_outputs[::2], of_own = choices.gradient(batch.actions, of_log_prob, settings.ent_coef / count)
     of_outputs[1::2, :, 0] = 2 * settings.vf_coef / count * (outputs[1::2, :, 0] - returns)
-    return form.gradient(rows, activations, of_outputs)
+    gradient = form.gradient(rows, activations, of_outputs)
+    form.own(gradient)[::2] = of_own
+    return gradient
 
 
 def _limit(gradient: Float[Tensor, "K W"], largest: float) -> None:
@@ -344,14 +392,3 @@ def _adam(rows: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, step: in
     square.mul_(_BETAS[1]).addcmul_(gradient, gradient, value=1 - _BETAS[1])
     first, second = (1 - beta**step for beta in _BETAS)
     rows.addcdiv_(mean, (square / second).sqrt_().add_(epsilon), value=-rate / first)
-
-
-def updates_until(settings: PPOSettings, part: int, parts: int) -> int:
-    """Updates before part number `part` of as many as there are, or of `parts` if those are fewer."""
-    updates = _updates(settings)
-    parts = min(parts, updates)
-    return updates * min(part, parts) // parts
-
-
-def _updates(settings: PPOSettings) -> int:
-    return max(1, -(-settings.total_steps // (settings.n_envs * settings.n_steps)))

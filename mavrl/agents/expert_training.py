@@ -116,7 +116,8 @@ def train_expert(
 
 def _train_ppo(environment: ControlEnvironment, settings: dict[str, Any], seed: int, best: _Best) -> None:
     ppo = PPOSettings(**{**_PPO_DEFAULTS, **settings})
-    PPOTraining(environment.training_vector(ppo.n_envs), TrueReward(), ppo, seed, _CHUNKS).run(best.consider)
+    envs = environment.training_vector(ppo.n_envs)
+    PPOTraining(envs, environment.actions, TrueReward(), ppo, seed, _CHUNKS).run(best.consider)
 
 
 def _train_dqn(environment: ControlEnvironment, settings: dict[str, Any], seed: int, best: _Best) -> None:

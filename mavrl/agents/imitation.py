@@ -58,5 +58,27 @@ class DemonstratedPolicy:
         return boltzmann_policy(scores, rationality, epsilon)
 
 
+_LOG_STD = (math.log(0.2), 0.0)  # which leaves something to explore, and does not drown the mean
+
+
+@torch.no_grad()
+def demonstrated(
+    model: StepRewardModel, states: Float[Tensor, "N O"]
+) -> tuple[Float[Tensor, "N K"], Float[Tensor, "W"] | None]:
+    """What `mavrl.agents.batched_ppo.BatchedPPO.imitate` is to move a policy towards.
+
+    Of vectors that is the mean over members of the best action, and the demonstrators' log standard deviation, a mean
+    over states: one of 1, with which PPO begins, would cover the box, and nothing of the mean would be seen in it.
+
+    Args:
+        model: one replicate.
+    """
+    if not isinstance(model.actions, VectorActions):
+        return model.demonstrator(states)[0].exp(), None
+    q = model.demonstrated_values(states)[0]
+    log_std = (-0.5 * q.precision.log()).mean((0, 1)).clamp(*_LOG_STD)
+    return q.mean.mean(0), log_std
+
+
 def _double(q: QuadraticValues) -> QuadraticValues:
     return QuadraticValues(q.value.double(), q.mean.double(), q.precision.double())

@@ -2,18 +2,23 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from gymnasium.vector import SyncVectorEnv
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from mavrl.actions import Actions
+from mavrl.agents.distributions import distribution_of
+from mavrl.agents.observations import RunningMoments
 from mavrl.agents.ppo_settings import PPOSettings, schedule
 from mavrl.agents.rewards import StepReward
 from mavrl.agents.vector_env import RewardedVecEnv
 from mavrl.errors import TrainingError
-from mavrl.policies.network import NetworkPolicy
+from mavrl.policies.loading import StoredPolicy
 from mavrl.streams import numpy_stream
 
 
@@ -47,6 +52,7 @@ class PPOTraining:
 
     Args:
         envs: copies of the environment that reset in the step that ends an episode.
+        actions: of the environment.
         reward: what they pay.
         settings: hyperparameters.
         seed: address of all its randomness.
@@ -56,6 +62,7 @@ class PPOTraining:
     def __init__(
         self,
         envs: SyncVectorEnv,
+        actions: Actions,
         reward: StepReward,
         settings: PPOSettings,
         seed: int,
@@ -64,9 +71,9 @@ class PPOTraining:
         self._settings = settings
         self._seed = seed
         paid: VecEnv = RewardedVecEnv(envs, reward)
-        self._normalized = (
-            VecNormalize(paid, norm_obs=False, gamma=settings.gamma) if settings.normalize_reward else None
-        )
+        self._distribution = distribution_of(actions)
+        scaled = {"norm_obs": settings.normalize_observations, "norm_reward": settings.normalize_reward}
+        self._normalized = VecNormalize(paid, **scaled, gamma=settings.gamma) if any(scaled.values()) else None
         self._env: VecEnv = self._normalized or paid
         self._per_update = settings.n_envs * settings.n_steps
         self._updates = max(1, -(-settings.total_steps // self._per_update))
@@ -95,7 +102,7 @@ class PPOTraining:
             },
         )
 
-    def run(self, after_chunk: Callable[[int, NetworkPolicy], bool] = lambda steps, policy: True) -> int:
+    def run(self, after_chunk: Callable[[int, StoredPolicy], bool] = lambda steps, policy: True) -> int:
         """Train to the end.
 
         Args:
@@ -129,12 +136,17 @@ class PPOTraining:
         if problem is not None:
             raise problem
 
-    def policy(self) -> NetworkPolicy:
-        """A copy of the present policy."""
+    def policy(self) -> StoredPolicy:
+        """A copy of the present policy; see `mavrl.agents.batched_ppo.BatchedPPO.policy`."""
         network = self._model.policy
         linear = [m for m in [*network.mlp_extractor.policy_net, network.action_net] if isinstance(m, torch.nn.Linear)]
         layers = [(m.weight.detach().clone(), m.bias.detach().clone()) for m in linear]
-        return NetworkPolicy.from_layers(layers, "tanh", "log_probability")
+        if self._normalized is not None and self._normalized.norm_obs:
+            seen = self._normalized.obs_rms
+            assert isinstance(seen, RunningMeanStd)
+            layers = RunningMoments(seen.mean, seen.var, np.array(seen.count)).folded(layers)
+        own = network.log_std.detach().clone() if self._distribution.n_own else torch.zeros(0)
+        return self._distribution.policy(layers, own)
 
     def _begin(self, chunk: int) -> None:
         set_random_seed(self._key("chunk", chunk))

@@ -6,9 +6,11 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from safetensors.torch import save
 
 from mavrl.model.frozen import FrozenRewardModel, Taken
 from mavrl.model.step_reward import StepRewardModel
+from mavrl.storage.files import checksum
 from mavrl.streams import numpy_stream
 
 
@@ -43,6 +45,11 @@ class StepReward(ABC):
         true_reward: Float[np.ndarray, "N"],
     ) -> Float[np.ndarray, "N"]:
         """The reward of each environment's step."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What it has in common with no reward that pays something else."""
+        return type(self).__name__
 
     def seed(self, seed: int) -> None:  # noqa: B027 -- most have no randomness
         """Begin new randomness, which depends on nothing that was paid before."""
@@ -79,6 +86,10 @@ class ConstantReward(StepReward):
     """One reward at every step: what a policy gains from staying alive, or from ending its episodes."""
 
     value: float
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{type(self).__name__} {self.value}"
 
     def __call__(self, state, action, next_state, terminated, true_reward):
         return np.full(len(action), self.value)
@@ -138,6 +149,8 @@ class LearnedStepReward(StepReward):
     def __init__(self, model: StepRewardModel, settings: LearnedRewardSettings, seed: int) -> None:
         self._model = FrozenRewardModel(model)
         self._settings = settings
+        weights = {name: tensor.contiguous() for name, tensor in model.tensors().items()}
+        self._fingerprint = checksum(f"{settings} {model.description}".encode() + save(weights))
         centre, scale = (values[0, :, None].numpy() for values in model.on_feedback())
         self._centre, self._scale = (centre, scale) if settings.standardize else (0.0, 1.0)
         self._worth_of_end = settings.termination_weight * settings.clip * model.at_termination
@@ -145,6 +158,10 @@ class LearnedStepReward(StepReward):
         self._seed = seed
         self._stream = numpy_stream(seed, "paid sample")
         self._member, self._deviation = np.zeros(0, dtype=np.int64), np.zeros(0)
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
 
     def seed(self, seed: int) -> None:
         self._stream = numpy_stream(self._seed, "paid sample", seed)

@@ -12,12 +12,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from mavrl.agents.batched_ppo import BatchedPPO, Learner, updates_until
 from mavrl.agents.expert_training import true_returns
-from mavrl.agents.ppo_settings import PPOSettings
 from mavrl.agents.rewards import ConstantReward, LearnedRewardSettings, LearnedStepReward, StepReward, TrueReward
+from mavrl.agents.sac_settings import SACSettings
+from mavrl.agents.trainer import Agent, AgentSettings, Trainer, trainer_of
 from mavrl.envs.control import ControlEnvironment
-from mavrl.envs.pool import Vector, stepped_environments
+from mavrl.envs.pool import Vector
 from mavrl.errors import StorageError, TrainingError
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.policies.loading import StoredPolicy, load_policy
@@ -36,7 +36,7 @@ class PolicyTraining:
 
     Args:
         environment: what the policy acts in.
-        ppo: hyperparameters.
+        agent: hyperparameters, which say the algorithm.
         reward: how a learned reward is paid; or "true" for the true one, or a number that is paid at every step.
         seed: address of all randomness.
         directory: for the policy, its training curve and its checkpoints.
@@ -52,7 +52,7 @@ class PolicyTraining:
     """
 
     environment: ControlEnvironment
-    ppo: PPOSettings
+    agent: AgentSettings
     reward: LearnedRewardSettings | float | Literal["true"]
     seed: int
     directory: Path
@@ -69,20 +69,20 @@ class PolicyTraining:
     @property
     def n_evaluations(self) -> int:
         """Rows of the training curve in all."""
-        equally = {updates_until(self.ppo, k + 1, self.looks) for k in range(self.looks)}
-        return len(equally | {updates_until(self.ppo, k + 1, self.chunks) for k in range(self.chunks)} - {0})
+        equally = {self.agent.steps_until(k + 1, self.looks) for k in range(self.looks)}
+        return len(equally | {self.agent.steps_until(k + 1, self.chunks) for k in range(self.chunks)} - {0})
 
 
 def train_policies(trainings: Sequence[PolicyTraining], workers: Workers, until: int | None = None) -> None:
     """Train and save policies; does nothing about those that are trained. Trainings that were cut off go on.
 
-    The policies are divided among the processes, and each process trains its share together
+    The policies are divided among the processes. With PPO each process trains its share together
     (`mavrl.agents.batched_ppo`): that costs little more than one of them alone, and each policy is what it would be
-    alone.
+    alone. With SAC it trains one after the other.
 
     A training may be done in parts: a call with `until` ends after that chunk, and a later one goes on from there, with
-    the policy, the optimizer and the scale of rewards as they are, on the reward that it names. `policy_after` reads
-    the policy in between.
+    the policy, the optimizer, the scale of rewards and what SAC remembers as they are, on the reward that it names.
+    `policy_after` reads the policy in between.
 
     Args:
         until: number of chunks after which a training rests; None for its end.
@@ -133,26 +133,26 @@ def _train_together(trainings: Sequence[PolicyTraining], until: int | None) -> N
         torch.set_num_threads(threads)
 
 
-def _form(training: PolicyTraining) -> tuple[ControlEnvironment, Vector, PPOSettings, int, int]:
+def _form(training: PolicyTraining) -> tuple[Any, ...]:
     """What trainings must share to be one batch."""
-    return training.environment, training.vector, training.ppo, training.chunks, training.looks
+    alone = training.directory if isinstance(training.agent, SACSettings) else None
+    return training.environment, training.vector, training.agent, training.chunks, training.looks, alone
 
 
 def _train_alike(trainings: Sequence[PolicyTraining], until: int | None) -> None:
-    environment, vector, settings, chunks, looks = _form(trainings[0])
-    ppo = BatchedPPO.of(environment.observation_size, environment.actions, settings, chunks, looks)
-    end = ppo.chunks if until is None else min(until, ppo.chunks)
-    runs = [_Run(training, ppo, end) for training in trainings]
-    envs = stepped_environments(environment, len(runs) * settings.n_envs, vector)
+    environment, vector, settings, chunks, looks, _ = _form(trainings[0])
+    trainer = trainer_of(environment, vector, settings, chunks, looks, len(trainings))
+    end = trainer.chunks if until is None else min(until, trainer.chunks)
+    runs = [_Run(training, trainer, end) for training in trainings]
     while going_on := [run for run in runs if run.chunk < end]:
         chunk = min(run.chunk for run in going_on)  # after a kill some may be one ahead
         now = [run for run in going_on if run.chunk == chunk]
-        rewards, seeds, learners = ([getattr(run, k) for run in now] for k in ("reward", "seed", "learner"))
-        for run, seen in zip(now, ppo.train(envs, rewards, seeds, learners, chunk), strict=True):
+        rewards, seeds, agents = ([getattr(run, k) for run in now] for k in ("reward", "seed", "agent"))
+        for run, seen in zip(now, trainer.train(rewards, seeds, agents, chunk), strict=True):
             run.take(seen)
         for run in now:
             run.check()
-    envs.close()
+    trainer.close()
     for run in runs:
         run.rest(until)
 
@@ -164,59 +164,60 @@ class _Run:
         end: chunk after which it rests now.
     """
 
-    def __init__(self, training: PolicyTraining, ppo: BatchedPPO, end: int) -> None:
-        self._training, self._ppo = training, ppo
+    def __init__(self, training: PolicyTraining, trainer: Trainer[Any], end: int) -> None:
+        self._training, self._trainer = training, trainer
         self._checkpoints = Checkpoints(training.directory / "checkpoints")
         self.seed = training.seed
-        self.chunk, self.learner = 0, ppo.begin(training.seed)
         newest = self._checkpoints.newest()
-        if newest is not None:
+        if newest is None:
+            self.chunk, self.agent = 0, trainer.begin(training.seed)
+        else:
             state = torch.load(newest, weights_only=True)
-            self.chunk, self.learner = state["chunk"], Learner.from_state(state["learner"])
+            self.chunk, self.agent = state["chunk"], trainer.restored(training.seed, state["learner"])
         model = None
         if training.model is not None and self.chunk < end:
             model = StepRewardModel.load(training.model)[training.replicate]
         self.reward = _paid(training, model) if self.chunk < end else ConstantReward(0.0)
         if model is not None and training.warm_states is not None and newest is None:
-            states = torch.from_numpy(training.warm_states)
-            self.learner = ppo.imitate(self.learner, self.seed, states, model.demonstrator(states)[0].exp())
+            self.agent = trainer.imitating(self.agent, self.seed, torch.from_numpy(training.warm_states), model)
         self._rows = read_curve(training.directory / CURVE)
         self._begun = time.monotonic()
 
-    def take(self, seen: Sequence[Learner]) -> None:
+    def take(self, seen: Sequence[Agent]) -> None:
         """Judge what was seen in a chunk, and keep what came out of it, unless its weights are not finite."""
-        self.learner = seen[-1]
-        if not self.learner.finite:
+        self.agent = seen[-1]
+        if not self.agent.finite:
             return
         done = self.chunk + 1
-        go_on = [self._goes_on(learner.steps, self._ppo.policy(learner)) for learner in seen]
-        self.chunk = done if all(go_on) else self._ppo.chunks
+        go_on = [self._goes_on(agent.steps, self._trainer.policy(agent)) for agent in seen]
+        self.chunk = done if all(go_on) else self._trainer.chunks
         self._checkpoints.save(done, self._write)
 
     def _write(self, path: Path) -> None:
         content = io.BytesIO()  # torch's own way to a file does not say that a disk is full
-        torch.save({"chunk": self.chunk, "learner": self.learner.state()}, content)
-        path.write_bytes(content.getvalue())
+        torch.save({"chunk": self.chunk, "learner": self._trainer.state(self.agent)}, content)
+        path.write_bytes(content.getbuffer())
 
     def check(self) -> None:
         """
         Raises:
             TrainingError: the weights are not finite.
         """
-        if not self.learner.finite:
+        if not self.agent.finite:
             who = f"replicate {self._training.replicate} (seed {self.seed})"
-            text = f"PPO of {who} after {self.learner.steps} steps: the policy's weights are not finite"
+            name, steps = self._trainer.algorithm.upper(), self.agent.steps
+            text = f"{name} of {who} after {steps} steps: the policy's weights are not finite"
             raise TrainingError(f"{text}; a smaller learning_rate may help")
 
     def rest(self, until: int | None) -> None:
         """Write the policy, when the training has ended or has come to the chunk where it rests."""
-        if self.chunk >= self._ppo.chunks:
+        if self.chunk >= self._trainer.chunks:
             self._finish()
         elif until is not None and not _is_trained(rested := _rested(self._training.directory, until)):
-            self._kept(self._ppo.policy(self.learner)).save(rested)
+            self._kept(self._trainer.policy(self.agent)).save(rested)
 
     def _finish(self) -> None:
-        last = self._ppo.policy(self.learner)
+        last = self._trainer.policy(self.agent)
         if self._training.checkpoint == "true_reward":
             last = load_policy(self._training.directory / "best")
         self._kept(last).save(self._training.directory)
@@ -224,8 +225,8 @@ class _Run:
 
     def _kept(self, policy: StoredPolicy) -> StoredPolicy:
         card = {
-            "algorithm": "ppo",
-            "steps": self.learner.steps,
+            "algorithm": self._trainer.algorithm,
+            "steps": self.agent.steps,
             "seed": self.seed,
             "checkpoint": self._training.checkpoint,
         }

@@ -42,6 +42,7 @@ RETURNS = ("optimal", "uniform", "positive", "negative")  # of env.constants; it
 
 NOT_OF_RESULT = {"gen_samples"}  # of a kind of feedback: how many answers are kept for later
 _AS_BEFORE = {"cost": 1, "annotators": "learned"}  # of a kind of feedback: what runs did before they could say so
+_POLICY_AS_BEFORE = {"normalize_observations": False}  # likewise, of a policy that has such a key
 _BESIDE_SETTINGS = ("choices", "overrides")  # of config.json, which no setting is
 CODE = "code"  # of config.json: what the result depends on besides settings, by name; left out where that is nothing
 
@@ -101,6 +102,9 @@ def scientific(config: DictConfig) -> dict[str, Any]:
     groups = {key: plain(config[key]) for key in keys}
     for key in ("minibatches", "updates"):  # batch_size and n_steps say it
         groups.get("policy", {}).pop(key, None)
+    for key, value in _POLICY_AS_BEFORE.items():
+        if groups.get("policy", {}).get(key) == value:
+            del groups["policy"][key]
     feedback = {kind: plain(config.feedback[kind]) for kind in active_kinds(config)}
     for settings in feedback.values():
         for key in NOT_OF_RESULT:
@@ -158,6 +162,8 @@ def repeating(content: Mapping[str, Any]) -> list[str]:
     settings = settings_of(content)
     if "env" in settings:  # null also where the chosen option says something
         settings["env"] = {**dict.fromkeys(_ENV_IF_SAID), **settings["env"]}
+    if settings.get("policy", {}).get("name") == "ppo":  # likewise
+        settings["policy"] = {**_POLICY_AS_BEFORE, **settings["policy"]}
     settings = flatten(settings)
     return groups + [f"++{key}={quoted(value)}" for key, value in settings.items() if not key.endswith("._target_")]
 

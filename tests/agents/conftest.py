@@ -9,6 +9,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from mavrl.actions import Actions, NumberedActions
 from mavrl.agents.ppo_settings import PPOSettings
 from mavrl.agents.rewards import LearnedRewardSettings
 from mavrl.envs.control import ControlEnvironment
@@ -56,7 +57,7 @@ def counter() -> Iterator[Callable[..., ControlEnvironment]]:
 
 @pytest.fixture(scope="session")
 def make_model() -> Callable[..., StepRewardModel]:
-    """A model of three features and two actions that is linear where the features are not negative."""
+    """A model of three features and two actions, or vectors of two; it is linear where its inputs are not negative."""
 
     def make(
         mean: Any,
@@ -69,6 +70,7 @@ def make_model() -> Callable[..., StepRewardModel]:
         at_termination: float = 0.0,
         replicates: int = 1,
         domain: str = "sa",
+        actions: Actions = NumberedActions(2),  # noqa: B008 -- it is frozen
     ) -> StepRewardModel:
         """
         Args:
@@ -77,7 +79,8 @@ def make_model() -> Callable[..., StepRewardModel]:
             std: of each member's posterior, shape (M,).
             bias: added to the reward by each member.
             end: added to it where a transition terminates, shape (M,).
-            q: of each member, the Q of each action for each feature, shape (M, 3, 2); None without demonstrations.
+            q: of each member, the Q of each action for each feature, shape (M, 3, 2), or of vectors the outputs that
+                tell it, shape (M, 3, 5); None without demonstrations.
             on_feedback: mean and standard deviation on the feedback, each of shape (M,).
         """
         mean, std = torch.tensor(mean), torch.tensor(std)
@@ -101,13 +104,13 @@ def make_model() -> Callable[..., StepRewardModel]:
                 "q.layers.0.weight": first[:, :3],
                 "q.layers.0.bias": torch.zeros(members, 1, size),
                 "q.layers.1.weight": torch.nn.functional.pad(torch.tensor(q), (0, 0, 0, size - 3)),
-                "q.layers.1.bias": torch.zeros(members, 1, 2),
+                "q.layers.1.bias": torch.zeros(members, 1, torch.tensor(q).shape[-1]),
             }
         description = {
             "kind": "steps",
             "reward_domain": domain,
             "n_features": 3,
-            "n_actions": 2,
+            **actions.described,
             "hidden_sizes": [size],
             "replicates": replicates,
             "members": members,

@@ -75,10 +75,22 @@ class TestGradient:
 
 
 def test_the_policy_is_the_first_network() -> None:
-    table = rows()
-    policy = FORM.policy(table[2:])
-    x = torch.randn(6, 3)
-    assert policy(x).numpy() == pytest.approx(by_hand(table[2], x).numpy(), abs=1e-5)
-    kept = policy(x)
+    table, x = rows(), torch.randn(6, 3)
+    layers = FORM.policy_layers(table[2:])
+    kept = [weight.clone() for weight, _ in layers]
+    seen = x
+    for number, (weight, bias) in enumerate(layers):
+        seen = (seen.tanh() if number else x) @ weight.mT + bias
+    assert seen.numpy() == pytest.approx(by_hand(table[2], x).numpy(), abs=1e-5)
     table.zero_()
-    assert policy(x).equal(kept)
+    assert all(weight.equal(before) for (weight, _), before in zip(layers, kept, strict=True))
+
+
+def test_own_parameters_are_beside_the_layers() -> None:
+    form = ActorCritic(3, (5,), 2, 4)
+    table = torch.zeros(2, form.width)
+    form.own(table).fill_(1.0)
+    assert not any(weight.any() or bias.any() for weight, bias in form.layers(table))
+    assert table.sum() == 8
+    assert form.width % 16 == 0
+    assert ActorCritic(3, (5,), 2).width == form.width - 16

@@ -4,20 +4,25 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import configure
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from mavrl.agents import batched_ppo
-from mavrl.agents.batched_ppo import BatchedPPO, Learner, chosen
+from mavrl.agents.batched_ppo import BatchedPPO, Learner
 from mavrl.agents.ppo_settings import PPOSettings
 from mavrl.agents.rewards import ConstantReward, LearnedStepReward, Rollout, StepReward, TrueReward
 from mavrl.agents.vector_env import RewardedVecEnv
 from mavrl.envs.control import ControlEnvironment
 from mavrl.envs.stepping import GymnasiumEnvironments
+from mavrl.policies.gaussian import GaussianPolicy
+from mavrl.policies.network import NetworkPolicy
 
+PENDULUM = ControlEnvironment("Pendulum-v1", max_steps=30)
 CART_POLE = ControlEnvironment("CartPole-v1", max_steps=30)
 OBSERVATIONS = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
 
@@ -48,6 +53,8 @@ def train(
 
 def same(one: Learner, other: Learner) -> bool:
     tensors = all(getattr(one, k).equal(getattr(other, k)) for k in ("parameters", "mean", "square"))
+    seen = [{} if each.observations is None else each.observations.state() for each in (one, other)]
+    tensors = tensors and seen[0].keys() == seen[1].keys() and all(seen[0][k].equal(seen[1][k]) for k in seen[0])
     return tensors and (one.updates, one.steps, one.returns) == (other.updates, other.steps, other.returns)
 
 
@@ -74,16 +81,24 @@ def update(monkeypatch: pytest.MonkeyPatch) -> Update:
 class TestUpdate:
     @pytest.mark.parametrize("ent_coef", [0.0, 0.3])
     @pytest.mark.parametrize("max_grad_norm", [0.05, 100.0])
-    def test_it_is_that_of_stable_baselines(self, tiny_ppo: Any, update: Update, ent_coef: float, max_grad_norm: float):
+    @pytest.mark.parametrize("environment", [CART_POLE, PENDULUM], ids=lambda each: each.id)
+    def test_it_is_that_of_stable_baselines(
+        self,
+        tiny_ppo: Any,
+        update: Update,
+        environment: ControlEnvironment,
+        ent_coef: float,
+        max_grad_norm: float,
+    ):
         """All steps are one minibatch, whose order then does not matter; the clipping is felt."""
         settings = tiny_ppo(
             total_steps=32, batch_size=32, n_epochs=6, ent_coef=ent_coef, max_grad_norm=max_grad_norm, clip_range=0.05
         )
-        ppo = ppo_of(settings)
-        train(settings, [3, 8])
+        ppo = ppo_of(settings, environment)
+        train(settings, [3, 8], environment=environment)
         ((experience, _, before, after),) = update.given
         for r in (0, 1):
-            theirs = _stable_baselines(settings, ppo, before[2 * r : 2 * r + 2])
+            theirs = _stable_baselines(settings, ppo, before[2 * r : 2 * r + 2], environment)
             _fill(theirs, experience, r)
             theirs.train()
             mine = ppo.form.layers(after[2 * r : 2 * r + 2])
@@ -94,6 +109,10 @@ class TestUpdate:
                 for found, expected in pairs:
                     assert found.numpy() == pytest.approx(expected.detach().numpy(), abs=2e-5)
             assert (after - before)[2 * r : 2 * r + 2].abs().max() > 0.02
+            if environment is PENDULUM:
+                found, expected = ppo.form.own(after[2 * r :])[0], theirs.policy.log_std.detach()
+                assert found.numpy() == pytest.approx(expected.numpy(), abs=2e-5)
+                assert found.abs().min() > 1e-3
 
     def test_the_schedule_is_of_the_whole_training(self, tiny_ppo: Any, update: Update):
         train(tiny_ppo(), [3], chunks=2)
@@ -108,10 +127,12 @@ class TestUpdate:
         assert learner.updates == 2 * 3
 
 
-def _stable_baselines(settings: PPOSettings, ppo: BatchedPPO, rows: torch.Tensor) -> PPO:
+def _stable_baselines(
+    settings: PPOSettings, ppo: BatchedPPO, rows: torch.Tensor, environment: ControlEnvironment
+) -> PPO:
     names = ("n_steps", "batch_size", "n_epochs", "learning_rate", "clip_range", "gamma", "gae_lambda", "ent_coef",
              "vf_coef", "max_grad_norm")  # fmt: skip
-    env = RewardedVecEnv(CART_POLE.training_vector(settings.n_envs), TrueReward())
+    env = RewardedVecEnv(environment.training_vector(settings.n_envs), TrueReward())
     kwargs = {"net_arch": list(settings.hidden_sizes)}
     model = PPO(
         "MlpPolicy", env, policy_kwargs=kwargs, device="cpu", **{name: getattr(settings, name) for name in names}
@@ -133,10 +154,111 @@ def _networks(model: PPO) -> list[tuple[torch.nn.Linear, torch.nn.Linear]]:
 def _fill(model: PPO, experience: Any, r: int) -> None:
     buffer, shape = model.rollout_buffer, (model.n_steps, model.n_envs)
     buffer.observations[:] = experience.states[r].view(*shape, -1).numpy()
-    buffer.actions[:] = experience.actions[r].view(*shape, 1).numpy()
+    buffer.actions[:] = experience.actions[r].view(*shape, -1).numpy()
     for column, name in enumerate(("log_probs", "advantages", "returns")):
         getattr(buffer, name)[:] = experience.numbers[r, :, column].view(*shape).numpy()
     buffer.full = True
+
+
+class TestVectors:
+    """Pendulum: what is learned from are the vectors that were drawn, and what is paid are those that were taken."""
+
+    def test_log_densities_are_of_what_was_drawn(self, tiny_ppo: Any, update: Update):
+        settings = tiny_ppo(total_steps=32)
+        train(settings, [3, 4], environment=PENDULUM)
+        ((experience, _, before, _),) = update.given
+        assert experience.actions.abs().max() > 1
+        policy = ppo_of(settings, PENDULUM).policy(Learner(before[2:], before[2:], before[2:]))
+        assert isinstance(policy, GaussianPolicy)
+        density = torch.distributions.Normal(*policy(experience.states[1])).log_prob(experience.actions[1])
+        assert experience.numbers[1, :, 0].numpy() == pytest.approx(density.sum(-1).numpy(), abs=1e-5)
+
+    def test_a_reward_is_given_what_was_taken(self, tiny_ppo: Any, update: Update):
+        seen = []
+
+        class Watched(TrueReward):
+            def of_rollout(self, rollout: Rollout):
+                seen.append(rollout.action)
+                return rollout.true_reward
+
+        train(tiny_ppo(total_steps=32), [3], [Watched()], environment=PENDULUM)
+        ((experience, _, _, _),) = update.given
+        assert seen[0].reshape(32, 1).tolist() == experience.actions[0].clamp(-1, 1).tolist()
+
+    def test_the_true_reward_is_that_of_the_environment_s_units(self, tiny_ppo: Any):
+        """Beyond a bound is on it: the cost of the torque is 0.001 times its square, of at most 2."""
+        envs = GymnasiumEnvironments(PENDULUM, 2)
+        envs.reset(np.array([5, 5]))
+        paid = envs.step(np.array([[1.0], [3.0]], dtype=np.float32)).reward
+        assert paid[0] == paid[1]
+
+    def test_training_follows_the_reward(self, tiny_ppo: Any):
+        """Paid for pushing one way."""
+
+        class Push(StepReward):
+            def __call__(self, state, action, next_state, terminated, true_reward):
+                return -np.square(action[:, 0] - 0.5)
+
+        settings = tiny_ppo(total_steps=4096, n_steps=64, batch_size=64, n_epochs=10, gamma=0.0, learning_rate=1e-2)
+        (learner,) = train(settings, [3], [Push()], PENDULUM)
+        policy = ppo_of(settings, PENDULUM).policy(learner)
+        assert isinstance(policy, GaussianPolicy)
+        mean, std = policy(torch.randn(50, 3))
+        assert mean.mean() == pytest.approx(0.5, abs=0.15)
+        assert std.max() < 0.8
+
+
+class TestNormalizedObservations:
+    def test_networks_see_what_stable_baselines_would_show_them(self, tiny_ppo: Any, update: Update):
+        """Every observation counts before it is seen, the first ones of new episodes too."""
+        settings = tiny_ppo(total_steps=32, normalize_observations=True)
+        seen = []
+
+        class Watched(TrueReward):
+            def of_rollout(self, rollout: Rollout):
+                seen.append(rollout.state)
+                return rollout.true_reward
+
+        (learner,) = train(settings, [3], [Watched()])
+        ((experience, _, _, _),) = update.given
+        space = gym.spaces.Box(-np.inf, np.inf, (4,))
+        theirs = VecNormalize(_Replay(seen[0], space), norm_reward=False)
+        shown = [theirs.reset()] + [theirs.step(np.zeros(2))[0] for _ in range(15)]
+        assert experience.states[0].numpy() == pytest.approx(np.concatenate(shown), abs=1e-5)
+        assert learner.observations is not None
+        assert learner.observations.count == pytest.approx(2 * 17, rel=1e-4)
+
+    @pytest.mark.parametrize("environment", [CART_POLE, PENDULUM], ids=lambda each: each.id)
+    def test_the_policy_takes_observations_as_they_are(self, tiny_ppo: Any, environment: ControlEnvironment):
+        settings = tiny_ppo(normalize_observations=True)
+        ppo = ppo_of(settings, environment)
+        (learner,) = train(settings, [3], environment=environment)
+        assert learner.observations is not None
+        x = np.random.default_rng(0).normal(0.05, 0.05, (20, environment.observation_size))
+        shown = torch.from_numpy(learner.observations.standardized(x))
+        expected = ppo.form.outputs(learner.parameters[:1], shown[None])[0]
+        found: Any = ppo.policy(learner)(torch.from_numpy(x))
+        found = found[0] if isinstance(found, tuple) else found
+        assert found.numpy() == pytest.approx(expected.numpy(), abs=1e-4)
+
+
+class _Replay(DummyVecEnv):
+    """Observations that were seen, as an environment of Stable-Baselines3."""
+
+    def __init__(self, seen: np.ndarray, space: gym.spaces.Box) -> None:
+        super().__init__([lambda: gym.make("CartPole-v1")] * 2)
+        self.observation_space = space
+        self._seen, self._at = seen, 0
+
+    def reset(self) -> Any:
+        return self._seen[0]
+
+    def step_async(self, actions: np.ndarray) -> None:
+        pass
+
+    def step_wait(self) -> Any:
+        self._at += 1
+        return self._seen[self._at], np.zeros(2), np.zeros(2, dtype=bool), [{}, {}]
 
 
 class TestExperience:
@@ -151,15 +273,16 @@ class TestExperience:
         ((experience, _, before, _),) = update.given
         seen = experience.states[0] + torch.tensor([0.0, 1.0])  # the number stays, the steps go on
         beyond = ppo.form.outputs(before[1:], seen[None])[0, :, 0] if ends == "truncated" else torch.zeros(32)
-        expected = experience.actions[0, :, 0] + 0.9 * beyond
+        expected = experience.actions[0] + 0.9 * beyond
         assert experience.numbers[0, :, 2].numpy() == pytest.approx(expected.numpy(), abs=1e-5)
 
     def test_log_probabilities_are_those_of_the_policy(self, tiny_ppo: Any, update: Update):
         settings = tiny_ppo(total_steps=32)
         train(settings, [3, 4])
         ((experience, _, before, _),) = update.given
-        policy = ppo_of(settings).form.policy(before[2:])
-        expected = policy.probabilities(experience.states[1], 1.0).log().gather(-1, experience.actions[1])
+        policy = ppo_of(settings).policy(Learner(before[2:], before[2:], before[2:]))
+        assert isinstance(policy, NetworkPolicy)
+        expected = policy.probabilities(experience.states[1], 1.0).log().gather(-1, experience.actions[1, :, None])
         assert experience.numbers[1, :, :1].numpy() == pytest.approx(expected.numpy(), abs=1e-5)
 
     def test_rewards_are_divided_by_the_deviation_of_the_return(self, tiny_ppo: Any, update: Update):
@@ -172,28 +295,25 @@ class TestExperience:
         assert experience.numbers[0, -1, 2].item() == pytest.approx(min(10, 2 / deviation), rel=1e-4)
 
 
-class TestChosen:
-    def test_by_hand(self):
-        logits = np.log(np.array([0.2, 0.5, 0.3])) + 7
-        draws = np.array([0.0, 0.19, 0.21, 0.69, 0.71, 0.999])[:, None]
-        assert chosen(np.tile(logits, (6, 1)), draws).tolist() == [0, 0, 1, 1, 2, 2]
-
-    def test_what_is_not_finite_chooses_too(self):
-        assert chosen(np.full((1, 3), np.nan), np.full((1, 1), 0.5)).tolist() == [0]
-
-
 class TestCompany:
     @pytest.mark.parametrize(
         "changes",
-        [{}, {"n_envs": 3, "n_steps": 17, "batch_size": 20, "hidden_sizes": [16, 32], "normalize_reward": True}],
+        [
+            {},
+            {"n_envs": 3, "n_steps": 17, "batch_size": 20, "hidden_sizes": [16, 32], "normalize_reward": True},
+            {"normalize_observations": True},
+        ],
     )
-    def test_a_replicate_is_what_it_would_be_alone(self, tiny_ppo: Any, changes: dict[str, Any]):
+    @pytest.mark.parametrize("environment", [CART_POLE, PENDULUM], ids=lambda each: each.id)
+    def test_a_replicate_is_what_it_would_be_alone(
+        self, tiny_ppo: Any, changes: dict[str, Any], environment: ControlEnvironment
+    ):
         """To the last bit, whatever the others are paid."""
         settings = tiny_ppo(**changes)
         rewards = [ConstantReward(1.0), TrueReward(), ConstantReward(-1.0)]
-        together = train(settings, [4, 5, 6], rewards, chunks=2)
+        together = train(settings, [4, 5, 6], rewards, environment, chunks=2)
         for k in (0, 1, 2):
-            (alone,) = train(settings, [4 + k], [rewards[k]], chunks=2)
+            (alone,) = train(settings, [4 + k], [rewards[k]], environment, chunks=2)
             assert same(alone, together[k])
         assert not same(together[0], together[1])
 
@@ -230,13 +350,21 @@ class TestChunks:
         self, tiny_ppo: Any, make_cart_pole_reward: Any, kind: str, normalize_reward: bool
     ):
         """Whatever the reward and the environments were before."""
-        settings = tiny_ppo(normalize_reward=normalize_reward)
+        settings = tiny_ppo(normalize_reward=normalize_reward, normalize_observations=normalize_reward)
         ppo = ppo_of(settings, chunks=2)
         envs = GymnasiumEnvironments(CART_POLE, settings.n_envs)
         ((half,),) = ppo.train(envs, [make_cart_pole_reward(kind)], [3], [ppo.begin(3)], 0)
         again = Learner.from_state(half.state())
         ((whole,),) = ppo.train(GymnasiumEnvironments(CART_POLE, 9), [make_cart_pole_reward(kind)], [3], [again], 1)
         assert same(whole, train(settings, [3], [make_cart_pole_reward(kind)], chunks=2)[0])
+
+    def test_it_is_so_for_vectors(self, tiny_ppo: Any):
+        settings = tiny_ppo(normalize_observations=True)
+        ppo = ppo_of(settings, PENDULUM, chunks=2)
+        ((half,),) = ppo.train(GymnasiumEnvironments(PENDULUM, 2), [TrueReward()], [3], [ppo.begin(3)], 0)
+        again = Learner.from_state(half.state())
+        ((whole,),) = ppo.train(GymnasiumEnvironments(PENDULUM, 2), [TrueReward()], [3], [again], 1)
+        assert same(whole, train(settings, [3], environment=PENDULUM, chunks=2)[0])
 
 
 class TestLooks:
@@ -326,6 +454,21 @@ class TestImitation:
         )
         assert (after - wanted).abs().max() < 0.03
         assert (before - wanted).abs().max() > 0.3
+
+    def test_it_reproduces_means_of_vectors_and_takes_deviations(self, tiny_ppo: Any, monkeypatch: pytest.MonkeyPatch):
+        """In observations that are far from 0, which it standardizes."""
+        monkeypatch.setattr(batched_ppo, "_IMITATION_STEPS", 1000)
+        ppo = ppo_of(tiny_ppo(hidden_sizes=[32], normalize_observations=True), PENDULUM)
+        states = 3 * OBSERVATIONS[:, :3] + torch.tensor([40.0, 0.0, -7.0])
+        wanted = torch.sin(OBSERVATIONS[:, :1])
+        learner = ppo.imitate(ppo.begin(3), 3, states, wanted, torch.tensor([-1.5]))
+        policy = ppo.policy(learner)
+        assert isinstance(policy, GaussianPolicy)
+        mean, std = policy(states)
+        assert (mean - wanted).abs().mean() < 0.06  # of 0.6 before
+        assert std.log().numpy() == pytest.approx(-1.5, abs=1e-5)
+        assert learner.observations is not None
+        assert learner.observations.mean == pytest.approx(states.mean(0).numpy(), abs=1e-3)
 
     def test_it_leaves_the_value_function_alone_and_depends_on_the_seed(self, ppo: BatchedPPO, imitate: Any):
         wanted = torch.full((50, 2), 0.5)

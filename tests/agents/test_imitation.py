@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from mavrl.agents.imitation import DemonstratedPolicy
-from mavrl.policies.network import Policy
+from mavrl.actions import VectorActions
+from mavrl.agents.imitation import DemonstratedPolicy, demonstrated
+from mavrl.policies.base import Policy
 
 Q = [[[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]], [[3.0, 0.0], [0.0, 0.0], [1.0, 0.0]]]
 STATES = torch.tensor([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0]])
@@ -54,3 +55,24 @@ def test_observations_of_any_shape(policy: DemonstratedPolicy, shape: tuple[int,
 def test_nobody_to_imitate(make_model: Any) -> None:
     with pytest.raises(ValueError, match="no demonstrations"):
         DemonstratedPolicy(make_model([[0.0] * 5], [1.0])).probabilities(STATES, 1.0)
+
+
+class TestWhatAPolicyIsMovedTowards:
+    def test_the_probabilities_of_numbers(self, policy: DemonstratedPolicy):
+        wanted, own = demonstrated(policy.model, STATES)
+        assert wanted[:, 0].numpy() == pytest.approx(CHANCE, abs=1e-6)
+        assert own is None
+
+    def test_the_means_and_deviations_of_vectors(self, make_model: Any):
+        """Outputs are V, m before a tanh and p before a softplus, which is the identity for large numbers."""
+        q = [
+            [[0.0, 0.5, 0.0, 30.0, 0.0], [0.0, 0.0, -1.0, 30.0, 0.0], [0.0, 0.0, 0.0, 30.0, 0.0]],
+            [[0.0, 1.5, 0.0, 30.0, 0.0], [0.0, 0.0, 0.0, 30.0, 0.0], [0.0, 0.0, 0.0, 30.0, 0.0]],
+        ]
+        box = VectorActions((-2.0, 0.0), (2.0, 1.0))
+        model = make_model([[0.0] * 5] * 2, [1.0, 1.0], q=q, rationality=0.5, actions=box)
+        wanted, own = demonstrated(model, torch.eye(3))
+        first = (np.tanh(0.5) + np.tanh(1.5)) / 2
+        assert wanted.numpy() == pytest.approx(np.array([[first, 0], [0, np.tanh(-1) / 2], [0, 0]]), abs=1e-5)
+        assert own is not None
+        assert own.exp().tolist() == pytest.approx([1 / np.sqrt(0.5 * 30), 1.0], rel=1e-4)  # never above 1

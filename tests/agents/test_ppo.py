@@ -17,6 +17,7 @@ from mavrl.agents.rewards import StepReward, TrueReward
 from mavrl.agents.vector_env import RewardedVecEnv
 from mavrl.envs.control import ControlEnvironment
 from mavrl.errors import TrainingError
+from mavrl.policies.gaussian import GaussianPolicy
 from mavrl.policies.network import NetworkPolicy
 
 CART_POLE = ControlEnvironment("CartPole-v1")
@@ -41,7 +42,7 @@ def train(tiny_ppo: Any) -> Callable[..., PPOTraining]:
     ) -> PPOTraining:
         chosen: PPOSettings = tiny_ppo(**settings)
         envs = environment.training_vector(chosen.n_envs)
-        return PPOTraining(envs, reward or TrueReward(), chosen, seed, chunks)
+        return PPOTraining(envs, environment.actions, reward or TrueReward(), chosen, seed, chunks)
 
     return make
 
@@ -180,6 +181,19 @@ class TestPolicy:
         assert policy.probabilities(OBSERVATIONS, 1.0).numpy() == pytest.approx(
             distribution.probs.detach().numpy(), abs=1e-5
         )
+
+    @pytest.mark.parametrize("normalize_observations", [False, True])
+    def test_of_vectors_too(self, train: Any, normalize_observations: bool):
+        training = train(environment=ControlEnvironment("Pendulum-v1"), normalize_observations=normalize_observations)
+        training.run()
+        policy, seen = training.policy(), OBSERVATIONS[:, :3]
+        assert isinstance(policy, GaussianPolicy)
+        shown = training._normalized.normalize_obs(seen.numpy()) if normalize_observations else seen.numpy()
+        theirs: Any = training._model.policy.get_distribution(torch.as_tensor(shown)).distribution
+        mean, std = policy(seen)
+        assert mean.numpy() == pytest.approx(theirs.mean.detach().numpy(), abs=1e-5)
+        assert std.numpy() == pytest.approx(theirs.stddev.detach().numpy(), abs=1e-5)
+        assert (policy.squash, policy.critics) == ("clip", ())
 
     def test_training_follows_the_reward(self, train: Any, counter: Any):
         """The reward of a step is the number of its action."""

@@ -39,7 +39,7 @@ def job(tiny_ppo: Any, tmp_path: Path) -> Callable[..., PolicyTraining]:
     """A training of four chunks on the true reward, in a directory of this name."""
 
     def make(name: str = "policy", **changes: Any) -> PolicyTraining:
-        plain = {"environment": CART_POLE, "ppo": tiny_ppo(), "reward": "true", "seed": 3, "chunks": 4}
+        plain = {"environment": CART_POLE, "agent": tiny_ppo(), "reward": "true", "seed": 3, "chunks": 4}
         return PolicyTraining(**{**plain, "directory": tmp_path / name, "evaluation_episodes": 6, **changes})
 
     return make
@@ -77,7 +77,7 @@ class TestWhatItLeaves:
 
     def test_the_best_policy_may_be_of_the_middle_of_a_part(self, job: Any, tiny_ppo: Any):
         settings = tiny_ppo(total_steps=512, learning_rate=1e-2)
-        done = job(ppo=settings, reward=-1.0, chunks=1, looks=16, checkpoint="true_reward")
+        done = job(agent=settings, reward=-1.0, chunks=1, looks=16, checkpoint="true_reward")
         train_policy(done)
         best = max(range(16), key=lambda k: returns(done)[k])
         assert best < 15
@@ -129,7 +129,7 @@ class TestTheBestOnTheTrueReward:
     def getting_worse(self, job: Any, tiny_ppo: Any) -> Callable[..., PolicyTraining]:
         """Every step costs 1: the poles fall ever sooner."""
         ppo = tiny_ppo(total_steps=512, n_steps=32, learning_rate=2e-2)
-        return lambda name, **changes: job(name, ppo=ppo, reward=-1.0, chunks=8, **changes)
+        return lambda name, **changes: job(name, agent=ppo, reward=-1.0, chunks=8, **changes)
 
     def test_it_is_kept(self, getting_worse: Any):
         best, last = getting_worse("best", checkpoint="true_reward"), getting_worse("last")
@@ -310,7 +310,7 @@ class TestTogether:
 
     def test_of_different_kinds(self, job: Any, tiny_ppo: Any):
         """They are no batch, and are trained in turn."""
-        one, other = job("one"), job("other", ppo=tiny_ppo(n_envs=4), chunks=2)
+        one, other = job("one"), job("other", agent=tiny_ppo(n_envs=4), chunks=2)
         train_policy(one, other)
         assert [row["step"] for row in curve(one)] == [32, 64, 96, 128]
         assert [row["step"] for row in curve(other)] == [64, 128]
@@ -389,7 +389,7 @@ class TestInParts:
 
     def test_another_reward_goes_on_with_the_same_policy(self, job: Any, monkeypatch: pytest.MonkeyPatch):
         """Policy, optimizer and scale of rewards are those that the first part left."""
-        first = job(ppo=replace(job().ppo, normalize_reward=True))
+        first = job(agent=replace(job().agent, normalize_reward=True))
         second = replace(first, reward=-1.0)
         seen: list[tuple[list[Any], list[Learner], list[list[Learner]]]] = []
         inner = BatchedPPO.train
@@ -431,8 +431,8 @@ class TestLearnedRewards:
     def test_the_policy_follows_what_is_paid(self, learned: Any, tiny_ppo: Any, paid: Any):
         """The members' mean prefers action 1; a pessimist prefers 0, about which they hardly disagree."""
         ppo = tiny_ppo(total_steps=1024, learning_rate=3e-2)
-        train_policy(mean := learned("mean", ppo=ppo, chunks=1))
-        train_policy(low := learned("low", ppo=ppo, chunks=1, reward=paid(reward="lower_bound", kappa=2.0)))
+        train_policy(mean := learned("mean", agent=ppo, chunks=1))
+        train_policy(low := learned("low", agent=ppo, chunks=1, reward=paid(reward="lower_bound", kappa=2.0)))
         assert self.acts(mean) == {1}
         assert self.acts(low) == {0}
 
@@ -440,7 +440,7 @@ class TestLearnedRewards:
         seen = []
 
         def imitate(
-            self: BatchedPPO, learner: Learner, seed: int, state: torch.Tensor, probabilities: torch.Tensor
+            self: BatchedPPO, learner: Learner, seed: int, state: torch.Tensor, probabilities: torch.Tensor, own: None
         ) -> Learner:
             seen.append((state, probabilities))
             return learner
@@ -465,5 +465,5 @@ class TestLearnedRewards:
         save_reward_model(path, tensors, model.description)
         ppo = tiny_ppo(total_steps=1024, learning_rate=3e-2)
         for replicate, action in ((0, 0), (1, 1)):
-            train_policy(done := learned(str(replicate), ppo=ppo, chunks=1, replicate=replicate))
+            train_policy(done := learned(str(replicate), agent=ppo, chunks=1, replicate=replicate))
             assert self.acts(done) == {action}

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mavrl.agents.batched_ppo import updates_until
 from mavrl.agents.imitation import DemonstratedPolicy
 from mavrl.agents.progress import curves_read
 from mavrl.agents.training import PolicyTraining, train_policies
@@ -49,10 +48,8 @@ class ControlActing:
 
     def steps_after(self, parts: int) -> int:
         """Environment steps of a training until the end of its part number `parts`, counted from 1."""
-        ppo = self.policy.ppo
-        if ppo is None:
-            return 0
-        return updates_until(ppo, parts, self.policy.parts) * ppo.n_envs * ppo.n_steps
+        agent = self.policy.agent
+        return 0 if agent is None else agent.steps_until(parts, self.policy.parts)
 
     def training(
         self, directory: Path, replicate: int, warm_states: np.ndarray | None = None, place: Path | None = None
@@ -65,12 +62,12 @@ class ControlActing:
             place: where the reward model is stored; None for in the run's directory.
         """
         policy = self.policy
-        assert policy.ppo is not None
+        assert policy.agent is not None
         assert policy.paid is not None
         learned = policy.learned is not None
         return PolicyTraining(
             environment=self.environment,
-            ppo=policy.ppo,
+            agent=policy.agent,
             reward=policy.paid,
             seed=self.settings.seeds[replicate],
             directory=policy_directory(directory, replicate),
@@ -87,10 +84,10 @@ class ControlActing:
 
     def unlearned_training(self, directory: Path, reward: Unlearned, seed: int) -> PolicyTraining:
         """The training of a policy that is paid the true reward, or the same one at every step."""
-        assert self.policy.ppo is not None
+        assert self.policy.agent is not None
         return PolicyTraining(
             environment=self.environment,
-            ppo=self.policy.ppo,
+            agent=self.policy.agent,
             reward=reward,
             seed=seed,
             directory=directory,

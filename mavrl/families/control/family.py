@@ -14,8 +14,9 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from mavrl.actions import Actions
+from mavrl.actions import Actions, VectorActions
 from mavrl.agents.expert_training import REQUIRED
+from mavrl.agents.sac_settings import SACSettings
 from mavrl.agents.training import CURVE, policy_after, read_curve
 from mavrl.configuration.identity import which_environment
 from mavrl.configuration.settings import RunSettings
@@ -62,6 +63,11 @@ class Control(Family):
         self.library = ExpertLibrary.from_settings(settings)
         policy = PolicySettings.from_policy(settings.policy)
         check_vector(self.environment, policy.vector)
+        actions = self.environment.actions
+        if isinstance(policy.agent, SACSettings) and not isinstance(actions, VectorActions):
+            raise ConfigurationError(
+                "policy", "sac", f"needs vectors as actions; {self.env.name} has {actions.in_words}"
+            )
         self.acting = ControlActing(settings, policy, self.environment, workers)
 
     # Simulating ------------------------------------------------------------------------------------------------------
@@ -152,7 +158,7 @@ class Control(Family):
     def act(
         self, directory: Path, data: CombinedDataModule, place: Path | None = None, until: int | None = None
     ) -> None:
-        if self.acting.policy.name == "ppo":
+        if self.acting.policy.agent is not None:
             replicates = range(self.settings.replicates)
             learned = self.acting.policy.learned is not None
             warm = [self.acting.warm_states(data, k) if learned else None for k in replicates]
@@ -249,8 +255,9 @@ class Control(Family):
 
     def normalization(self) -> Measured:
         acting, judging, seeds = self.acting, self.judging, self.settings.seeds
-        if acting.policy.name != "ppo":
-            raise ConfigurationError("policy", acting.policy.name, "must be ppo, which the baselines are trained with")
+        if acting.policy.agent is None:
+            allowed = "must be ppo or sac, which the baselines are trained with"
+            raise ConfigurationError("policy", acting.policy.name, allowed)
         expert, uniform = judging.expert_returns(), judging.uniform_returns()
         paid: dict[str, Unlearned] = {**({"optimal": "true"} if expert is None else {}), **CONSTANTS}
         with tempfile.TemporaryDirectory() as scratch:
@@ -266,7 +273,11 @@ class Control(Family):
                 }
         found = {"optimal": expert if expert is not None else returns["optimal"], "uniform": uniform, **returns}
         summary = {name: mean_and_stderr(values) for name, values in found.items()}
-        who = "PPO on the true reward" if expert is None else f"the {self.env.demonstration_expert} expert"
+        who = (
+            f"{acting.policy.name.upper()} on the true reward"
+            if expert is None
+            else f"the {self.env.demonstration_expert} expert"
+        )
         trained = "trained policies" if expert is None else "those paid a constant"
         return Measured(
             {name: round(mean, 3) for name, (mean, _) in summary.items()},
@@ -286,7 +297,7 @@ class Control(Family):
     def transfer(self, directory: Path, place: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Train again on the learned and on the true reward, with the same settings and seeds."""
         acting, judging = self.acting, self.judging
-        if acting.policy.name != "ppo":
+        if acting.policy.agent is None:
             raise ConfigurationError("policy", acting.policy.name, "uses no reward, so there is none to act on")
         model = StepRewardModel.load(directory)
         learned = [

@@ -38,6 +38,15 @@ def _is_schedule(value: Any) -> bool:
     return number(0, open_low=True).holds(value)
 
 
+def _is_entropy(value: Any) -> bool:
+    if isinstance(value, str) and value.startswith("auto_"):
+        try:
+            return number(0, open_low=True).holds(float(value.removeprefix("auto_")))
+        except ValueError:
+            return False
+    return value == "auto" or number(0).holds(value)
+
+
 def _is_wrapping(value: Any) -> bool:
     if isinstance(value, dict):
         return len(value) == 1 and all(isinstance(name, str) and isinstance(x, dict) for name, x in value.items())
@@ -127,7 +136,7 @@ _CONTROL_RULES = {
     **LEARNING_RULES,
     "policy.name": one_of("ppo", "imitation", "dqn", "sac"),
 }
-_PPO_RULES = {
+_AGENT_RULES = {  # of policies that are trained on a reward
     "policy.total_steps": whole(1, 1_000_000_000),
     "policy.checkpoint": one_of("last", "true_reward"),
     "policy.reward": one_of("mean", "lower_bound", "sample", "true_reward", "positive", "negative"),
@@ -137,11 +146,17 @@ _PPO_RULES = {
     "policy.clip": POSITIVE,
     "policy.termination_weight": number(0),
     "policy.reference_weight": number(0),
-    "policy.warm_start": one_of(True, False),
     "policy.parts": whole(1, 10_000),
     "policy.evaluate_every": optional(whole(1, 1_000_000_000)),
     "policy.evaluation_episodes": whole(1, 100_000),
     "policy.stop_below": optional(number(-math.inf)),
+    "policy.learning_rate": _LEARNING_RATE,
+    "policy.gamma": number(0, 1, open_high=True),
+    "policy.hidden_sizes": SIZES,
+}
+_PPO_RULES = {
+    **_AGENT_RULES,
+    "policy.warm_start": one_of(True, False),
     "policy.vector": one_of("gymnasium", "envpool"),
     "policy.n_envs": whole(1, 1024),
     "policy.updates": whole(1, 1_000_000),
@@ -149,16 +164,25 @@ _PPO_RULES = {
     "policy.minibatches": whole(1, 1_000_000),
     "policy.batch_size": whole(2, 1_000_000),
     "policy.n_epochs": whole(1, 1000),
-    "policy.learning_rate": _LEARNING_RATE,
     "policy.clip_range": _LEARNING_RATE,
-    "policy.gamma": number(0, 1, open_high=True),
     "policy.gae_lambda": number(0, 1),
     "policy.ent_coef": number(0),
     "policy.vf_coef": number(0),
     "policy.max_grad_norm": POSITIVE,
     "policy.normalize_reward": one_of(True, False),
-    "policy.hidden_sizes": SIZES,
+    "policy.normalize_observations": if_there(one_of(True, False)),
 }
+_SAC_RULES = {
+    **_AGENT_RULES,
+    "policy.batch_size": whole(1, 1_000_000),
+    "policy.buffer_size": whole(1, 1_000_000_000),
+    "policy.learning_starts": whole(0, 1_000_000_000),
+    "policy.tau": number(0, 1),
+    "policy.train_freq": whole(1, 1_000_000),
+    "policy.gradient_steps": whole(-1, 1_000_000),
+    "policy.ent_coef": Rule(_is_entropy, "must be a number from 0, auto, or auto_x such as auto_0.1"),
+}
+_OF_POLICY = {"ppo": _PPO_RULES, "sac": _SAC_RULES}
 _STEPS = whole(1, 1_000_000_000)
 _FREQUENCY = Rule(_is_frequency, "must be a number of steps from 1, or [n, step] or [n, episode]")
 _SHARE = number(0, 1)
@@ -207,7 +231,7 @@ SHARED = {**_PPO_RULES, **{key: _CONTROL_RULES[key] for key in ("model.standardi
 
 def rules(config: DictConfig) -> dict[str, Rule]:
     """The rules of keys that only control environments have, or that are narrower for them."""
-    return {**_CONTROL_RULES, **(_PPO_RULES if OmegaConf.select(config, "policy.name") == "ppo" else {})}
+    return {**_CONTROL_RULES, **_OF_POLICY.get(OmegaConf.select(config, "policy.name"), {})}
 
 
 def code(env: Mapping[str, Any]) -> dict[str, str]:
@@ -258,13 +282,16 @@ def check(config: DictConfig) -> None:
     if optimal is not None and uniform is not None and not is_scale(optimal, uniform):
         allowed = f"is 100 and env.normalization.uniform={uniform} is 0, so it must be above; null measures them"
         raise ConfigurationError("env.normalization.optimal", optimal, allowed)
-    if policy.name in ("dqn", "sac") and config.task.name != "expert":
-        raise ConfigurationError("policy", policy.name, "trains experts (task=expert); a run needs ppo or imitation")
+    if policy.name == "dqn" and config.task.name != "expert":
+        raise ConfigurationError("policy", "dqn", "trains experts (task=expert); a run needs ppo, sac or imitation")
     if policy.name == "imitation" and "demonstration" not in active_kinds(config):
         raise ConfigurationError("policy", "imitation", "needs demonstrations; choose a modality with d, or policy=ppo")
     if policy.name == "ppo" and policy.batch_size > policy.n_envs * policy.n_steps:
         allowed = f"must be at most policy.n_envs * policy.n_steps = {policy.n_envs * policy.n_steps}"
         raise ConfigurationError("policy.batch_size", policy.batch_size, allowed)
+    if policy.name == "sac" and config.task.name != "expert" and policy.learning_starts >= policy.total_steps:
+        allowed = f"must be below policy.total_steps = {policy.total_steps}; before that nothing is learned"
+        raise ConfigurationError("policy.learning_starts", policy.learning_starts, allowed)
 
 
 def check_learning(config: DictConfig) -> None:

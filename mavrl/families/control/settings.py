@@ -7,6 +7,8 @@ from typing import Any, Literal
 from mavrl.agents.expert_training import Algorithm
 from mavrl.agents.ppo_settings import PPOSettings
 from mavrl.agents.rewards import LearnedRewardSettings
+from mavrl.agents.sac_settings import SACSettings
+from mavrl.agents.trainer import AgentSettings
 from mavrl.configuration.settings import structured
 from mavrl.envs.control import ControlEnvironment
 from mavrl.envs.pool import Vector
@@ -78,9 +80,9 @@ class PolicySettings:
     """Who acts on a learned reward.
 
     Args:
-        name: ppo, imitation, or dqn, which only trains experts.
+        name: ppo, sac, imitation, or dqn, which only trains experts.
         checkpoint: the policy that is kept: the last, or the one that was best on the true reward.
-        ppo: hyperparameters, where PPO is trained.
+        agent: hyperparameters, where PPO or SAC is trained.
         reward: name of what it is paid.
         paid: how it is paid a learned reward; or "true" for the true one, or a number for the same at every step, which
             baselines are paid.
@@ -94,7 +96,7 @@ class PolicySettings:
 
     name: str
     checkpoint: Literal["last", "true_reward"] = "last"
-    ppo: PPOSettings | None = None
+    agent: AgentSettings | None = None
     reward: str | None = None
     paid: LearnedRewardSettings | Unlearned | None = None
     warm_start: bool = False
@@ -111,21 +113,24 @@ class PolicySettings:
         Raises:
             ConfigurationError: it has a key that nothing reads.
         """
-        if policy["name"] != "ppo":
+        of_agent = {"ppo": PPOSettings, "sac": SACSettings}.get(policy["name"])
+        if of_agent is None:
             return structured(cls, "policy", policy)
-        ppo, learned = (
-            {each.name: policy[each.name] for each in fields(of)} for of in (PPOSettings, LearnedRewardSettings)
+        agent, learned = (  # a key that is missing is one that earlier versions had not
+            {each.name: policy[each.name] for each in fields(of) if each.name in policy}
+            for of in (of_agent, LearnedRewardSettings)
         )
-        both = ppo.keys() | learned.keys() | {"minibatches", "updates"}  # which others are made of
+        both = agent.keys() | learned.keys() | {"minibatches", "updates"}  # which others are made of
         own = {name: value for name, value in policy.items() if name not in {*both, "evaluations"}}  # of version 5
         reward = policy["reward"]
         paid = UNLEARNED[reward] if reward in UNLEARNED else LearnedRewardSettings(**learned)
-        return structured(cls, "policy", {**own, "reward": reward, "ppo": PPOSettings(**ppo), "paid": paid})
+        return structured(cls, "policy", {**own, "reward": reward, "agent": of_agent(**agent), "paid": paid})
 
     @property
     def looks(self) -> int:
         """Evaluations during a training, beside one at the end of each part."""
-        return 1 if not self.ppo or not self.evaluate_every else max(1, self.ppo.total_steps // self.evaluate_every)
+        agent, every = self.agent, self.evaluate_every
+        return 1 if agent is None or not every else max(1, agent.total_steps // every)
 
     @property
     def learned(self) -> LearnedRewardSettings | None:

@@ -224,9 +224,9 @@ class TestActing:
         assert (job.seed, job.replicate, job.model) == (6, 1, tmp_path)
         assert job.directory == policy_directory(tmp_path, 1) == tmp_path / "policies" / "1"
         assert (job.reward.reward, job.reward.kappa, job.stop_below) == ("sample", 0.5, 3.0)
-        assert job.ppo.gamma == family.settings.policy["gamma"] == family.env.gamma
-        assert job.ppo is family.acting.policy.ppo
-        assert job.ppo.total_steps == 64
+        assert job.agent.gamma == family.settings.policy["gamma"] == family.env.gamma
+        assert job.agent is family.acting.policy.agent
+        assert job.agent.total_steps == 64
         assert job.environment == family.environment
 
     def test_they_begin_with_the_demonstrators_where_there_are_some(self, make: Any):
