@@ -58,6 +58,4 @@ def _by_seed(run: Run) -> dict[int, float]:
     """The normalized return of each seed whose training did not fail."""
     metrics = run.metrics
     values, failed = metrics.get("final", {}).get(_RETURN, []), metrics.get("failed_replicates", [])
-    return {
-        metrics["seed"] + k: value for k, value in enumerate(values) if k not in failed and math.isfinite(value)
-    }
+    return {metrics["seed"] + k: value for k, value in enumerate(values) if k not in failed and math.isfinite(value)}

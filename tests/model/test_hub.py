@@ -39,7 +39,9 @@ class Bomb:
 def model() -> RewardModel:
     streams = [torch.Generator().manual_seed(k) for k in range(2)]
     made = TabularRewardModel.from_posterior(StatePosterior(6, [4], streams), DESCRIPTION)
-    made.metrics = metrics_of({"regret": [1.0, 2.0]}, failed_replicates=[1], skipped={"preference": [0, 3]}, rounds=[{"round": 1.0}])
+    made.metrics = metrics_of(
+        {"regret": [1.0, 2.0]}, failed_replicates=[1], skipped={"preference": [0, 3]}, rounds=[{"round": 1.0}]
+    )
     return made
 
 

@@ -59,9 +59,7 @@ def test_the_rounds_share_the_budget(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [(), ("model.objective=weighted", "model.importance_weights=true")])
-def test_a_teacher_may_answer_nothing(
-    tmp_path: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_teacher_may_answer_nothing(tmp_path: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """The questions are asked, the prior is what is learned, and no number is none."""
     answer = BPrefTeacher.answer
 
