@@ -44,7 +44,8 @@ def _relative(run: Run, true: Mapping[int, float]) -> tuple[float, float | None]
 
 def _reward(run: Run) -> Any:
     """What the run's policy is paid; None where no policy is trained."""
-    return (run.config.get("policy") or {}).get("reward")
+    policy = run.config.get("policy")
+    return policy.get("reward") if isinstance(policy, Mapping) else None
 
 
 def _agent(run: Run) -> str:
