@@ -70,6 +70,14 @@ def test_what_got_no_answer_was_asked(make_source: Any, simulator: TabularSimula
     assert (uneven.sizes() + uneven.skipped).tolist() == [2, 1]
 
 
+def test_an_oracle_needs_no_calibration(make_source: Any, simulator: TabularSimulator) -> None:
+    module = make_source("preference", 6).module(simulator, SEEDS, teacher=BPrefTeacher(None, 0.0, 0.0, 0.0, 1.0))
+    assert module.known().reward.shape[1] == 1
+    ask_round({"preference": module}, simulator, 0, {"preference": 6}, math.inf, 4, nothing)
+    assert module.sizes().tolist() == [6, 6]
+    assert module.skipped.tolist() == [0, 0]
+
+
 def test_rounds_ask_different_questions(make_source: Any, simulator: TabularSimulator) -> None:
     module = make_source("rating", 8).module(simulator, SEEDS)
     for number in range(2):
