@@ -12,6 +12,7 @@ from mavrl.configuration.check import check
 from mavrl.configuration.identity import active_kinds, config_hash
 from mavrl.configuration.registry import OWN_TASKS, TASKS, resolve, subsets
 from mavrl.envs.perturbation import PERTURBATIONS
+from mavrl.errors import ConfigurationError
 from mavrl.reports.published import published_cells, published_overrides
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -62,7 +63,8 @@ def test_there_are_fifteen_modalities_grids_and_control_environments_and_experim
 def test_every_modality_composes(number: int, modality: str, composed: Any) -> None:
     env, experiment = ENVS[number % len(ENVS)], EXPERIMENTS[number % len(EXPERIMENTS)]
     env = "cartpole_v1" if env in NOBODY and set(modality) & set("ds") else env
-    checked(composed(f"env={env}", f"modality={modality}", f"experiment={experiment}"))
+    who = ["teacher=simulated"] if experiment == "bpref" else []  # whose teachers give preferences only
+    checked(composed(f"env={env}", f"modality={modality}", f"experiment={experiment}", *who))
 
 
 @pytest.mark.parametrize("query", ["random", "disagreement", "information_gain"])
@@ -74,11 +76,31 @@ def test_every_query_rule_composes_and_is_made(query: str, composed: Any) -> Non
     assert (rule.candidates, rule.samples) == ((1, 0) if query == "random" else (10, 100))
 
 
+@pytest.mark.parametrize("teacher", ["oracle", "stochastic", "mistake", "skip", "equal", "myopic"])
+def test_every_teacher_of_bpref_composes_and_is_made(teacher: str, composed: Any) -> None:
+    """Each is the oracle with one key changed."""
+    config, oracle = (composed("modality=pd", f"teacher={name}", "query=random") for name in (teacher, "oracle"))
+    check(config)
+    settings = dict(config.teacher)
+    made = get_class(settings.pop("_target_"))(**settings)
+    assert made.identity == {"class": "mavrl.feedback.bpref.BPrefTeacher", **settings}
+    assert sum(settings[key] != oracle.teacher[key] for key in settings) == (teacher != "oracle")
+    assert (config_hash(config) == config_hash(oracle)) == (teacher == "oracle")
+    assert settings["rationality"] == (config.feedback.preference.segment_len if teacher == "stochastic" else None)
+
+
+@pytest.mark.parametrize("modality", ["r", "s", "prs"])
+def test_the_teachers_of_bpref_give_preferences_only(modality: str, composed: Any) -> None:
+    kind = KINDS[modality.lstrip("p")[0]]
+    with pytest.raises(ConfigurationError, match=f"modality={modality}: must be p or pd: .* give no {kind}"):
+        check(composed(f"modality={modality}", "teacher=skip"))
+
+
 @pytest.mark.parametrize("env", ENVS)
 def test_every_environment_composes_with_every_experiment(env: str, composed: Any) -> None:
     hashes = set()
     for experiment in EXPERIMENTS:
-        config = composed(f"env={env}", f"experiment={experiment}", *(["modality=pr"] if env in NOBODY else []))
+        config = composed(f"env={env}", f"experiment={experiment}", *(["modality=p"] if env in NOBODY else []))
         checked(config)
         assert config.env.name == env
         assert config.env.family == ("grid" if env.startswith("grid_") else "control")
@@ -89,7 +111,7 @@ def test_every_environment_composes_with_every_experiment(env: str, composed: An
     assert len(hashes) == len(set(EXPERIMENTS) - set(STUDIES))
 
 
-@pytest.mark.parametrize("experiment", [each for each in EXPERIMENTS if each != "reference"])
+@pytest.mark.parametrize("experiment", [x for x in EXPERIMENTS if x not in ("reference", "bpref")])
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_what_a_folder_chooses_composes_with_every_modality(modality: str, experiment: str, composed: Any) -> None:
     words = ["data.folder=x", "data.digest=y", f"modality={modality}", f"experiment={experiment}"]
@@ -111,7 +133,8 @@ def test_every_modality_composes_with_every_environment_and_every_experiment(
     told = [env for env in ENVS if not (env in NOBODY and set(modality) & set("ds"))]
     for k, env in enumerate(told):
         experiment = EXPERIMENTS[(number + k) % len(EXPERIMENTS)]
-        config = composed(f"env={env}", f"modality={modality}", f"experiment={experiment}")
+        who = ["teacher=simulated"] if experiment == "bpref" else []
+        config = composed(f"env={env}", f"modality={modality}", f"experiment={experiment}", *who)
         checked(config)
         assert active_kinds(config) == [KINDS[letter] for letter in modality]
         hashes.add(config_hash(config))

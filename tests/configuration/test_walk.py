@@ -36,6 +36,7 @@ BASES = {  # words, and which keys are tried: "" for all, or those that begin so
     "query": (("query=information_gain",), "query"),
     "rounds": (("task=online",), "rounds"),
     "crowd": (("teacher=crowd",), "teacher"),
+    "bpref": (("teacher=oracle", "modality=p"), "teacher"),
     "search=fixed": (("search=fixed",), "search"),
     **{f"task={task}": ((f"task={task}",), "task") for task in OWN_TASKS if task != "search_worker"},
     "task=search_worker": (("task=search_worker", "task.command=x"), "task"),
@@ -62,7 +63,8 @@ ALLOWED: dict[tuple[str, ...], str] = {
         model.prior.hyperprior_shape model.soft_temperature optim.gradient_clip optim.lr optim.weight_decay
         policy.clip policy.clip_range policy.ent_coef policy.gae_lambda policy.gamma policy.kappa
         policy.learning_rate policy.max_grad_norm policy.reference_weight policy.termination_weight
-        policy.vf_coef rounds.behaviour rounds.earlier rounds.until task.epsilon teacher.lag teacher.tie
+        policy.vf_coef rounds.behaviour rounds.earlier rounds.until task.epsilon teacher.discount teacher.equal
+        teacher.lag teacher.mistake teacher.skip teacher.tie
     """,
     ("null",): """
         data.digest data.folder task.length task.policy task.rows
@@ -108,7 +110,7 @@ ALLOWED: dict[tuple[str, ...], str] = {
         task.demonstrations task.larger_is_better
     """,
     ("fraction", "null"): """
-        model.prior.scale rounds.budget
+        model.prior.scale rounds.budget teacher.rationality
     """,
     ("number as text", "text", "upwards"): """
         env.constants.id env.id
