@@ -129,6 +129,10 @@ class RewardModel(ABC):
     def _replicate(self: Model, row: int, number: int) -> Model:
         """Replicate number `number`, which is in this row, alone."""
 
+    def in_units(self, action: Values) -> Values:
+        """Actions as `mean`, `std` and `sample` take them, from those in the unit box (`mavrl.actions`)."""
+        return action
+
     @abstractmethod
     def mean(self, state: Values, action: Values, next_state: Values) -> Values:
         """Posterior mean of the reward of each transition."""
