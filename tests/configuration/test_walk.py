@@ -62,7 +62,8 @@ ALLOWED: dict[tuple[str, ...], str] = {
         model.prior.hyperprior_shape model.soft_temperature optim.gradient_clip optim.lr optim.weight_decay
         policy.clip policy.clip_range policy.ent_coef policy.gae_lambda policy.gamma policy.kappa
         policy.learning_rate policy.max_grad_norm policy.reference_weight policy.tau
-        policy.termination_weight policy.vf_coef rounds.behaviour rounds.earlier rounds.until task.epsilon teacher.lag teacher.tie
+        policy.termination_weight policy.vf_coef rounds.behaviour rounds.earlier rounds.until
+        task.epsilon teacher.lag teacher.tie
     """,
     ("null",): """
         data.digest data.folder task.length task.policy task.rows
@@ -74,7 +75,8 @@ ALLOWED: dict[tuple[str, ...], str] = {
     """,
     ("true",): """
         dry_run env.fixed_horizon model.importance_weights model.standardize policy.normalize_reward
-        policy.normalize_observations policy.standardize policy.warm_start progress rerun search.allocation search.settings task.confirm
+        policy.normalize_observations policy.standardize policy.warm_start
+        progress rerun search.allocation search.settings task.confirm
         task.figures task.video trainer.validation trust
     """,
     ("empty mapping",): """
