@@ -83,6 +83,7 @@ def policy_speed(env: str, overrides: list[str], directory: Path, steps: int) ->
     import torch
 
     from mavrl.agents.ppo import PPOTraining
+    from mavrl.agents.ppo_settings import PPOSettings
     from mavrl.agents.rewards import LearnedRewardSettings, LearnedStepReward, StepReward, TrueReward
     from mavrl.configuration.composition import compose
     from mavrl.configuration.settings import RunSettings
@@ -95,7 +96,7 @@ def policy_speed(env: str, overrides: list[str], directory: Path, steps: int) ->
     control = Control(RunSettings.from_config(config), Workers(1))
     policy = control.acting.policy
     model = StepRewardModel.load(directory)
-    assert policy.agent is not None
+    assert isinstance(policy.agent, PPOSettings)
     ppo = dataclasses.replace(policy.agent, total_steps=steps)
     vectors = ["gymnasium", *(["envpool"] if importlib.util.find_spec("envpool") else [])]
     rates: dict[str, list[float]] = {}

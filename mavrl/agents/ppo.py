@@ -72,8 +72,9 @@ class PPOTraining:
         self._seed = seed
         paid: VecEnv = RewardedVecEnv(envs, reward)
         self._distribution = distribution_of(actions)
-        scaled = {"norm_obs": settings.normalize_observations, "norm_reward": settings.normalize_reward}
-        self._normalized = VecNormalize(paid, **scaled, gamma=settings.gamma) if any(scaled.values()) else None
+        seen, worth = settings.normalize_observations, settings.normalize_reward
+        scaled = VecNormalize(paid, norm_obs=seen, norm_reward=worth, gamma=settings.gamma) if seen or worth else None
+        self._normalized = scaled
         self._env: VecEnv = self._normalized or paid
         self._per_update = settings.n_envs * settings.n_steps
         self._updates = max(1, -(-settings.total_steps // self._per_update))

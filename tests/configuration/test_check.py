@@ -1,5 +1,6 @@
 """What is allowed in a configuration as a whole, and what makes a run's hash."""
 
+import re
 from typing import Any
 
 import pytest
@@ -86,7 +87,7 @@ class TestPolicies:
         with pytest.raises(ConfigurationError, match=r"^policy=dqn: trains experts \(task=expert\)"):
             check(composed("env=cartpole_v1", "policy=dqn", f"task={task}"))
 
-    @pytest.mark.parametrize("policy", ["dqn", "ppo"])
+    @pytest.mark.parametrize("policy", ["dqn", "ppo", "sac"])
     def test_experts_are_trained_with_either(self, composed: Any, policy: str):
         check(composed("env=cartpole_v1", f"policy={policy}", "task=expert"))
 
@@ -110,7 +111,23 @@ class TestPolicies:
         policy = composed("env=lunar_lander_v3", *words).policy
         assert (policy.n_steps, policy.batch_size) == (n_steps, batch_size)
 
-    @pytest.mark.parametrize("policy", ["ppo", "imitation", "dqn"])
+    @pytest.mark.parametrize(
+        ("key", "value", "allowed"),
+        [
+            ("learning_starts", 100000, "must be below policy.total_steps = 100000"),
+            ("ent_coef", "auto_0", "must be a number from 0, auto, or auto_x"),
+            ("train_freq", [1, "episode"], "must be a whole number"),
+            ("warm_start", True, "must be false"),
+        ],
+    )
+    def test_what_sac_is_not(self, composed: Any, changed: Any, key: str, value: Any, allowed: str):
+        config = composed("env=cartpole_v1", "policy=sac")
+        check(config)
+        check(changed(config, {"policy.ent_coef": "auto_0.1", "policy.warm_start": False}))
+        with pytest.raises(ConfigurationError, match=f"^policy.{key}=.*: {re.escape(allowed)}"):
+            check(changed(config, {f"policy.{key}": value}))
+
+    @pytest.mark.parametrize("policy", ["ppo", "sac", "imitation", "dqn"])
     def test_grids_are_planned(self, composed: Any, policy: str):
         with pytest.raises(ConfigurationError, match="must be one of exact"):
             check(composed("env=grid_trap", f"policy={policy}"))
@@ -160,7 +177,7 @@ SCIENTIFIC_CONTROL = {
     "policy.warm_start": False, "policy.checkpoint": "true_reward", "policy.stop_below": 3, "policy.n_envs": 3,
     "policy.vector": "envpool",
     "policy.learning_rate": 7e-4, "policy.gamma": 0.5, "policy.hidden_sizes": [3], "policy.parts": 3,
-    "policy.updates": 7, "policy.evaluate_every": 4000,
+    "policy.updates": 7, "policy.evaluate_every": 4000, "policy.normalize_observations": True,
 }  # fmt: skip
 
 

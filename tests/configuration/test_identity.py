@@ -100,6 +100,18 @@ def test_a_cost_of_one_says_nothing(default: DictConfig, changed: Any) -> None:
     assert scientific(other)["feedback"]["rating"]["cost"] == 2
 
 
+def test_observations_as_they_are_say_nothing(control: DictConfig, changed: Any, composed: Any) -> None:
+    """The hash is that of runs from before they could be normalized, and is repeated where the option normalizes."""
+    before = plain(control.policy)
+    del before["normalize_observations"]
+    assert config_hash(changed(control, {"policy": before})) == config_hash(control)
+    plainly = composed("env=cartpole_v1", "policy=ppo_mujoco", "policy.normalize_observations=false")
+    content = recorded(plainly, {**CHOICES, "policy": "ppo_mujoco"}, [])
+    assert "normalize_observations" not in content["policy"]
+    assert config_hash(composed(*repeating(content))) == config_hash(plainly)
+    assert config_hash(composed("env=cartpole_v1", "policy=ppo_mujoco")) != config_hash(plainly)
+
+
 @pytest.mark.parametrize("node", ["feedback.rating", "query", "teacher"])
 def test_the_code_of_what_a_target_names_is_part_too(
     node: str, default: DictConfig, changed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -29,6 +29,7 @@ VALUES: dict[str, Any] = {
 BASES = {  # words, and which keys are tried: "" for all, or those that begin so
     "grid": ((), ""),
     "control": (("env=cartpole_v1",), ("env", "policy", "model", "feedback.demonstration")),
+    "sac": (("env=cartpole_v1", "policy=sac"), "policy"),
     "imitation": (("env=cartpole_v1", "policy=imitation", "modality=d"), "policy"),
     "reference": (("experiment=reference",), "policy"),
     "wandb": (("logger=wandb",), "logger"),
@@ -62,9 +63,9 @@ ALLOWED: dict[tuple[str, ...], str] = {
         feedback.stop.percentile feedback.stop.scale model.bellman_weight model.kl_weight model.prior.hyperprior_rate
         model.prior.hyperprior_shape model.soft_temperature optim.gradient_clip optim.lr optim.weight_decay
         policy.clip policy.clip_range policy.ent_coef policy.gae_lambda policy.gamma policy.kappa
-        policy.learning_rate policy.max_grad_norm policy.reference_weight policy.termination_weight
-        policy.vf_coef rounds.behaviour rounds.earlier rounds.until task.epsilon teacher.discount teacher.equal
-        teacher.lag teacher.mistake teacher.skip teacher.tie
+        policy.learning_rate policy.max_grad_norm policy.reference_weight policy.tau
+        policy.termination_weight policy.vf_coef rounds.behaviour rounds.earlier rounds.until
+        task.epsilon teacher.discount teacher.equal teacher.lag teacher.mistake teacher.skip teacher.tie
     """,
     ("null",): """
         data.digest data.folder task.length task.policy task.rows
@@ -76,7 +77,8 @@ ALLOWED: dict[tuple[str, ...], str] = {
     """,
     ("true",): """
         dry_run env.fixed_horizon model.importance_weights model.standardize policy.normalize_reward
-        policy.standardize policy.warm_start progress rerun search.allocation search.settings task.confirm
+        policy.normalize_observations policy.standardize policy.warm_start
+        progress rerun search.allocation search.settings task.confirm
         task.figures task.video trainer.validation trust
     """,
     ("empty mapping",): """

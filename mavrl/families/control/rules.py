@@ -174,6 +174,7 @@ _PPO_RULES = {
 }
 _SAC_RULES = {
     **_AGENT_RULES,
+    "policy.warm_start": if_there(one_of(False)),  # which experiments say for all
     "policy.batch_size": whole(1, 1_000_000),
     "policy.buffer_size": whole(1, 1_000_000_000),
     "policy.learning_starts": whole(0, 1_000_000_000),
