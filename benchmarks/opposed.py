@@ -31,6 +31,8 @@ TEACHERS = {
     "cartpole_v1": ("left", "right"),
     "mo_lunar_lander_v3": ("landing", "fuel", "speed"),
     "highway_v0": ("fast", "gentle"),
+    "half_cheetah_v5": ("forward", "backward"),
+    "mo_half_cheetah_v5": ("speed", "energy"),
 }
 NOT_LEARNED = "trainer.max_epochs=0"  # of runs whose policy is paid nothing that is learned
 ROWS = {

@@ -5,17 +5,26 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from mavrl.agents.learned_reward import LearnedReward
+    from mavrl.agents.learned_reward import LearnedReward, LearnedVectorReward
     from mavrl.folder.folder import FeedbackFolder
     from mavrl.learning import learn
     from mavrl.model.loading import load_reward_model
     from mavrl.model.reward_model import RewardModel
 
-__all__ = ["FeedbackFolder", "LearnedReward", "RewardModel", "__version__", "learn", "load_reward_model"]
+__all__ = [
+    "FeedbackFolder",
+    "LearnedReward",
+    "LearnedVectorReward",
+    "RewardModel",
+    "__version__",
+    "learn",
+    "load_reward_model",
+]
 
 _HOMES = {
     "FeedbackFolder": "mavrl.folder.folder",
     "LearnedReward": "mavrl.agents.learned_reward",
+    "LearnedVectorReward": "mavrl.agents.learned_reward",
     "RewardModel": "mavrl.model.reward_model",
     "learn": "mavrl.learning",
     "load_reward_model": "mavrl.model.loading",

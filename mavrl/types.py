@@ -96,6 +96,11 @@ class Transitions(Tensors):
         steps = self.valid.ndim
         return self.map(lambda tensor: tensor.flatten(1, steps - 1))
 
+    def without(self, missing: Bool[Tensor, "R B"]) -> "Transitions":
+        """The same steps, of which those of some samples are padding: nothing is learned from them."""
+        kept = ~missing.view(*missing.shape, *[1] * (self.valid.ndim - 2))
+        return replace(self, valid=self.valid & kept)
+
 
 def segment_mean(values: Float[Tensor, "*batch T"], valid: Bool[Tensor, "*batch T"]) -> Float[Tensor, "*batch"]:
     """Mean over the valid steps of each segment; 0 for a segment without any."""

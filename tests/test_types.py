@@ -210,6 +210,15 @@ class TestLayouts:
             build(torch.zeros(shape, dtype=torch.int64))
 
 
+def test_samples_are_taken_away_as_padding() -> None:
+    valid = torch.tensor([[[[True, True], [True, False]], [[True, True], [True, True]]]])
+    steps = numbered(1, 2, 2, 2, valid=valid)
+    left = steps.without(torch.tensor([[False, True]]))
+    assert left.valid.tolist() == [[[[True, True], [True, False]], [[False, False], [False, False]]]]
+    assert left.state.equal(steps.state)
+    assert steps.valid.equal(valid)
+
+
 class TestValidSamples:
     def test_a_step_is_a_sample_of_a_demonstration(self):
         valid = torch.tensor([[True, False, True]])

@@ -19,7 +19,7 @@ from mavrl.configuration.known import ABSENT, nearest, put, refuse_unknown, valu
 from mavrl.configuration.plain import shown
 from mavrl.configuration.registry import FAMILIES, KINDS, load_plugins, subsets
 from mavrl.configuration.rule import Rule
-from mavrl.configuration.rules import READING, execution_rules, hydra_rules, rules_of
+from mavrl.configuration.rules import COMPARING, READING, execution_rules, hydra_rules, rules_of
 from mavrl.errors import ConfigurationError
 
 _SEARCH = "mavrl.sweep.search.SearchSweeper"
@@ -68,8 +68,10 @@ def check(config: DictConfig, choices: Mapping[str, Any] | None = None, values: 
         )
     if any(config.data[key] is not None for key in _FOLDER) and config.task.name in ("train", "data"):
         _check_recorded(config)
-    elif config.rounds.name != "online" and config.task.name in _SIMULATES:
-        _check_segments(config)
+    elif config.task.name in _SIMULATES:
+        _check_teacher(config)
+        if config.rounds.name != "online":
+            _check_segments(config)
     if config.rounds.name == "online" and config.trainer.validation:
         allowed = "must be false with rounds: what is held out is the teacher's, and chooses nothing"
         raise ConfigurationError("trainer.validation", True, allowed)
@@ -272,6 +274,14 @@ def _check_recorded(config: DictConfig) -> None:
     for key in _FOLDER:
         if config.data[key] is None:
             raise ConfigurationError(f"data.{key}", None, "is not there; data=FOLDER on the command line says both")
+
+
+def _check_teacher(config: DictConfig) -> None:
+    """Refuse labels that the teachers of B-Pref do not give; what is demonstrated needs no teacher."""
+    others = [kind for kind in active_kinds(config) if kind not in ("preference", "demonstration")]
+    if config.teacher._target_ == COMPARING and others:
+        allowed = f"must be p or pd: the teachers of B-Pref compare segments, and give no {others[0]}"
+        raise ConfigurationError("modality", config.modality.name, allowed)
 
 
 def _check_segments(config: DictConfig) -> None:

@@ -5,6 +5,7 @@ Nothing here imports torch: a missing package must not be found after seconds.
 
 import re
 from importlib.util import find_spec
+from itertools import groupby
 from typing import NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
@@ -30,10 +31,15 @@ class _Need(NamedTuple):
     extra: str
 
 
+_MUJOCO = (  # Gymnasium's, and those of mo-gymnasium
+    r"(mo_gymnasium:mo-)?(Ant|HalfCheetah|Hopper|Humanoid|HumanoidStandup|InvertedDoublePendulum|InvertedPendulum|"
+    r"Pusher|Reacher|Swimmer|Walker2d)(-\w+)?-v\d+"
+)
 _NEEDS = (
     _Need("logger.name", "logger", "tensorboard", "tensorboard", "tensorboard"),
     _Need("logger.name", "logger", "wandb", "wandb", "wandb"),
     _Need("env.id", "env.id", r"mo_gymnasium:.*", "mo_gymnasium", "multi"),
+    _Need("env.id", "env.id", _MUJOCO, "mujoco", "mujoco"),
     _Need("env.id", "env.id", r"highway_env:.*", "highway_env", "highway"),
     _Need("search.storage", "search.storage", r"postgresql(\+psycopg)?://.*", "psycopg", "postgres"),
 )
@@ -45,11 +51,18 @@ def check_extras(config: DictConfig) -> None:
     Raises:
         ConfigurationError: for the first such value; it says how to install the package.
     """
-    for need in _NEEDS:
-        value = OmegaConf.select(config, need.path)
-        if isinstance(value, str) and re.fullmatch(need.values, value) and not _installed(need.package):
-            allowed = f'needs {need.package}, which is not installed; pip install "mavrl[{need.extra}]"'
-            raise ConfigurationError(need.key, value, allowed)
+    for path, needs in groupby(_NEEDS, lambda need: need.path):
+        value = OmegaConf.select(config, path)
+        if isinstance(value, str) and (missing := [need for need in needs if _is_missing(need, value)]):
+            packages = " and ".join(need.package for need in missing)
+            extras = ",".join(need.extra for need in missing)
+            are = "is" if len(missing) == 1 else "are"
+            allowed = f'needs {packages}, which {are} not installed; pip install "mavrl[{extras}]"'
+            raise ConfigurationError(missing[0].key, value, allowed)
+
+
+def _is_missing(need: _Need, value: str) -> bool:
+    return re.fullmatch(need.values, value, re.IGNORECASE) is not None and not _installed(need.package)
 
 
 def _installed(package: str) -> bool:

@@ -111,6 +111,7 @@ _DEFAULTS: dict[str, Rule] = {  # values of an environment that other keys refer
     "env.feedback.segment_len": whole(1, 100_000),
     "env.feedback.n_episodes": whole(1, 100_000),
     "env.feedback.behaviour_rationality": mapping(number(0), KINDS, example="{preference: 0.0}"),
+    "env.feedback.preference_rationality": mapping(number(0), ("teacher", "model"), "{teacher: 5.0, model: 5.0}"),
     "env.feedback.demonstration_rationality": mapping(number(0), ("teacher", "model"), "{teacher: 5.0, model: 5.0}"),
     "env.feedback.minimum_return": optional(number(-float("inf"))),
     "env.feedback.stop_scale": POSITIVE,
@@ -127,6 +128,7 @@ _LOGGERS: dict[str, dict[str, Rule]] = {
 }
 
 
+COMPARING = "mavrl.feedback.bpref.BPrefTeacher"  # who gives preferences only
 _QUERIES = "mavrl.feedback.queries"
 _LOOKING_AHEAD = (f"{_QUERIES}.DisagreementQuery", f"{_QUERIES}.InformationGainQuery")  # at possible answers
 
@@ -168,8 +170,12 @@ def _query_rules(config: DictConfig) -> dict[str, Rule]:
 
 
 def _teacher_rules(config: DictConfig) -> dict[str, Rule]:
-    """Those of the settings that simulated crowds have, and other teachers do not."""
-    if OmegaConf.select(config, "teacher._target_") != "mavrl.feedback.teachers.CrowdTeacher":
+    """Those of the settings that simulated crowds have, or the teachers of B-Pref, and other teachers do not."""
+    target = OmegaConf.select(config, "teacher._target_")
+    if target == COMPARING:
+        shares = {f"teacher.{name}": number(0, 1) for name in ("mistake", "skip", "equal", "discount")}
+        return {"teacher.rationality": optional(number(0)), **shares}
+    if target != "mavrl.feedback.teachers.CrowdTeacher":
         return {}
     return {
         **{f"teacher.{who}": whole(0, 1000) for who in ("good", "random", "reversed")},

@@ -16,6 +16,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from mavrl.actions import Actions, actions_of
 from mavrl.envs.fixed_horizon import FixedHorizon
 from mavrl.envs.intake import Intake, fault_of
+from mavrl.envs.mujoco import hear_warnings
 from mavrl.envs.perturbation import perturbed
 from mavrl.envs.teacher_reward import Part, TeacherReward, check_step
 from mavrl.envs.wrappers import Wrapping, wrapped
@@ -155,7 +156,7 @@ class ControlEnvironment:
 
     def _registered(self) -> gym.Env:
         """The environment as Gymnasium makes it, with errors that name the key."""
-        self._spec()
+        hear_warnings(self._spec())
         if "max_episode_steps" in self.kwargs:
             value = self.kwargs["max_episode_steps"]
             raise ConfigurationError("env.kwargs.max_episode_steps", value, "the time limit is env.max_steps")

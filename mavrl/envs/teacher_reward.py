@@ -21,13 +21,14 @@ class TeacherReward(gym.Wrapper, gym.utils.RecordConstructorArgs):
     - `reward: k` is entry k of the environment's own reward, which may be a vector; a number is entry 0.
     - `observation: k` is feature k of the observation after the step.
     - `info: name` is a number or a truth value in the step's info, with dots between the names of nested ones.
-    - `action: k` is 1 where the action was number k, counted from 0, and 0 elsewhere.
+    - `action: k` is 1 where the action was number k, counted from 0, and 0 elsewhere; where actions are vectors it is
+      entry k, in the environment's units.
     - `constant: x` is x, and has no weight.
 
     `clip: [low, high]` keeps the value of a part in that range, before it is weighted.
 
     Args:
-        env: has a one-dimensional Box of observations and Discrete actions.
+        env: has a one-dimensional Box of observations; its actions are Discrete or a one-dimensional Box.
         parts: at least one, each a mapping of one of `PARTS`, `weight` and perhaps `clip`.
         env_id: names it in errors.
 
@@ -41,12 +42,15 @@ class TeacherReward(gym.Wrapper, gym.utils.RecordConstructorArgs):
         gym.Wrapper.__init__(self, env)
         self._parts = [(number, name_of(part, number), part) for number, part in enumerate(parts)]
         self._env_id = env_id
+        self._vectors = isinstance(env.action_space, gym.spaces.Box)
         sizes = {
-            "observation": (int(np.prod(env.observation_space.shape or ())), "features of an observation"),
-            "action": (int(getattr(env.action_space, "n", 0)), "actions"),
+            "observation": (_length(env.observation_space), "features of an observation"),
+            "action": (_length(env.action_space), "numbers of an action")
+            if self._vectors
+            else (int(getattr(env.action_space, "n", 0)), "actions"),
         }
         if isinstance(space := getattr(env.unwrapped, "reward_space", None), gym.spaces.Box):  # mo-gymnasium
-            sizes["reward"] = (int(np.prod(space.shape)), "entries of a reward")
+            sizes["reward"] = (_length(space), "entries of a reward")
         for number, name, part in self._parts:
             if name in sizes:
                 self._check_index(number, name, part[name], *sizes[name])
@@ -74,6 +78,8 @@ class TeacherReward(gym.Wrapper, gym.utils.RecordConstructorArgs):
         return float(np.asarray(observation).reshape(-1)[index])
 
     def _action(self, number: int, index: int, action: Any) -> float:
+        if self._vectors:
+            return float(np.asarray(action).reshape(-1)[index])
         return float(int(action) - self._first_action == index)
 
     def _info(self, number: int, name: str, info: Any) -> float:
@@ -117,7 +123,12 @@ def check_step(env: gym.Env) -> None:
         ConfigurationError: one is not.
     """
     env.reset(seed=0)
-    env.step(0)
+    actions = env.action_space
+    env.step(np.zeros(actions.shape, actions.dtype) if isinstance(actions, gym.spaces.Box) else 0)
+
+
+def _length(space: gym.Space) -> int:
+    return int(np.prod(space.shape or ()))
 
 
 def _is_number(value: Any) -> bool:

@@ -63,7 +63,8 @@ class EpisodicJudgement:
     def _steps(self) -> tuple[Tensor, Tensor, Tensor]:
         steps = self.held_out.transitions
         valid = steps.valid[0]
-        return steps.state[0][valid], steps.action[0][valid], steps.next_state[0][valid]
+        action = self.model.in_units(steps.action[0][valid])
+        return steps.state[0][valid], action, steps.next_state[0][valid]
 
 
 def normalized_return(judgement: EpisodicJudgement) -> Float[Tensor, "R"] | None:

@@ -4,6 +4,7 @@ Every label is scored through the likelihood's own `log_prob`, also those that m
 whatever a label says besides its answer is read as in training.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,10 +17,12 @@ from mavrl.errors import MavrlError
 from mavrl.evaluation.held_out import constant_hazard_by, log_frequencies_by, log_mean_exp, log_prob_of_stop
 from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood
 from mavrl.model.beliefs import Belief, log_prob_under
+from mavrl.quadratic import QuadraticValues
 from mavrl.types import segment_mean
 
 FUNCTIONS = 100  # reward functions that a prediction is the mean of, at least
 _POINTS = 4_000_000  # numbers that likelihoods read at once
+_LEAST_VARIANCE = 1e-6  # of an action that never changes
 _SURVIVED = 32  # steps until which the probability of no stop is computed; between them it is interpolated
 
 LogProb = Callable[[Any], Float[Tensor, "R B"]]  # predictive, of a batch with the same steps
@@ -44,7 +47,7 @@ def predictions(
     count, found = max(FUNCTIONS, belief.n_members), []
     for part in _parts(batch, count):
         values = belief.values(likelihood, part.transitions, count, seeds)
-        if likelihood.answers_are_actions:
+        if likelihood.answers_are_actions and not part.transitions.action.is_floating_point():
             taken = part.transitions.action[:, None, ..., None].expand(*values.shape[:-1], 1)
             values = values.gather(-1, taken).squeeze(-1)
 
@@ -68,7 +71,7 @@ def constants(train: FeedbackBatch, test: FeedbackBatch) -> Predicted:
 
 
 def _parts(batch: FeedbackBatch, count: int) -> Iterator[FeedbackBatch]:
-    steps = batch.transitions.action
+    steps = batch.transitions.valid
     size = max(1, _POINTS // max(1, count * steps[:, :1].numel()))
     for first in range(0, steps.shape[1], size):
         yield batch.map(lambda tensor, first=first: tensor[:, first : first + size])
@@ -198,9 +201,27 @@ def _constant_stops(train: Any, test: Any) -> Predicted:
     return {"frequency": at_rate, "uniform": -(_length(test) + 1.0).double().log()}
 
 
+def _constant_actions(train: Any, test: Any) -> Predicted:
+    """Numbered actions as often as in training, and all equally often.
+
+    Of vectors the densities in the unit box: a normal distribution of each number, with the moments that it has in
+    training and truncated to the box, and a uniform one.
+    """
+    taken = test.transitions.action
+    if not taken.is_floating_point():
+        return _frequencies(lambda batch: batch.transitions.action)(train, test)
+    found = []
+    for row, action in enumerate(taken.double()):
+        seen = train.transitions.action[row][train.valid_samples[row]].double()
+        mean, variance = seen.mean(0), seen.var(0, correction=0).clamp(min=_LEAST_VARIANCE)
+        found.append(QuadraticValues(mean.new_zeros(()), mean, 1 / variance).log_policy(action, 1.0))
+    uniform = torch.full(taken.shape[:-1], -taken.shape[-1] * math.log(2), dtype=torch.float64)
+    return {"frequency": torch.stack(found), "uniform": uniform}
+
+
 _KINDS = {
     "preference": _Kind(_preference, _frequencies(_choice)),
     "rating": _Kind(_rating, _frequencies(lambda batch: batch.rating, lambda batch: batch.scale)),
     "stop": _Kind(_stop, _constant_stops),
-    "demonstration": _Kind(_demonstration, _frequencies(lambda batch: batch.transitions.action)),
+    "demonstration": _Kind(_demonstration, _constant_actions),
 }

@@ -110,6 +110,7 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
         # What some queries choose depends on how many are asked for: more of them would be other ones.
         self.gen_samples = max(n_samples, gen_samples) if asking.query.begins_alike else n_samples
         self.sets: dict[str, Batch] = {}  # by split
+        self.skipped = torch.zeros(len(asking.seeds), dtype=torch.int64)  # questions without an answer, shape (R,)
         self._entries: dict[str, list[Arrays]] = {}
         self._known_to_model: dict[str, Tensor] = {}
 
@@ -165,9 +166,10 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
         """Make tensors of the answers; a second call does nothing."""
         self.prepare_data()
         for split, entries in self._entries.items():
-            self.sets[split] = self.batch_of(
-                unpack(self.answered, [_part(e, "batch") for e in entries], self.n_samples)
-            )
+            answered = unpack(self.answered, [_part(e, "batch") for e in entries], self.n_samples)
+            self.sets[split] = compact(self.batch_of(answered))
+            if split == "train":
+                self.skipped = (~answered.valid_samples).sum(-1)
             if not self._known_to_model:
                 self._known_to_model = _told(entries)
         self._entries = {}
@@ -177,7 +179,7 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
         return unpack(Segments, [_part(entry, "question") for entry in self._answers("train")], self.n_samples)
 
     def answered_questions(self) -> tuple[Any, dict[str, Tensor]]:
-        """What is kept of the answered questions to learn from, shape (R, B, ...), and what models are told."""
+        """What is kept of the questions to learn from, shape (R, B, ...), and what models are told."""
         return self.named_questions()[1:]
 
     def named_questions(self) -> tuple[Segments, Any, dict[str, Tensor]]:
@@ -224,14 +226,18 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
             streams: addresses of each replicate's randomness.
 
         Returns:
-            The answered questions, and what models are told of the teacher, by name, shape (R, ...).
+            The answered questions, of which those without an answer are padding, and what models are told of the
+            teacher, by name, shape (R, ...).
         """
         questions = Questions(self.kind, shown, streams)
         if self.labelled:
             one, several = partial(self.teacher, known), partial(self.crowd, known)
-            questions = dataclasses.replace(questions, likelihood=one, crowd=several)
+            questions = dataclasses.replace(questions, likelihood=one, crowd=several, known=known)
         answers = self.asking.teacher.answer(questions)
-        return self.answered(answers.transitions or shown.transitions, **answers.labels), answers.known_to_model
+        steps = answers.transitions or shown.transitions
+        if answers.skipped is not None:
+            steps = steps.without(answers.skipped)
+        return self.answered(steps, **answers.labels), answers.known_to_model
 
     # Asking in rounds ------------------------------------------------------------------------------------------------
 
@@ -318,7 +324,7 @@ class SegmentDataModule(FeedbackDataModule[Batch]):
     """
 
     segments_per_sample: ClassVar[int] = 1
-    calibrated: ClassVar[bool] = False  # the kind's model of a teacher depends on what segments there are
+    calibrated: ClassVar[bool] = False  # the kind's own model of a teacher depends on what segments there are
 
     def __init__(
         self,
@@ -356,7 +362,7 @@ class SegmentDataModule(FeedbackDataModule[Batch]):
         """
         per_sample, distinct = self.segments_per_sample, self.segments_per_sample * self.gen_samples
         count = per_sample * self.asking.query.candidates * self.gen_samples
-        least = CALIBRATION_SEGMENTS if self.calibrated else 0
+        least = self._calibration_segments
         try:
             segments = simulator.segments(
                 streams, self.behaviour, self.n_episodes, max(count, least), self.segment_len, distinct
@@ -369,6 +375,11 @@ class SegmentDataModule(FeedbackDataModule[Batch]):
             raise ConfigurationError(f"feedback.{self.kind}.n_samples", self.n_samples, allowed) from error
         return self._arranged(segments.first(count)), segments.first(CALIBRATION_SEGMENTS)
 
+    @property
+    def _calibration_segments(self) -> int:
+        """Segments that somebody is calibrated on; 0 where nobody is."""
+        return CALIBRATION_SEGMENTS if self.calibrated or self.asking.teacher.calibrated else 0
+
     def pool(self, simulator: Simulator, streams: list[Stream], count: int, n_episodes: int) -> Simulated:
         """Segments with a uniform episode and a uniform start in it, in pairs where a sample is a pair."""
         drawn = count * self.segments_per_sample
@@ -380,7 +391,7 @@ class SegmentDataModule(FeedbackDataModule[Batch]):
         return segments if size == 1 else segments.map(lambda t: t.unflatten(1, (t.shape[1] // size, size)))
 
     def known(self) -> Simulated:
-        asking, count = self.asking, CALIBRATION_SEGMENTS if self.calibrated else 1
+        asking, count = self.asking, max(1, self._calibration_segments)
         keys = [{**self.key(seed, "train"), "kept": "calibration"} for seed in asking.seeds]
         entries = [asking.store.read(key, count) for key in keys]
         if any(entry is None for entry in entries):

@@ -34,19 +34,19 @@ def record(
     lines: list[Line] = []
     told = {}
     for kind, module in modules.items():
-        answered, known = module.answered_questions()
+        segments, answered, known = module.named_questions()
         if not_in_labels := {name: float(value[0]) for name, value in known.items() if name not in _IN_LABELS}:
             told[kind] = not_in_labels
-        steps = answered.transitions
-        labels = {name: values[0].tolist() for name, values in answered.labels.items()}
+        steps, labels = answered.transitions, _labels(answered)
+        valid = steps.valid.sum(-1)
+        lengths = torch.where(valid > 0, valid, segments.stop - segments.start)  # what got no answer was shown, too
         n_parts = steps.valid.shape[2] if steps.valid.ndim == 4 else 0
-        for number in range(steps.valid.shape[1]):
+        for number, label in enumerate(labels):
             places = [(number, k) for k in range(n_parts)] or [(number,)]
-            parts = [_episode(_columns(steps, *place)) for place in places]
+            parts = [_episode(_columns(steps, *place), int(lengths[(0, *place)])) for place in places]
             names = [{"episode": len(episodes) + k, "start": 0, "stop": len(each)} for k, each in enumerate(parts)]
             episodes += parts
-            label = {name: values[number] for name, values in labels.items()}
-            lines.append(_line(kind, names, label, module, known))
+            lines += _lines(kind, names, label, module, known)
     folder = create(told)
     folder.add_episodes(episodes)
     folder.add_all(lines)
@@ -68,12 +68,11 @@ def add_labels(modules: Mapping[str, FeedbackDataModule], folder: FeedbackFolder
     lines: list[Line] = []
     for kind, module in modules.items():
         segments, answered, known = module.named_questions()
-        labels = {name: values[0].tolist() for name, values in answered.labels.items()}
         places = torch.stack([segments.episode[0], segments.start[0], segments.stop[0]], dim=-1)
-        for number, place in enumerate(places.view(len(places), -1, 3).tolist()):  # one segment, or those of a pair
+        places = places.view(len(places), -1, 3).tolist()  # one segment, or those of a pair
+        for place, label in zip(places, _labels(answered), strict=True):
             names: list[Line] = [dict(zip(("episode", "start", "stop"), part, strict=True)) for part in place]
-            label = {name: values[number] for name, values in labels.items()}
-            lines.append(_line(kind, names, label, module, known))
+            lines += _lines(kind, names, label, module, known)
     folder.add_all(lines)
     return {kind: sum(line["type"] == kind for line in lines) for kind in modules}
 
@@ -84,12 +83,22 @@ def _check_kinds(modules: Mapping[str, FeedbackDataModule]) -> None:
             raise ConfigurationError("modality", kind, f"a folder has labels of {', '.join(_LINES)} only")
 
 
-def _line(
+def _labels(answered: Any) -> list[dict[str, Any]]:
+    """Labels of the first replicate by their names, of each question; `skipped` where it got no answer."""
+    columns = {name: values[0].tolist() for name, values in answered.labels.items()}
+    columns["skipped"] = (~answered.valid_samples[0]).tolist()
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _lines(
     kind: str, names: list[Line], label: Mapping[str, Any], module: FeedbackDataModule, known: Mapping[str, Tensor]
-) -> Line:
+) -> list[Line]:
+    """The line of a label; none of a question that got no answer, where the format has no word for that."""
+    if label["skipped"] and kind != "preference":
+        return []
     line = {"type": kind, "tool": "mavrl simulate", **_LINES[kind](names, label, _scales(module, known))}
     annotator = module.asking.teacher.annotators[label["annotator"]] if "annotator" in label else ""
-    return {**line, "annotator": annotator} if annotator else line
+    return [{**line, "annotator": annotator} if annotator else line]
 
 
 def _scales(module: Any, known: Mapping[str, Tensor]) -> list[int]:
@@ -102,15 +111,15 @@ def _columns(steps: Transitions, *index: int) -> dict[str, Tensor]:
     return {each.name: getattr(steps, each.name)[(0, *index)] for each in fields(steps)}
 
 
-def _episode(steps: dict[str, Tensor]) -> Episode:
-    """A segment as an episode of its own."""
-    n = int(steps["valid"].sum())
+def _episode(steps: dict[str, Tensor], n: int) -> Episode:
+    """A segment of n steps as an episode of its own."""
     observations = torch.cat([steps["state"][:n], steps["next_state"][n - 1 : n]])
     return Episode(observations.numpy(), steps["action"][:n].numpy(), None, bool(steps["terminal"][n - 1]))
 
 
 def _preference(names: list[Line], label: Mapping[str, Any], scales: Sequence[int]) -> Line:
-    return {"segments": names, "choice": "equal" if label["equal"] else 0 if label["first_preferred"] else 1}
+    choice = "equal" if label["equal"] else 0 if label["first_preferred"] else 1
+    return {"segments": names, "choice": "skip" if label["skipped"] else choice}
 
 
 def _demonstration(names: list[Line], label: Mapping[str, Any], scales: Sequence[int]) -> Line:

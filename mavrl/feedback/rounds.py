@@ -63,9 +63,12 @@ def ask_round(
         for kind, numbers in chosen.items():
             if numbers.shape[1] == 0:
                 continue
-            shown = _without(drawn[kind].take(numbers.clamp(min=0)), numbers < 0)
+            shown = drawn[kind].take(numbers.clamp(min=0))
+            shown = replace(shown, transitions=shown.transitions.without(numbers < 0))
             module = modules[kind]
-            module.extend(*_answered(module, shown, split))
+            answered, known_to_model = _answered(module, shown, split)
+            module.skipped += ((numbers >= 0) & ~answered.valid_samples).sum(-1)
+            module.extend(answered, known_to_model)
             asked[kind] = int((numbers >= 0).sum(-1).max())
     return asked
 
@@ -115,10 +118,3 @@ def answered_anew(module: FeedbackDataModule, count: int, n_episodes: int, split
 def _answered(module: FeedbackDataModule, shown: Simulated, split: str) -> tuple[Any, dict[str, Tensor]]:
     known = module.known() if module.labelled else shown
     return module.answer(shown, known, [(seed, module.kind, split) for seed in module.asking.seeds])
-
-
-def _without(shown: Simulated, missing: Tensor) -> Simulated:
-    """Samples of which some were not asked about: these become padding."""
-    steps = shown.transitions
-    kept = ~missing.view(*missing.shape, *[1] * (steps.valid.ndim - 2))
-    return replace(shown, transitions=replace(steps, valid=steps.valid & kept))

@@ -29,6 +29,8 @@ class Questions:
         likelihood: makes the kind's own model of a teacher, with the settings of feedback.<kind> and the truth; None
             where what is shown is the answer, as with demonstrations.
         crowd: makes the kind's own model of several annotators; None where what is shown is the answer.
+        known: segments of the configured behaviour that a teacher may be calibrated on, shape (R, C, T): 1,024 where
+            its `calibrated` asks for them; None where what is shown is the answer.
     """
 
     kind: str
@@ -36,6 +38,7 @@ class Questions:
     streams: list[Stream]
     likelihood: Callable[[], FeedbackLikelihood] | None = None
     crowd: Callable[[Crowd], FeedbackLikelihood] | None = None
+    known: Simulated | None = None
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,14 @@ class Answers:
         known_to_model: what a model is told of the teacher, by name, shape (R, ...).
         transitions: what the teacher did where that is the answer, in the shape of what was shown; None for what was
             shown.
+        skipped: which questions got no answer, shape (R, B): asked and kept, and nothing is learned from them. None
+            where all got one.
     """
 
     labels: dict[str, Tensor] = field(default_factory=dict)
     known_to_model: dict[str, Tensor] = field(default_factory=dict)
     transitions: Transitions | None = None
+    skipped: Bool[Tensor, "R B"] | None = None
 
 
 class Teacher(ABC):
@@ -61,6 +67,11 @@ class Teacher(ABC):
     def annotators(self) -> Sequence[str]:
         """Names of those who answer, in the order of their numbers."""
         return ("",)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether answers depend on what segments there are: `Questions.known`."""
+        return False
 
     @abstractmethod
     def answer(self, questions: Questions) -> Answers:

@@ -147,7 +147,7 @@ class WeightedAverages(Objective):
     ) -> None:
         super().__init__(sizes, bellman_weight)
         self.kl_weight = kl_weight
-        weights = self.sizes / self.sizes.amax(0) if importance_weights else torch.ones_like(self.sizes)
+        weights = self.sizes / self.sizes.amax(0).clamp(min=1) if importance_weights else torch.ones_like(self.sizes)
         self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, model: RewardInference[Any, Any], batches: dict[str, FeedbackBatch], noise: Noise) -> Loss:
@@ -175,7 +175,7 @@ class WeightedAverages(Objective):
             total = nll + self.kl_weight * kl
             loss.terms |= {f"{name}/log_likelihood": -nll, f"{name}/kl": kl}
             if (of_teacher := likelihood.kl()) is not None:
-                total = total + of_teacher / self.sizes[self.rows[name]]
+                total = total + of_teacher / self.sizes[self.rows[name]].clamp(min=1)
                 loss.terms[f"{name}/teacher_kl"] = of_teacher
             per_step = None if q is None else model.values.bellman(q, mean, logvar, support, name)
             if per_step is not None:

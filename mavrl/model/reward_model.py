@@ -129,6 +129,10 @@ class RewardModel(ABC):
     def _replicate(self: Model, row: int, number: int) -> Model:
         """Replicate number `number`, which is in this row, alone."""
 
+    def in_units(self, action: Values) -> Values:
+        """Actions as `mean`, `std` and `sample` take them, from those in the unit box (`mavrl.actions`)."""
+        return action
+
     @abstractmethod
     def mean(self, state: Values, action: Values, next_state: Values) -> Values:
         """Posterior mean of the reward of each transition."""
@@ -187,12 +191,14 @@ def _of_replicate(metrics: Mapping[str, Any], row: int) -> dict[str, Any]:
     if not metrics:
         return {}
     final = {name: [values[row]] for name, values in metrics["final"].items()}
+    skipped = metrics.get("skipped", {})
     own = {
         "seed": metrics["seed"] + row,
         "replicates": 1,
         "final": final,
         "mean": {name: value for name, (value,) in final.items()},
         "stderr": {},
+        **({"skipped": {kind: [each[row]] for kind, each in skipped.items()}} if skipped else {}),
         **({"failed_replicates": [0]} if row in metrics.get("failed_replicates", []) else {}),
     }
     return {**{name: value for name, value in metrics.items() if name not in _OF_ALL}, **own}

@@ -85,6 +85,9 @@ class StepRewardModel(RewardModel):
         """The actions that it was learned from, with their bounds where they are vectors."""
         return described_actions(self.description)
 
+    def in_units(self, action: Values) -> Values:
+        return self.actions.from_unit(action)
+
     @property
     def at_termination(self) -> float:
         """Prior mean of the reward where an episode terminates."""

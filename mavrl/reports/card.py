@@ -140,7 +140,7 @@ def _limits(counts: Mapping[str, int], description: Mapping[str, Any], metrics: 
     if narrow := [f"{kind}s" for kind in _NARROW if kind in counts]:
         limits.append(f"The uncertainty is too narrow after {_in_words(narrow)}: take its intervals for lower bounds.")
     if description.get("feedback") == "simulated":
-        limits.append("Simulated teachers answer by the model that is learned. People answer less regularly.")
+        limits.append("Simulated teachers answer by a formula. People answer less regularly.")
     reached = metrics.get("mean", {}).get("normalized_return")
     constant = [x for name, x in metrics.get("comparison", {}).items() if name.startswith("constant reward")]
     if reached is not None and max(constant, default=-float("inf")) >= reached - _CLOSE:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mavrl.configuration.plain import flatten
 from mavrl.reports.escaping import csv_text
 from mavrl.reports.overview import relative_path
+from mavrl.reports.relative import relative_returns
 from mavrl.storage.files import replacing
 from mavrl.storage.index import Run
 
@@ -31,7 +32,11 @@ def export_runs(runs: Sequence[Run], root: Path, path: Path) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
-    table = data_frame([run_row(run, root) for run in runs])
+    rows = [run_row(run, root) for run in runs]
+    if any(relative := relative_returns(runs)):
+        for row, percent in zip(rows, relative, strict=True):
+            row["relative_return"], row["relative_return_stderr"] = percent or (None, None)
+    table = data_frame(rows)
     with replacing(path) as temporary:
         if path.suffix == ".parquet":
             table.write_parquet(temporary)

@@ -13,6 +13,7 @@ from mavrl.reports.annotators import print_annotators
 from mavrl.reports.overview import relative_path
 from mavrl.reports.plain_table import Column, TextTable, print_table
 from mavrl.reports.progress import modality_order, read_time
+from mavrl.reports.relative import relative_returns
 from mavrl.reports.variation import plain_settings, settings_as_overrides, varying_settings
 from mavrl.reports.words import counts_in_words, numbers_in_words, settings_in_words, with_error
 from mavrl.storage.index import Run
@@ -36,23 +37,27 @@ def runs_table(runs: Sequence[Run], root: Path) -> TextTable:
     listed = [metric for metric in METRICS.values() if metric.listed]
     cells = [(run.choice("env") or "?", run.choice("modality") or "?") for run in runs]
     varied = varying_settings([plain_settings(run.config) for run in runs], cells)
+    relative = relative_returns(runs)
+    beside = any(relative)  # an agent on the true reward
     rows = [
         [
             *cell,
             *(str(run.config.get(key, "?")) for key in ("seed", "replicates")),
             run.state,
             *(_result(run, metric) for metric in listed),
+            *([with_error(*percent, 0) if percent else ""] if beside else []),
             _local_time(run.status.get("ended") or run.status.get("started"))[:16],
             settings_as_overrides(settings),
             relative_path(run.path, root),
         ]
-        for run, cell, settings in zip(runs, cells, varied, strict=True)
+        for run, cell, settings, percent in zip(runs, cells, varied, relative, strict=True)
     ]
     return TextTable(
         [
             *(Column("env"), Column("modality"), Column("seed", right=True), Column("replicates", right=True)),
             Column("state"),
             *(Column(metric.words, right=True) for metric in listed),
+            *([Column("% of true reward", right=True)] if beside else []),
             *(Column("when"), Column("varied"), Column("directory")),
         ],
         rows,

@@ -52,6 +52,9 @@ def run_facts(metrics: Mapping[str, Any]) -> dict[str, str]:
     failed = metrics.get("failed_replicates")
     facts = {
         "feedback": counts_in_words(metrics["n_samples"]),
+        "questions without an answer": ", ".join(
+            f"{sum(counts) / len(counts):.1f} {kind} a replicate" for kind, counts in metrics.get("skipped", {}).items()
+        ),
         "normalized return of others": numbers_in_words(metrics.get("comparison", {})),
         "protocol": settings_in_words(metrics["protocol"]),
         "seconds": numbers_in_words(metrics["seconds"]),

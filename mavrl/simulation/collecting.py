@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from mavrl.actions import drawn
-from mavrl.errors import ConfigurationError
+from mavrl.envs.mujoco import OPENGL, has_screen, is_mujoco, opengl_without_screen, why_no_picture
+from mavrl.errors import ConfigurationError, EnvironmentFault
 from mavrl.folder.episodes import Episode
 from mavrl.folder.videos import filming
 from mavrl.streams import numpy_stream
@@ -20,6 +21,7 @@ from mavrl.streams import numpy_stream
 _LONGEST = 100_000  # steps of an episode without a time limit; one that never ends must not run for ever
 _FPS = 30  # of an environment that does not say
 _DRIVER = "SDL_VIDEODRIVER"  # of pygame, which draws most environments
+_PYOPENGL = "PYOPENGL_PLATFORM"  # which MuJoCo sets when it draws for the first time
 
 Observation = Float[np.ndarray, "O"] | Integer[np.ndarray, ""]
 
@@ -81,6 +83,8 @@ def collect(
             opened.enter_context(_without_screen())
         env = scene.make(films is not None)
         opened.callback(env.close)
+        if films is not None:
+            _check_drawing(env)
         fps = float(env.metadata.get("render_fps") or _FPS)
         found = []
         for number in numbers:
@@ -111,6 +115,7 @@ def film(scene: Scene, seed: int, most: int) -> tuple[list[np.ndarray], float]:
             def look() -> None:
                 frames.append(_frame(env))
 
+            _check_drawing(env)
             _episode(env, scene, numpy_stream(seed, "collect", 0), 0.0, look, most)
             return frames, float(env.metadata.get("render_fps") or _FPS)
         finally:
@@ -149,30 +154,50 @@ def _recorded(observation: Any) -> Observation:
     return array.astype(np.int64 if array.ndim == 0 else np.float32)
 
 
+def _check_drawing(env: gym.Env) -> None:
+    """Refuse to film where MuJoCo has nothing to draw with; within `_without_screen`, which chooses what there is.
+
+    Raises:
+        ConfigurationError: so it is.
+    """
+    if is_mujoco(env) and OPENGL not in os.environ and not has_screen():
+        raise ConfigurationError("env.id", _name(env), why_no_picture())
+
+
 def _frame(env: gym.Env) -> np.ndarray:
     """The picture that an environment gives of its present state.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: it is none, or there is nothing to draw with.
     """
-    given = env.render()
+    try:
+        given = env.render()
+    except EnvironmentFault as error:
+        if is_mujoco(env):
+            raise ConfigurationError("env.id", _name(env), why_no_picture()) from error
+        raise
     if not isinstance(given, np.ndarray) or given.dtype != np.uint8 or given.ndim != 3 or given.shape[2] != 3:
         what = f"an array {given.shape} of {given.dtype}" if isinstance(given, np.ndarray) else type(given).__name__
         allowed = f"renders {what}, not a picture (height, width, 3) in uint8; task.video=false records without"
-        raise ConfigurationError("env.id", env.spec.id if env.spec else type(env.unwrapped).__name__, allowed)
+        raise ConfigurationError("env.id", _name(env), allowed)
     return given
+
+
+def _name(env: gym.Env) -> str:
+    return env.spec.id if env.spec else type(env.unwrapped).__name__
 
 
 @contextmanager
 def _without_screen() -> Iterator[None]:
     """Nobody looks on: pygame opens no window, and does not complain on the error stream where there is no screen.
 
-    Its driver "dummy" would do so, too, but what highway-env draws is black there.
+    Its driver "dummy" would do so, too, but what highway-env draws is black there. MuJoCo draws in memory.
     """
-    before = os.environ.get(_DRIVER)
-    os.environ.setdefault(_DRIVER, "offscreen")
+    before = {name: os.environ.get(name) for name in (_DRIVER, OPENGL, _PYOPENGL)}
+    chosen = {_DRIVER: "offscreen", OPENGL: opengl_without_screen()}
+    os.environ.update({name: value for name, value in chosen.items() if before[name] is None and value is not None})
     try:
         yield
     finally:
-        if before is None:
-            os.environ.pop(_DRIVER, None)
+        for name in [name for name, value in before.items() if value is None]:
+            os.environ.pop(name, None)

@@ -127,9 +127,7 @@ def _divide(module: FeedbackDataModule, folds: Folds) -> _Test:
 
 def _only(answered: Any, kept: Tensor) -> Any:
     """Labels of which some are taken away: these become padding."""
-    steps = answered.transitions
-    valid = steps.valid & kept.view(*kept.shape, *[1] * (steps.valid.ndim - 2))
-    return replace(answered, transitions=replace(steps, valid=valid))
+    return replace(answered, transitions=answered.transitions.without(~kept))
 
 
 def _summary(columns: Mapping[str, Tensor], test: _Test, episode: np.ndarray) -> dict[str, Any]:

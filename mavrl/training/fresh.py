@@ -131,6 +131,7 @@ class FreshSegments:
             for each in (steps.state, steps.action, steps.next_state, steps.valid, shown.reward)
         )
         model = load_reward_model(self.directory)[0]
+        action = model.in_units(action)
 
         def total(rewards: Tensor) -> Float[np.ndarray, "N"]:
             return torch.where(valid, rewards.double(), 0.0).sum(-1)[:SAMPLES].numpy()

@@ -174,9 +174,11 @@ def _log_likelihoods(learner: RewardLearner, examined: dict[str, FeedbackBatch])
     loss = objective(learner.inference, batches, lambda count: torch.zeros(len(learner.active), count))
     learner.train()
     found = {}
-    for kind in batches:
+    for kind, batch in batches.items():
         size = objective.sizes[objective.rows[kind]]
-        found[f"held_out_{kind}"] = float((loss.terms[f"{kind}/log_likelihood"] / size).mean())
+        known = (size > 0) & batch.valid_samples.any(-1).to(size.device)  # a teacher may have skipped all questions
+        if known.any():
+            found[f"held_out_{kind}"] = float((loss.terms[f"{kind}/log_likelihood"] / size)[known].mean())
     return found
 
 

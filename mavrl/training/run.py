@@ -12,6 +12,7 @@ from mavrl import __version__
 from mavrl.configuration.registry import KINDS
 from mavrl.configuration.settings import RunSettings
 from mavrl.families.base import Family, family_of
+from mavrl.feedback.combined import CombinedDataModule
 from mavrl.model.reward_model import find_reward_model, write_card
 from mavrl.progress import stage, ticking
 from mavrl.storage.checkpoints import Checkpoints
@@ -96,6 +97,7 @@ def run(
                 **({"failed_replicates": failed} if failed else {}),
                 **({"held_out": held_out} if held_out else {}),
                 **({"rounds": rows} if rows else {}),
+                **_skipped(data),
                 **_annotators(directory),
                 "seconds": {
                     "data": simulated - started,
@@ -117,6 +119,12 @@ def run(
                 draw(settings, family, directory, metrics, wanted(figures, alone, family), pdf=figures == "all")
             log_result(loggers, directory, metrics)
     return metrics
+
+
+def _skipped(data: CombinedDataModule) -> dict[str, Any]:
+    """How many questions of each kind got no answer, of each replicate; nothing where all got one."""
+    counts = {kind: module.skipped.tolist() for kind, module in data.modules.items() if module.skipped.any()}
+    return {"skipped": counts} if counts else {}
 
 
 def _annotators(directory: Path) -> dict[str, Any]:

@@ -23,6 +23,10 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         ("search.storage=postgresql://host/studies", "postgres"),
         ("search.storage=postgresql+psycopg://host/studies", "postgres"),
         ("env.id=mo_gymnasium:mo-lunar-lander-v3", "multi"),
+        ("env.id=mo_gymnasium:mo-halfcheetah-v5", "multi,mujoco"),
+        ("env.id=mo_gymnasium:mo-hopper-2obj-v5", "multi,mujoco"),
+        ("env.id=HalfCheetah-v5", "mujoco"),
+        ("env.id=Walker2d-v5", "mujoco"),
         ("env.id=highway_env:highway-v0", "highway"),
     ],
 )
@@ -36,6 +40,7 @@ def test_the_line_names_key_value_and_how_to_install(setting: str, extra: str, c
 
 @pytest.mark.usefixtures("nothing_installed")
 def test_what_needs_nothing_more_is_allowed(composed: Any) -> None:
+    check(composed("env=cartpole_v1", "env.id=Pendulum-v1"))
     for setting in ("logger=csv", "search.storage=sqlite:///studies.db", "search.storage=postgresql+asyncpg://host/x"):
         check(composed(setting))
 

@@ -11,6 +11,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from mavrl.configuration.check import check
 from mavrl.configuration.identity import active_kinds, config_hash
 from mavrl.configuration.registry import OWN_TASKS, TASKS, resolve, subsets
+from mavrl.envs.perturbation import PERTURBATIONS
+from mavrl.errors import ConfigurationError
 from mavrl.reports.published import published_cells, published_overrides
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -20,20 +22,39 @@ ENVS = [env for env in OPTIONS if env not in OF_FOLDERS]
 MODALITIES = sorted(name for name, _ in subsets())
 STUDIES = ["equal_budget", "fixed_allocation"]  # experiments of many searches, which change no run
 CONTROL = ["acrobot_v1", "cartpole_v1", "lunar_lander_v3"]
+RUNNERS = ["half_cheetah_v5", "hopper_v5", "walker2d_v5"]
+CONTINUOUS = ["lunar_lander_continuous_v3", "mountain_car_continuous_v0", "pendulum_v1", "reacher_v5", *RUNNERS]
+NEEDS = {  # packages by what an environment's id begins with
+    "mo_gymnasium:": "mo_gymnasium",
+    "highway_env:": "highway_env",
+    **dict.fromkeys(["HalfCheetah", "Hopper", "Walker2d", "Reacher", "mo_gymnasium:mo-halfcheetah"], "mujoco"),
+}
 OPPOSED = [  # teachers of experiment=opposed
-    "cartpole_v1_left", "cartpole_v1_right", "grid_two_goals_first", "grid_two_goals_second", "highway_v0_fast",
-    "highway_v0_gentle", "mo_lunar_lander_v3_fuel", "mo_lunar_lander_v3_landing", "mo_lunar_lander_v3_speed",
+    "cartpole_v1_left", "cartpole_v1_right", "grid_two_goals_first", "grid_two_goals_second",
+    "half_cheetah_v5_backward", "half_cheetah_v5_forward", "highway_v0_fast", "highway_v0_gentle",
+    "mo_half_cheetah_v5_energy", "mo_half_cheetah_v5_speed",
+    "mo_lunar_lander_v3_fuel", "mo_lunar_lander_v3_landing", "mo_lunar_lander_v3_speed",
 ]  # fmt: skip
-NOBODY = ["highway_v0", "mo_lunar_lander_v3", *OPPOSED[:2], *OPPOSED[4:]]  # no expert acts, demonstrates or stops
+NOBODY = [  # no expert acts, demonstrates or stops
+    "highway_v0", "mo_half_cheetah_v5", "mo_lunar_lander_v3", *(each for each in OPPOSED if "grid" not in each),
+]  # fmt: skip
 KINDS = {"p": "preference", "d": "demonstration", "r": "rating", "s": "stop"}
 PUBLISHED = sorted(cell for cell in published_cells() if cell[0] in CONTROL)
 
 
-def test_there_are_fifteen_modalities_six_grids_three_control_environments_and_three_experiments() -> None:
+def checked(config: DictConfig) -> None:
+    """Checks a configuration; the test is skipped where the environment's package is not installed."""
+    for begin, package in NEEDS.items():
+        if str(OmegaConf.select(config, "env.id")).startswith(begin):
+            pytest.importorskip(package)
+    check(config)
+
+
+def test_there_are_fifteen_modalities_grids_and_control_environments_and_experiments() -> None:
     letters = {"".join(c) for n in range(1, 5) for c in itertools.combinations("pdrs", n)}
     assert set(MODALITIES) == letters
-    assert [env for env in ENVS if not env.startswith("grid_") and env not in NOBODY] == CONTROL
-    assert len(ENVS) == 9 + 3 + len(NOBODY)
+    assert [env for env in ENVS if not env.startswith("grid_") and env not in NOBODY] == sorted(CONTROL + CONTINUOUS)
+    assert len(ENVS) == 9 + len(CONTROL) + len(CONTINUOUS) + len(NOBODY)
     assert set(OF_FOLDERS) < set(OPTIONS)
     assert {"paper", "small", "reference", "opposed"} <= set(EXPERIMENTS)
 
@@ -42,7 +63,8 @@ def test_there_are_fifteen_modalities_six_grids_three_control_environments_and_t
 def test_every_modality_composes(number: int, modality: str, composed: Any) -> None:
     env, experiment = ENVS[number % len(ENVS)], EXPERIMENTS[number % len(EXPERIMENTS)]
     env = "cartpole_v1" if env in NOBODY and set(modality) & set("ds") else env
-    check(composed(f"env={env}", f"modality={modality}", f"experiment={experiment}"))
+    who = ["teacher=simulated"] if experiment == "bpref" else []  # whose teachers give preferences only
+    checked(composed(f"env={env}", f"modality={modality}", f"experiment={experiment}", *who))
 
 
 @pytest.mark.parametrize("query", ["random", "disagreement", "information_gain"])
@@ -54,12 +76,32 @@ def test_every_query_rule_composes_and_is_made(query: str, composed: Any) -> Non
     assert (rule.candidates, rule.samples) == ((1, 0) if query == "random" else (10, 100))
 
 
+@pytest.mark.parametrize("teacher", ["oracle", "stochastic", "mistake", "skip", "equal", "myopic"])
+def test_every_teacher_of_bpref_composes_and_is_made(teacher: str, composed: Any) -> None:
+    """Each is the oracle with one key changed."""
+    config, oracle = (composed("modality=pd", f"teacher={name}", "query=random") for name in (teacher, "oracle"))
+    check(config)
+    settings = dict(config.teacher)
+    made = get_class(settings.pop("_target_"))(**settings)
+    assert made.identity == {"class": "mavrl.feedback.bpref.BPrefTeacher", **settings}
+    assert sum(settings[key] != oracle.teacher[key] for key in settings) == (teacher != "oracle")
+    assert (config_hash(config) == config_hash(oracle)) == (teacher == "oracle")
+    assert settings["rationality"] == (config.feedback.preference.segment_len if teacher == "stochastic" else None)
+
+
+@pytest.mark.parametrize("modality", ["r", "s", "prs"])
+def test_the_teachers_of_bpref_give_preferences_only(modality: str, composed: Any) -> None:
+    kind = KINDS[modality.lstrip("p")[0]]
+    with pytest.raises(ConfigurationError, match=f"modality={modality}: must be p or pd: .* give no {kind}"):
+        check(composed(f"modality={modality}", "teacher=skip"))
+
+
 @pytest.mark.parametrize("env", ENVS)
 def test_every_environment_composes_with_every_experiment(env: str, composed: Any) -> None:
     hashes = set()
     for experiment in EXPERIMENTS:
-        config = composed(f"env={env}", f"experiment={experiment}", *(["modality=pr"] if env in NOBODY else []))
-        check(config)
+        config = composed(f"env={env}", f"experiment={experiment}", *(["modality=p"] if env in NOBODY else []))
+        checked(config)
         assert config.env.name == env
         assert config.env.family == ("grid" if env.startswith("grid_") else "control")
         assert config.policy.name == ("exact" if env.startswith("grid_") else "ppo")
@@ -69,7 +111,7 @@ def test_every_environment_composes_with_every_experiment(env: str, composed: An
     assert len(hashes) == len(set(EXPERIMENTS) - set(STUDIES))
 
 
-@pytest.mark.parametrize("experiment", [each for each in EXPERIMENTS if each != "reference"])
+@pytest.mark.parametrize("experiment", [x for x in EXPERIMENTS if x not in ("reference", "bpref")])
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_what_a_folder_chooses_composes_with_every_modality(modality: str, experiment: str, composed: Any) -> None:
     words = ["data.folder=x", "data.digest=y", f"modality={modality}", f"experiment={experiment}"]
@@ -91,8 +133,9 @@ def test_every_modality_composes_with_every_environment_and_every_experiment(
     told = [env for env in ENVS if not (env in NOBODY and set(modality) & set("ds"))]
     for k, env in enumerate(told):
         experiment = EXPERIMENTS[(number + k) % len(EXPERIMENTS)]
-        config = composed(f"env={env}", f"modality={modality}", f"experiment={experiment}")
-        check(config)
+        who = ["teacher=simulated"] if experiment == "bpref" else []
+        config = composed(f"env={env}", f"modality={modality}", f"experiment={experiment}", *who)
+        checked(config)
         assert active_kinds(config) == [KINDS[letter] for letter in modality]
         hashes.add(config_hash(config))
     assert len(hashes) == len(told) > len(EXPERIMENTS)
@@ -109,7 +152,7 @@ def test_opposed_teachers_come_in_pairs_that_only_differ_in_what_is_wanted(compo
                 k: v for k, v in second.env.items() if k not in own
             }
         if first.env.family == "control":
-            assert first.env.fixed_horizon
+            assert first.env.fixed_horizon or "half_cheetah" in one  # whose episodes never end early
             assert (first.env.behaviour_expert, first.env.demonstration_expert) == ("uniform", None)
             assert not first.policy.warm_start
 
@@ -178,6 +221,23 @@ def test_settings_of_the_paper(env: str, composed: Any) -> None:
     small = composed(f"env={env}", "experiment=small")
     counts = {kind: settings.n_samples for kind, settings in small.feedback.items()}
     assert list(counts.values()) == ([92, 8, 92, 64] if lander else [23, 2, 23, 16])
+
+
+@pytest.mark.parametrize("env", CONTINUOUS)
+def test_settings_of_continuous_actions(env: str, composed: Any) -> None:
+    config, runner = composed(f"env={env}"), env in RUNNERS
+    assert (config.env.behaviour_expert, config.env.demonstration_expert) == ("sac", "sac")
+    counts = {kind: settings.n_samples for kind, settings in config.feedback.items()}
+    if runner or env == "reacher_v5":
+        assert counts == {"preference": 500, "demonstration": 10, "rating": 500, "stop": 256}
+    assert config.feedback.preference.segment_len == (50 if runner else 25 if env == "reacher_v5" else 32)
+    assert config.feedback.preference.teacher_rationality == config.feedback.preference.model_rationality > 0
+    expert = config.env.experts.sac
+    assert expert.hidden_sizes == [128, 128]
+    assert expert.total_steps >= 20_000
+    assert config.env.termination == ("success" if env == "mountain_car_continuous_v0" else "neutral")
+    assert all(value is None for value in config.env.perturbation.values())
+    assert config.env.perturbation.keys() == PERTURBATIONS[config.env.id].settings.keys()
 
 
 @pytest.mark.parametrize("env", CONTROL)

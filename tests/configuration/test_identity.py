@@ -30,6 +30,7 @@ CASES = [
     ("env=cartpole_v1_left",),
     ("env=cartpole_v1_left", "env.teacher_reward=null"),
     ("env=highway_v0_gentle",),
+    ("env=lunar_lander_v3", "experiment=bpref", "teacher=stochastic", "teacher.equal=0.2"),
     ("env=lunar_lander_v3", "experiment=reference", "+env.kwargs={continuous: false, name: 'a b, c'}"),
 ]
 
@@ -45,7 +46,8 @@ def test_the_same_run(arguments: tuple[str, ...], composed: Any) -> None:
     config = composed(*arguments)
     family = "control" if config.env.family == "control" else "default"
     choices = {name: config[name].name for name in ("env", "modality", "policy")}
-    choices |= {"query": "random", "teacher": "simulated"}
+    teacher = next((word.removeprefix("teacher=") for word in arguments if word.startswith("teacher=")), "simulated")
+    choices |= {"query": "random", "teacher": teacher, "rounds": config.rounds.name}
     stored = recorded(config, {**choices, **dict.fromkeys(("model", "optim", "trainer"), family)}, arguments)
     repeated = composed(*repeating(stored))
     assert config_hash(repeated) == config_hash(config)

@@ -37,6 +37,7 @@ BASES = {  # words, and which keys are tried: "" for all, or those that begin so
     "query": (("query=information_gain",), "query"),
     "rounds": (("task=online",), "rounds"),
     "crowd": (("teacher=crowd",), "teacher"),
+    "bpref": (("teacher=oracle", "modality=p"), "teacher"),
     "search=fixed": (("search=fixed",), "search"),
     **{f"task={task}": ((f"task={task}",), "task") for task in OWN_TASKS if task != "search_worker"},
     "task=search_worker": (("task=search_worker", "task.command=x"), "task"),
@@ -51,6 +52,7 @@ ALLOWED: dict[tuple[str, ...], str] = {
         checkpoint_seconds env.feedback.behaviour_rationality.preference
         env.feedback.behaviour_rationality.rating env.feedback.behaviour_rationality.stop
         env.feedback.demonstration_rationality.model env.feedback.demonstration_rationality.teacher
+        env.feedback.preference_rationality.model env.feedback.preference_rationality.teacher
         env.feedback.stop_scale env.gamma env.p_rand feedback.demonstration.cost
         feedback.demonstration.model_rationality
         feedback.demonstration.teacher_rationality feedback.preference.behaviour_epsilon
@@ -63,7 +65,7 @@ ALLOWED: dict[tuple[str, ...], str] = {
         policy.clip policy.clip_range policy.ent_coef policy.gae_lambda policy.gamma policy.kappa
         policy.learning_rate policy.max_grad_norm policy.reference_weight policy.tau
         policy.termination_weight policy.vf_coef rounds.behaviour rounds.earlier rounds.until
-        task.epsilon teacher.lag teacher.tie
+        task.epsilon teacher.discount teacher.equal teacher.lag teacher.mistake teacher.skip teacher.tie
     """,
     ("null",): """
         data.digest data.folder task.length task.policy task.rows
@@ -80,8 +82,8 @@ ALLOWED: dict[tuple[str, ...], str] = {
         task.figures task.video trainer.validation trust
     """,
     ("empty mapping",): """
-        env.experts env.feedback env.feedback.behaviour_rationality env.feedback.demonstration_rationality env.samples
-        search.caps search.space
+        env.experts env.feedback env.feedback.behaviour_rationality env.feedback.demonstration_rationality
+        env.feedback.preference_rationality env.samples search.caps search.space
         search.spaces search.spaces.control search.spaces.grid search.spaces.recorded skip only
     """,
     ("fraction", "negative", "null"): """
@@ -110,7 +112,7 @@ ALLOWED: dict[tuple[str, ...], str] = {
         task.demonstrations task.larger_is_better
     """,
     ("fraction", "null"): """
-        model.prior.scale rounds.budget
+        model.prior.scale rounds.budget teacher.rationality
     """,
     ("number as text", "text", "upwards"): """
         env.constants.id env.id

@@ -8,6 +8,7 @@ import pytest
 from gymnasium import spaces
 
 from mavrl.envs.control import ControlEnvironment
+from mavrl.envs.teacher_reward import TeacherReward, check_step
 from mavrl.errors import ConfigurationError, EnvironmentFault
 
 
@@ -150,6 +151,33 @@ class TestOthersEnvironments:
         expected = rewards(ControlEnvironment("LunarLander-v3"), actions)
         assert rewards(summed, actions) == pytest.approx(expected, abs=1e-4)
         assert min(expected) < -0.3
+
+    @pytest.mark.parametrize("torque", [0.25, 1.0])
+    def test_parts_of_a_cheetah_s_infos_and_actions(self, torque: float):
+        pytest.importorskip("mujoco")
+        parts = [
+            {"info": "x_velocity", "weight": -2.0},
+            {"info": "reward_ctrl", "weight": 1.0},
+            {"action": 5, "weight": 4.0},
+        ]
+        env = TeacherReward(gym.make("HalfCheetah-v5"), parts, "HalfCheetah-v5")
+        check_step(env)
+        action = np.full(6, torque, dtype=np.float32)
+        paid, info = env.step(action)[1::3]
+        assert paid == pytest.approx(-2 * info["x_velocity"] - 0.6 * torque**2 + 4 * torque)
+        with pytest.raises(ConfigurationError, match=r"\[0\]\.action=6: .*below 6, the number of numbers"):
+            TeacherReward(gym.make("HalfCheetah-v5"), [{"action": 6, "weight": 1.0}], "HalfCheetah-v5")
+
+    def test_the_parts_of_mo_halfcheetah_add_up_to_half_cheetah(self):
+        pytest.importorskip("mujoco")
+        pytest.importorskip("mo_gymnasium")
+        parts = [{"reward": 0, "weight": 1.0}, {"reward": 1, "weight": 0.1}]
+        summed = TeacherReward(gym.make("mo-halfcheetah-v5", disable_env_checker=True), parts, "mo-halfcheetah-v5")
+        own = gym.make("HalfCheetah-v5")
+        for env in (summed, own):
+            env.reset(seed=0)
+        for action in np.random.default_rng(0).uniform(-1, 1, (20, 6)).astype(np.float32):
+            assert summed.step(action)[1] == pytest.approx(own.step(action)[1], abs=1e-5)
 
     def test_speed_on_the_highway(self):
         pytest.importorskip("highway_env")

@@ -103,6 +103,36 @@ def test_a_crowd_is_the_same_crowd(composed: Any, tmp_path: Path) -> None:
         }  # fmt: skip
 
 
+@pytest.mark.parametrize("there", [False, True], ids=["new folder", "folder with episodes"])
+def test_what_got_no_answer_is_a_skipped_pair(there: bool, composed: Any, tmp_path: Path) -> None:
+    words = [*GRID, "modality=p", "teacher=skip", "teacher.skip=0.5", "teacher.equal=0.2"]
+    settings, family, direct = _simulated(composed(*words, "feedback.preference.n_samples=40"))
+    if there:
+        folder = FeedbackFolder.create(tmp_path, *family.spaces)
+        folder.add_episodes(collect(family.scene("random"), 0, range(9)))
+        episodes = RecordedEpisodes(folder.episodes(), family.simulator)
+        direct = build_data(settings, family, episodes)
+        direct.prepare_data()
+        direct.setup()
+        assert add_labels(direct.modules, folder) == {"preference": 40}
+    else:
+        folder = record(direct.modules, lambda told: FeedbackFolder.create(tmp_path, *family.spaces, told=told))
+    labels, batch = folder.labels(), direct.train_sets["preference"]
+    names = direct.modules["preference"].segments()
+    skipped = [label.answer == "skip" for label in labels]
+    assert sum(skipped) == int(direct.modules["preference"].skipped)
+    assert 5 < sum(skipped) < 35
+    said = ["equal" if e else int(not f) for e, f in zip(batch.equal[0], batch.first_preferred[0], strict=True)]  # type: ignore[attr-defined]
+    assert [label.answer for label in labels if label.answer != "skip"] == said
+    assert {"equal", 0, 1} <= set(said)
+    lengths = folder.episodes().lengths
+    for k, label in enumerate(labels):
+        for place, segment in enumerate(label.segments):
+            assert segment.stop is not None
+            assert segment.stop - segment.start == int(names.stop[0, k, place] - names.start[0, k, place])
+            assert there or lengths[segment.episode] == segment.stop
+
+
 def test_more_labels_than_there_are_is_refused(composed: Callable[..., DictConfig], tmp_path: Path) -> None:
     settings, family, direct = _simulated(composed(*GRID))
     feedback: Any = {**settings.feedback, "rating": {**settings.feedback["rating"], "n_samples": 8}}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from mavrl.feedback.bpref import BPrefTeacher
 from mavrl.feedback.queries import Candidates, Query
 from mavrl.feedback.rounds import ask_round, held_out, share_of_round
 from mavrl.simulation.tabular import TabularSimulator
@@ -49,6 +50,32 @@ def test_what_is_not_asked_is_padding_that_comes_last(make_source: Any, simulato
     assert module.sizes().tolist() == [4, 2]
     assert torch.equal(learned.transitions.state[0, :2], drawn[0, [1, 0]])
     assert torch.equal(learned.transitions.state[1, 0], drawn[1, 2])
+
+
+def test_what_got_no_answer_was_asked(make_source: Any, simulator: TabularSimulator) -> None:
+    """Beside what was not asked; and a teacher is calibrated on the same segments in all rounds."""
+    who = BPrefTeacher(None, 0.0, 0.6, 0.0, 1.0)
+    module = make_source("preference", 12).module(simulator, SEEDS, teacher=who)
+    for number in range(2):
+        assert ask_round({"preference": module}, simulator, number, {"preference": 6}, math.inf, 4, nothing) == {
+            "preference": 6
+        }
+    learned = module.sets["train"]
+    assert (module.sizes() + module.skipped).tolist() == [12, 12]
+    assert 0 < int(module.skipped.min()) <= int(module.skipped.max()) < 12
+    for valid, size in zip(learned.valid_samples.tolist(), module.sizes().int().tolist(), strict=True):
+        assert valid == [k < size for k in range(len(valid))]
+    uneven = make_source("preference", 6).module(simulator, SEEDS, query=Uneven(3), teacher=who)
+    ask_round({"preference": uneven}, simulator, 0, {"preference": 2}, math.inf, 4, nothing)
+    assert (uneven.sizes() + uneven.skipped).tolist() == [2, 1]
+
+
+def test_an_oracle_needs_no_calibration(make_source: Any, simulator: TabularSimulator) -> None:
+    module = make_source("preference", 6).module(simulator, SEEDS, teacher=BPrefTeacher(None, 0.0, 0.0, 0.0, 1.0))
+    assert module.known().reward.shape[1] == 1
+    ask_round({"preference": module}, simulator, 0, {"preference": 6}, math.inf, 4, nothing)
+    assert module.sizes().tolist() == [6, 6]
+    assert module.skipped.tolist() == [0, 0]
 
 
 def test_rounds_ask_different_questions(make_source: Any, simulator: TabularSimulator) -> None:

@@ -303,8 +303,8 @@ def test_an_expert_of_its_own_is_trained(own: Any) -> None:
     [
         (("env.id=MountainCr-v0",), ("env.id=MountainCr-v0", "MountainCar-v0")),
         (("env.id=nowhere:MountainCar-v0",), ("env.id=nowhere:MountainCar-v0", "cannot import nowhere")),
-        (("env.id=Pendulum-v1",), ("env.id=Pendulum-v1", "actions must be Discrete")),
-        (("env.id=CartPole-v1",), ("env.id=CartPole-v1", "2 observation features and 3 actions", "4 and 2")),
+        (("env.id=Blackjack-v1",), ("env.id=Blackjack-v1", "observations must be")),
+        (("env.id=CartPole-v1",), ("env.id=CartPole-v1", "2 observation features and 3 actions", "4 and 2 actions")),
         (("+env.kwargs.gravitation=3",), ("env.kwargs=", "gravitation")),
         (("+env.perturbation.gravity=3",), ("env.perturbation.gravity=3", "has no perturbations")),
         (("env.feedback.segment_len=300",), ("feedback.preference.segment_len=300", "longest episode")),

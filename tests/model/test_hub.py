@@ -39,7 +39,9 @@ class Bomb:
 def model() -> RewardModel:
     streams = [torch.Generator().manual_seed(k) for k in range(2)]
     made = TabularRewardModel.from_posterior(StatePosterior(6, [4], streams), DESCRIPTION)
-    made.metrics = metrics_of({"regret": [1.0, 2.0]}, failed_replicates=[1], rounds=[{"round": 1.0}])
+    made.metrics = metrics_of(
+        {"regret": [1.0, 2.0]}, failed_replicates=[1], skipped={"preference": [0, 3]}, rounds=[{"round": 1.0}]
+    )
     return made
 
 
@@ -181,6 +183,7 @@ def test_a_replicate_alone_has_its_own_metrics(model: RewardModel, tmp_path: Pat
     assert alone.metrics["final"] == {"regret": [2.0]}
     assert (alone.metrics["mean"], alone.metrics["stderr"]) == ({"regret": 2.0}, {})
     assert (alone.metrics["seed"], alone.metrics["replicates"], alone.metrics["failed_replicates"]) == (1, 1, [0])
+    assert alone.metrics["skipped"] == {"preference": [3]}
     assert "rounds" not in alone.metrics
 
 

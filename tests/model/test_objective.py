@@ -1,6 +1,8 @@
 """The two objectives on a finite environment, against straightforward recomputations."""
 
 import math
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -232,6 +234,35 @@ def test_no_values_are_computed_when_nothing_reads_them(
     monkeypatch.setattr(model.values, "forward", lambda *_: pytest.fail("nothing needs Q"))
     loss = EvidenceLowerBound(_sizes(feedback), 1.0)(model, feedback.train_sets, _Noise(1))
     assert set(loss.terms) == {"kl", "preference/log_likelihood"}
+
+
+@torch.no_grad()
+def test_samples_without_an_answer_count_nowhere(make_feedback: Any, make_inference: Any) -> None:
+    feedback = make_feedback({"preference": 6}, [0])
+    model, batch = make_inference(feedback), feedback.train_sets["preference"]
+    missing = torch.tensor([[True, False, False, True, False, False]])
+    skipped = replace(batch, transitions=batch.transitions.without(missing))
+    few = batch.take((~missing).nonzero()[None, :, 1])
+    losses = []
+    for each in (skipped, few):
+        sizes = {"preference": each.valid_samples.sum(-1).float()}
+        losses.append(EvidenceLowerBound(sizes, 1.0)(model, {"preference": each}, _Noise(1)).total)
+    torch.testing.assert_close(*losses)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("objective", [EvidenceLowerBound, partial(WeightedAverages, kl_weight=0.2)])
+def test_nothing_was_answered(objective: Any, make_feedback: Any, make_inference: Any) -> None:
+    """Then the loss is the divergence from the prior, as far as there is any."""
+    feedback = make_feedback({"preference": 3}, [0])
+    model, batch = make_inference(feedback), feedback.train_sets["preference"]
+    skipped = replace(batch, transitions=batch.transitions.without(torch.ones(1, 3, dtype=torch.bool)))
+    more = {} if objective is EvidenceLowerBound else {"importance_weights": True}
+    made = objective({"preference": torch.zeros(1)}, bellman_weight=1.0, **more)
+    loss = made(model, {"preference": skipped}, _Noise(1))
+    assert loss.terms["preference/log_likelihood"] == 0
+    assert loss.total.isfinite().all()
+    assert loss.total == (loss.terms["kl"] if objective is EvidenceLowerBound else 0)
 
 
 def test_the_prior_scale_moves_in_training_only(make_feedback: Any, make_inference: Any) -> None:

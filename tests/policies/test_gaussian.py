@@ -1,3 +1,4 @@
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -114,8 +115,6 @@ def test_policies_of_numbers_are_loaded_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["squash", "sizes", "critics", "action_low"])
 def test_damaged_ones_are_one_line(tmp_path: Path, damage: str) -> None:
-    import json
-
     _policy().save(tmp_path)
     card = json.loads((tmp_path / "card.json").read_text())
     card["network"][damage] = {"squash": "sigmoid", "sizes": [2, 5], "critics": [[4, 3, 1]], "action_low": [0.0]}[

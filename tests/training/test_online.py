@@ -1,7 +1,9 @@
 """Learning in rounds: what is asked, what is gone on with, and that a run that was cut off ends as another."""
 
 import csv
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ from mavrl.configuration.composition import compose
 from mavrl.configuration.settings import RoundsSettings, RunSettings
 from mavrl.errors import ConfigurationError
 from mavrl.feedback.base import FeedbackLikelihood
+from mavrl.feedback.bpref import BPrefTeacher
 from mavrl.feedback.preference import PreferenceLikelihood
+from mavrl.feedback.teachers import Answers, Questions
 from mavrl.training import online
 from mavrl.training.run import run
 
@@ -52,6 +56,24 @@ def test_the_rounds_share_the_budget(tmp_path: Path) -> None:
     assert rows[-1]["normalized_return"] == pytest.approx(result["mean"]["normalized_return"])
     with (tmp_path / "rounds.csv").open() as table:
         assert [{k: float(v) for k, v in row.items()} for row in csv.DictReader(table)] == rows
+
+
+@pytest.mark.parametrize("words", [(), ("model.objective=weighted", "model.importance_weights=true")])
+def test_a_teacher_may_answer_nothing(tmp_path: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The questions are asked, the prior is what is learned, and no number is none."""
+    answer = BPrefTeacher.answer
+
+    def silent(self: BPrefTeacher, questions: Questions) -> Answers:
+        return replace(answer(self, questions), skipped=torch.ones(questions.shown.reward.shape[:2]).bool())
+
+    monkeypatch.setattr(BPrefTeacher, "answer", silent)
+    who = ("modality=p", "teacher=skip", "teacher.equal=0.1", "query=information_gain", "query.samples=4")
+    result = result_of(tmp_path, *SMALL, *who, "feedback.preference.n_samples=3", *words)
+    assert labels(result["rounds"], "preference") == [1, 1, 1]
+    assert result["skipped"] == {"preference": [3, 3]}
+    assert "failed_replicates" not in result
+    assert not any("held_out_preference" in row for row in result["rounds"])
+    assert all(math.isfinite(value) for row in result["rounds"] for value in row.values())
 
 
 def test_a_demonstration_comes_when_its_round_comes(tmp_path: Path) -> None:

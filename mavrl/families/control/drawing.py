@@ -1,12 +1,14 @@
 """What the figures of a control environment are made of."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from matplotlib.figure import Figure
 
+from mavrl.actions import Actions
 from mavrl.evaluation.calibration import coverage_curve
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.model.reward_model import RewardModel
@@ -33,11 +35,21 @@ _NAMES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("no engine", "left engine", "main engine", "right engine"),
     ),
     "MountainCar": (("position", "velocity"), ("left", "no push", "right")),
+    "MountainCarContinuous": (("position", "velocity"), ()),
+    "Pendulum": (("cos angle", "sin angle", "angular velocity"), ()),
+    "LunarLanderContinuous": (
+        ("x", "y", "x velocity", "y velocity", "angle", "angular velocity", "left leg", "right leg"),
+        (),
+    ),
 }
 
 
-def feedback_steps(data: CombinedDataModule) -> dict[str, np.ndarray]:
-    """State, action and next state of steps of the first replicate's feedback, spread evenly over all of it."""
+def feedback_steps(data: CombinedDataModule, actions: Actions) -> dict[str, np.ndarray]:
+    """State, action and next state of steps of the first replicate's feedback, spread evenly over all of it.
+
+    Args:
+        actions: of the environment, in whose units they are given.
+    """
     parts = []
     for batch in data.train_sets.values():
         steps = batch.transitions.flatten()
@@ -45,7 +57,7 @@ def feedback_steps(data: CombinedDataModule) -> dict[str, np.ndarray]:
         parts.append((steps.state[0][valid], steps.action[0][valid], steps.next_state[0][valid]))
     state, action, next_state = (torch.cat(each) for each in zip(*parts, strict=True))
     kept = torch.arange(min(_MOST_STEPS, len(action))) * len(action) // min(_MOST_STEPS, max(1, len(action)))
-    arrays = {"state": state.float(), "action": action, "next_state": next_state.float()}
+    arrays = {"state": state.float(), "action": actions.from_unit(action), "next_state": next_state.float()}
     return {name: tensor[kept].numpy() for name, tensor in arrays.items()}
 
 
@@ -55,7 +67,8 @@ def reward_slices(model: RewardModel, steps: Mapping[str, np.ndarray], environme
     Each dimension is varied alone, over what the feedback visits of it, while the others are at their median; how much
     it matters is the standard deviation of the mean reward, averaged over actions. Where the reward depends on the next
     state, this is the state and the median step of the feedback with that action. Of many actions the most frequent
-    ones are drawn, and of a reward of states alone one column for all.
+    ones are drawn, and of a reward of states alone one column for all. Numbers of a vector as action are dimensions
+    like those of the state.
 
     Args:
         model: of one replicate.
@@ -65,24 +78,28 @@ def reward_slices(model: RewardModel, steps: Mapping[str, np.ndarray], environme
     if not len(steps.get("action", ())) or steps["state"].shape[1] < 2:
         return None
     state, action = steps["state"], steps["action"]
-    description = model.description
-    by_action = description["reward_domain"] != "s" or "inverse" in description
-    often = np.argsort(-np.bincount(action, minlength=description["n_actions"]), kind="stable")
-    actions = np.sort(often[:_MOST_ACTIONS]) if by_action else often[:1]
-    step = np.stack([_median_step(steps, int(each)) for each in actions])
-    low, high = np.quantile(state, _RANGE, axis=0)
-    middle = np.median(state, axis=0)
+    vectors = action.ndim > 1
+    by_action = not vectors and (model.description["reward_domain"] != "s" or "inverse" in model.description)
+    actions = np.zeros(1, dtype=np.int64)
+    if not vectors:
+        often = np.argsort(-np.bincount(action, minlength=model.description["n_actions"]), kind="stable")
+        actions = np.sort(often[:_MOST_ACTIONS]) if by_action else often[:1]
+    step = np.stack([_median_step(steps, None if vectors else int(each)) for each in actions])
+    n_features = state.shape[1]
+    place = np.concatenate([state, action], axis=1) if vectors else state
+    low, high = np.quantile(place, _RANGE, axis=0)
+    middle = np.median(place, axis=0)
 
-    def moments(points: Float[np.ndarray, "P O"]) -> tuple[np.ndarray, np.ndarray]:
+    def moments(points: Float[np.ndarray, "P F"]) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of the reward, of shape (A, P)."""
-        where = np.concatenate([points] * len(actions)).astype(np.float32)
-        then = np.concatenate([points + each for each in step]).astype(np.float32)
-        taken = np.repeat(actions, len(points))
+        where = np.concatenate([points[:, :n_features]] * len(actions)).astype(np.float32)
+        then = where + np.repeat(step, len(points), axis=0).astype(np.float32)
+        taken = points[:, n_features:].astype(np.float32) if vectors else np.repeat(actions, len(points))
         found = model.mean(where, taken, then), model.std(where, taken, then)
         return found[0].reshape(len(actions), -1), found[1].reshape(len(actions), -1)
 
     matters = []
-    for k in range(state.shape[1]):
+    for k in range(place.shape[1]):
         points = np.repeat(middle[None], _LOOKS, axis=0)
         points[:, k] = np.linspace(low[k], high[k], _LOOKS)
         matters.append(moments(points)[0].std(-1).mean() if high[k] > low[k] else -1.0)
@@ -92,9 +109,11 @@ def reward_slices(model: RewardModel, steps: Mapping[str, np.ndarray], environme
     points[:, first], points[:, second] = np.tile(x, _POINTS), np.repeat(y, _POINTS)
     mean, std = (each.reshape(-1, _POINTS, _POINTS) for each in moments(points))
     dimensions, of_actions = _names(environment)
-    named = [dimensions[k] if k < len(dimensions) else f"observation {k}" for k in (first, second)]
+    number = {k: f"action {k - n_features}" if k >= n_features else f"observation {k}" for k in (first, second)}
+    named = [dimensions[k] if k < min(len(dimensions), n_features) else number[k] for k in (first, second)]
     columns = [of_actions[k] if k < len(of_actions) else f"action {k}" for k in actions]
-    reward = RewardSlice((named[0], named[1]), x, y, mean, std, action, state[:, [first, second]].astype(np.float64))
+    column = np.zeros(len(action), dtype=np.int64) if vectors else action
+    reward = RewardSlice((named[0], named[1]), x, y, mean, std, column, place[:, [first, second]].astype(np.float64))
     return reward_slice_figure(reward, columns if by_action else ["all actions"], title)
 
 
@@ -104,13 +123,14 @@ def coverage(model: RewardModel, steps: Simulated, title: str) -> Figure | None:
     truth = steps.reward[0][valid].double()[None]
     if float(truth.std()) <= _CONSTANT * float(truth.abs().max()):
         return None
-    where = moves.state[0][valid], moves.action[0][valid], moves.next_state[0][valid]
+    where = moves.state[0][valid], model.in_units(moves.action[0][valid]), moves.next_state[0][valid]
     levels, shares = coverage_curve(model.mean(*where).double(), model.std(*where).double(), truth)
     return coverage_figure(levels.numpy(), shares.numpy(), "held-out steps", title)
 
 
-def _median_step(steps: Mapping[str, np.ndarray], action: int) -> Float[np.ndarray, "O"]:
-    taken: Int[np.ndarray, n] = np.flatnonzero(steps["action"] == action)
+def _median_step(steps: Mapping[str, np.ndarray], action: int | None) -> Float[np.ndarray, "O"]:
+    """The median change of the state, with one action or, for None, with any."""
+    taken: Any = np.arange(len(steps["action"])) if action is None else np.flatnonzero(steps["action"] == action)
     moved = (steps["next_state"] - steps["state"])[taken]
     return np.median(moved, axis=0) if len(taken) else np.zeros(moved.shape[1])
 

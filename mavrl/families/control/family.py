@@ -229,7 +229,7 @@ class Control(Family):
 
     def shown(self, data: CombinedDataModule) -> dict[str, np.ndarray]:
         """Some steps of the first replicate's feedback."""
-        return feedback_steps(data)
+        return feedback_steps(data, self.environment.actions)
 
     def stored_belief(self, directory: Path) -> StepBelief:
         return StepBelief(StepRewardModel.load(directory))
