@@ -93,6 +93,7 @@ SEARCHES = {
 
 CONTROL_CASES = {
     "policy=dqn": ("policy=dqn", "task=expert"),
+    "policy=sac": ("policy=sac", "needs vectors as actions; cartpole_v1 has 2 actions"),
     "policy=exact": ("policy.name=exact", "ppo, imitation"),
     "policy=imitation modality=pr": ("policy=imitation", "needs demonstrations"),
     "model.backup=behaviour": ("model.backup=behaviour", "is about actions that were taken"),
