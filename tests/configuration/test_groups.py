@@ -231,9 +231,10 @@ def test_settings_of_continuous_actions(env: str, composed: Any) -> None:
     if runner or env == "reacher_v5":
         assert counts == {"preference": 500, "demonstration": 10, "rating": 500, "stop": 256}
     assert config.feedback.preference.segment_len == (50 if runner else 25 if env == "reacher_v5" else 32)
-    assert config.feedback.preference.teacher_rationality == config.feedback.preference.model_rationality > 0
+    assert config.feedback.preference.teacher_rationality > 0
+    assert config.feedback.preference.model_rationality == 5.0  # of a reward of unit scale
     expert = config.env.experts.sac
-    assert expert.hidden_sizes == [128, 128]
+    assert expert.hidden_sizes == ([64, 64] if env == "pendulum_v1" else [128, 128])
     assert expert.total_steps >= 20_000
     assert config.env.termination == ("success" if env == "mountain_car_continuous_v0" else "neutral")
     assert all(value is None for value in config.env.perturbation.values())

@@ -7,6 +7,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from mavrl.actions import NumberedActions
 from mavrl.families.control import drawing
 from mavrl.families.control.drawing import coverage, reward_slices
 from mavrl.feedback.combined import CombinedDataModule
@@ -122,7 +123,7 @@ def test_steps_of_the_feedback_are_spread_over_all_of_it(
     data = CombinedDataModule(modules)
     data.setup()
     monkeypatch.setattr(drawing, "_MOST_STEPS", 7)
-    kept = drawing.feedback_steps(data)
+    kept = drawing.feedback_steps(data, NumberedActions(2))
     assert {name: len(array) for name, array in kept.items()} == {"state": 7, "action": 7, "next_state": 7}
     first = next(iter(data.train_sets.values())).transitions.flatten()
     assert np.allclose(kept["state"][0], first.state[0][first.valid[0]][0])
