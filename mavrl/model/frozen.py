@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 from mavrl.model.action_heads import NumberedHead
 from mavrl.model.layers import BatchedMLP
@@ -77,7 +78,10 @@ class FrozenRewardModel:
     def _taken(self, q: Float[np.ndarray, "M N H"], action: Taken) -> Float[np.ndarray, "M N"]:
         if isinstance(self._head, NumberedHead):
             return q[:, np.arange(len(action)), action]
-        return self._head.taken(torch.from_numpy(q), torch.from_numpy(action)).numpy()
+        return self._head.taken(torch.from_numpy(q), self._of_members(action)).numpy()
+
+    def _of_members(self, action: Taken) -> Tensor:
+        return torch.from_numpy(action).expand(self.n_members, *action.shape)
 
     def _value(self, q: Float[np.ndarray, "M N H"]) -> Float[np.ndarray, "M N"]:
         assert self._inverse is not None
@@ -100,7 +104,7 @@ class FrozenRewardModel:
         if not self._demonstrated or self._q is None:
             raise ValueError("this model has seen no demonstrations")
         q = QuadraticValues.from_outputs(torch.from_numpy(_forward(self._q, standardized)))
-        log_policy = q.log_policy(torch.from_numpy(action), self._rationality)
+        log_policy = q.log_policy(self._of_members(action), self._rationality)
         return (log_policy - q.expected_log_policy(self._rationality)).mean(0).numpy()
 
     def demonstrator(self, standardized: Float[np.ndarray, "M N O"]) -> Float[np.ndarray, "N A"]:
