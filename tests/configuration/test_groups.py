@@ -190,7 +190,8 @@ def test_every_key_of_a_search_space_is_one_of_the_configuration(env: str, exper
 @pytest.mark.parametrize("policy", ["imitation", "ppo"])
 def test_every_policy_composes_with_every_experiment(env: str, policy: str, composed: Any) -> None:
     for experiment in EXPERIMENTS:
-        check(composed(f"env={env}", f"policy={policy}", f"experiment={experiment}", "modality=pdrs"))
+        who = ["teacher=simulated"] if experiment == "bpref" else []
+        check(composed(f"env={env}", f"policy={policy}", f"experiment={experiment}", "modality=pdrs", *who))
 
 
 @pytest.mark.parametrize("env", CONTROL)

@@ -114,7 +114,7 @@ def reward_slices(model: RewardModel, steps: Mapping[str, np.ndarray], environme
     columns = [of_actions[k] if k < len(of_actions) else f"action {k}" for k in actions]
     column = np.zeros(len(action), dtype=np.int64) if vectors else action
     reward = RewardSlice((named[0], named[1]), x, y, mean, std, column, place[:, [first, second]].astype(np.float64))
-    return reward_slice_figure(reward, columns if by_action else ["all actions"], title)
+    return reward_slice_figure(reward, columns if by_action else ["median action" if vectors else "all actions"], title)
 
 
 def coverage(model: RewardModel, steps: Simulated, title: str) -> Figure | None:

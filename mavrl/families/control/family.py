@@ -60,6 +60,7 @@ class Control(Family):
         self.env = ControlSettings.from_env(settings.env)
         self.environment = self.env.environment
         self.environment.check()
+        _check_questions(settings, self.environment.actions)
         self.library = ExpertLibrary.from_settings(settings)
         policy = PolicySettings.from_policy(settings.policy)
         check_vector(self.environment, policy.vector)
@@ -341,3 +342,15 @@ class Control(Family):
             allowed = "experts are those of the environment as it is, which act in the changed one too; leave it out"
             raise ConfigurationError(key, environment.perturbation or environment.fixed_horizon, allowed)
         return self.library.make(environment, algorithm, directory).card
+
+
+def _check_questions(settings: RunSettings, actions: Actions) -> None:
+    """Refuse a rule that chooses between demonstrations of vectors, which counts the answers that there may be.
+
+    Raises:
+        ConfigurationError: a rule is to choose which ones are asked for.
+    """
+    rule = str(settings.query.get("_target_", "")).rpartition(".")[-1]
+    if isinstance(actions, VectorActions) and "demonstration" in settings.feedback and rule != "RandomQuery":
+        allowed = "chooses between answers that can be counted, and demonstrated vectors cannot; random, or no d"
+        raise ConfigurationError("query", rule, allowed)
