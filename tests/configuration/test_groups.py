@@ -38,6 +38,7 @@ OPPOSED = [  # teachers of experiment=opposed
 NOBODY = [  # no expert acts, demonstrates or stops
     "highway_v0", "mo_half_cheetah_v5", "mo_lunar_lander_v3", *(each for each in OPPOSED if "grid" not in each),
 ]  # fmt: skip
+VECTORS = [*CONTINUOUS, "mo_half_cheetah_v5", *(each for each in OPPOSED if "half_cheetah" in each)]  # as actions
 KINDS = {"p": "preference", "d": "demonstration", "r": "rating", "s": "stop"}
 PUBLISHED = sorted(cell for cell in published_cells() if cell[0] in CONTROL)
 
@@ -105,7 +106,7 @@ def test_every_environment_composes_with_every_experiment(env: str, composed: An
         assert config.env.name == env
         assert config.env.family == ("grid" if env.startswith("grid_") else "control")
         assert config.policy.name == ("exact" if env.startswith("grid_") else "ppo")
-        default = "planned" if env.startswith("grid_") else "inverse"
+        default = "planned" if env.startswith("grid_") else "learned" if env in VECTORS else "inverse"
         assert config.model.q == ("learned" if experiment == "reference" else default)
         hashes.add(config_hash(config))
     assert len(hashes) == len(set(EXPERIMENTS) - set(STUDIES))
