@@ -32,7 +32,13 @@ Progress = Callable[[int, float], None]  # takes the steps so far and the mean r
 
 _CHUNKS = 20  # evaluations during training, of which the best policy is kept
 _EPISODES = 50  # of each
-_PPO_DEFAULTS: dict[str, Any] = {"vf_coef": 0.5, "max_grad_norm": 0.5, "normalize_reward": False, "ent_coef": 0.0}
+_PPO_DEFAULTS: dict[str, Any] = {
+    "vf_coef": 0.5,
+    "max_grad_norm": 0.5,
+    "normalize_reward": False,
+    "normalize_observations": False,
+    "ent_coef": 0.0,
+}
 REQUIRED: dict[Algorithm, tuple[str, ...]] = {  # settings without a default
     "dqn": ("total_steps", "hidden_sizes", "learning_rate"),
     "sac": ("total_steps", "hidden_sizes", "learning_rate"),

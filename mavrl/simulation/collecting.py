@@ -139,7 +139,7 @@ def _episode(
         observation, reward, terminated, truncated, _ = env.step(action)
         look()
         observations.append(_recorded(observation))
-        actions.append(scene.written(action))
+        actions.append(scene.written(np.asarray(action)))
         rewards.append(float(reward))
         if len(actions) >= _LONGEST and not terminated and not truncated:
             allowed = f"an episode does not end within {_LONGEST} steps; set a limit"

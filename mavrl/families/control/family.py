@@ -120,7 +120,8 @@ class Control(Family):
         policy = self._actor(actor)
 
         def choose(observation: np.ndarray, epsilon: float, draws: np.ndarray) -> Any:
-            return policy.choose(torch.from_numpy(observation)[None], math.inf, epsilon, draws[None])[0]
+            found = policy.choose(torch.from_numpy(observation)[None], math.inf, epsilon, draws[None])[0]
+            return found if found.ndim else int(found)
 
         def made(filmed: bool) -> gym.Env:
             return (self.environment.filmed() if filmed else self.environment).make()
