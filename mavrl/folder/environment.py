@@ -78,7 +78,10 @@ def chosen(description: Description, place: str, trust: bool, elsewhere: bool) -
         settings["max_steps"] = description.max_steps
     if description.observation_space.n is not None:
         settings["wrappers"] = ["FlattenObservation"]
-    return _option(GENERIC, settings)
+    choice = _option(GENERIC, settings)
+    if description.action_space.n is None:
+        choice.words.append("model=continuous")
+    return choice
 
 
 def recorded(description: Description, place: str, why: str = "") -> Choice:
@@ -161,11 +164,16 @@ def _spaces(name: str, kwargs: Mapping[str, Any]) -> tuple[Any, Any] | str:
     return env.observation_space, env.action_space
 
 
+def _is_box(space: Any) -> bool:
+    """Whether it holds vectors between finite bounds."""
+    return type(space).__name__ == "Box" and len(space.shape) == 1 and bool(space.is_bounded())
+
+
 def _why_not(description: Description, observations: Any, actions: Any) -> str | None:
     """Why no policy can be trained in an environment that can be made; None where one can."""
     name = description.environment["id"]
-    if type(actions).__name__ != "Discrete":
-        return f"{name} has the actions {actions}, and policies are trained on numbered ones"
+    if type(actions).__name__ != "Discrete" and not _is_box(actions):
+        return f"{name} has the actions {actions}, and policies are trained on numbers or on vectors between bounds"
     kind, axes = type(observations).__name__, len(observations.shape or ())
     if kind != "Discrete" and (kind != "Box" or axes != 1):
         return f"{name} has the observations {observations}, and policies are trained on vectors"

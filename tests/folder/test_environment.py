@@ -41,10 +41,20 @@ def test_numbered_states_are_flattened() -> None:
     assert '++env.wrappers=["FlattenObservation"]' in words
 
 
+def test_vectors_as_actions_have_a_model_of_their_own() -> None:
+    words = _words(_described(Space(shape=(24,)), Space(shape=(4,)), id="BipedalWalker-v3"))
+    assert words[0] == "env=recorded_control"
+    assert "model=continuous" in words
+    assert "env=pendulum_v1" in _words(_described(Space(shape=(3,)), Space(shape=(1,)), id="Pendulum-v1"))
+
+
 @pytest.mark.parametrize(
     ("description", "said"),
     [
-        (_described(Space(shape=(3,)), Space(shape=(1,)), id="Pendulum-v1"), "has the actions Box"),
+        (
+            _described(Space(shape=(24,)), Space(shape=(3,)), id="BipedalWalker-v3"),
+            "has other spaces than were recorded",
+        ),
         (_described(Space(n=7), id="CartPole-v0"), "has other spaces than were recorded, Box"),
         (_described(actions=Space(n=3), id="CartPole-v0"), "has other spaces than were recorded"),
         (_described(id="nowhere_installed:Foo-v0"), "nowhere_installed is not installed"),
