@@ -8,12 +8,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
 from scipy.special import ndtri
 from torch import Tensor, nn
 
 from mavrl.actions import VectorActions
-from mavrl.errors import StorageError
 from mavrl.policies.storing import (
     Layers,
     finite,
@@ -168,7 +166,7 @@ class GaussianPolicy:
         Raises:
             StorageError: it is missing or damaged.
         """
-        try:
+        with of_policy(directory):
             form, card, tensors = read_form(directory)
             if form["squash"] not in get_args(Squash):
                 raise ValueError(f"unknown squash {form['squash']}")
@@ -176,5 +174,3 @@ class GaussianPolicy:
             critics = tuple(layers_in(tensors, sizes, f"critic{k}.") for k, sizes in enumerate(form["critics"]))
             layers = layers_in(tensors, form["sizes"], "actor.")
             return cls.from_layers(layers, form["activation"], form["squash"], actions, critics, card)
-        except (AttributeError, KeyError, ValueError, TypeError, SafetensorError) as error:
-            raise StorageError(f"{directory}: its policy is damaged or incomplete ({error!r})") from error

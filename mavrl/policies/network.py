@@ -8,13 +8,20 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from mavrl.actions import NumberedActions, drawn
-from mavrl.errors import StorageError
 from mavrl.policies.boltzmann import boltzmann_policy
-from mavrl.policies.storing import finite, layers_in, perceptron, read_form, sizes_of, weights_of, write_networks
+from mavrl.policies.storing import (
+    finite,
+    layers_in,
+    of_policy,
+    perceptron,
+    read_form,
+    sizes_of,
+    weights_of,
+    write_networks,
+)
 from mavrl.storage.files import checksum
 
 Scores = Literal["q", "log_probability"]
@@ -112,10 +119,8 @@ class NetworkPolicy:
         Raises:
             StorageError: it is missing or damaged.
         """
-        try:
+        with of_policy(directory):
             form, card, tensors = read_form(directory)
             if form["scores"] not in get_args(Scores):
                 raise ValueError(f"unknown scores {form['scores']}")
             return cls.from_layers(layers_in(tensors, form["sizes"]), form["activation"], form["scores"], card)
-        except (AttributeError, KeyError, ValueError, TypeError, SafetensorError) as error:
-            raise StorageError(f"{directory}: its policy is damaged or incomplete ({error!r})") from error

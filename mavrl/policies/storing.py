@@ -1,11 +1,13 @@
 """Networks of policies on disk: weights as safetensors and a card as JSON, without anything that runs code."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
@@ -68,6 +70,19 @@ def read_form(directory: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str
         raise StorageError(f"{directory}: no policy there (it would have {CARD} and {WEIGHTS})")
     form = card.pop("network")
     return form, card, load(read_checked(directory / WEIGHTS, form["sha256"]))
+
+
+@contextmanager
+def of_policy(directory: Path) -> Iterator[None]:
+    """Whatever a damaged policy in this directory makes of itself is one error.
+
+    Raises:
+        StorageError: it is damaged.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, ValueError, TypeError, SafetensorError) as error:
+        raise StorageError(f"{directory}: its policy is damaged or incomplete ({error!r})") from error
 
 
 def layers_in(tensors: Mapping[str, Tensor], sizes: Sequence[int], prefix: str = "") -> Layers:

@@ -187,37 +187,28 @@ _OF_POLICY = {"ppo": _PPO_RULES, "sac": _SAC_RULES}
 _STEPS = whole(1, 1_000_000_000)
 _FREQUENCY = Rule(_is_frequency, "must be a number of steps from 1, or [n, step] or [n, episode]")
 _SHARE = number(0, 1)
+_REPLAY_RULES = {  # of algorithms that remember transitions
+    "total_steps": _STEPS,
+    "hidden_sizes": SIZES,
+    "learning_rate": _LEARNING_RATE,
+    "batch_size": whole(1, 1_000_000),
+    "buffer_size": _STEPS,
+    "learning_starts": whole(0, 1_000_000_000),
+    "gamma": _SHARE,
+    "tau": _SHARE,
+    "target_update_interval": _STEPS,
+    "train_freq": _FREQUENCY,
+    "gradient_steps": whole(-1, 1_000_000),
+}
 _EXPERT_RULES = {  # of the settings of Stable-Baselines3 that may be given; what else there is it checks itself
     "dqn": {
-        "total_steps": _STEPS,
-        "hidden_sizes": SIZES,
-        "learning_rate": _LEARNING_RATE,
-        "batch_size": whole(1, 1_000_000),
-        "buffer_size": _STEPS,
-        "learning_starts": whole(0, 1_000_000_000),
-        "gamma": _SHARE,
-        "tau": _SHARE,
-        "target_update_interval": _STEPS,
-        "train_freq": _FREQUENCY,
-        "gradient_steps": whole(-1, 1_000_000),
+        **_REPLAY_RULES,
         "exploration_fraction": _SHARE,
         "exploration_initial_eps": _SHARE,
         "exploration_final_eps": _SHARE,
         "max_grad_norm": POSITIVE,
     },
-    "sac": {
-        "total_steps": _STEPS,
-        "hidden_sizes": SIZES,
-        "learning_rate": _LEARNING_RATE,
-        "batch_size": whole(1, 1_000_000),
-        "buffer_size": _STEPS,
-        "learning_starts": whole(0, 1_000_000_000),
-        "gamma": _SHARE,
-        "tau": _SHARE,
-        "target_update_interval": _STEPS,
-        "train_freq": _FREQUENCY,
-        "gradient_steps": whole(-1, 1_000_000),
-    },
+    "sac": _REPLAY_RULES,
     "ppo": {
         name: _PPO_RULES[f"policy.{name}"]
         for name in (
