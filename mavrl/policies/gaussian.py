@@ -16,6 +16,7 @@ from mavrl.policies.storing import (
     Layers,
     finite,
     layers_in,
+    of_policy,
     perceptron,
     read_form,
     sizes_of,
