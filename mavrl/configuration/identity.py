@@ -35,9 +35,9 @@ _ENV_DEFAULTS = {"feedback", "members", "replicates", "threads", "policy_steps",
 _ENV_REPORTED = {"baselines"}  # beside a result, which they do not change
 _ENV_SOURCES = {"constants", "experts", "demonstration_cap"}  # of values elsewhere, and of experts that are missing
 _ENV_BESIDE = {*_ENV_DEFAULTS, *_ENV_REPORTED, *_ENV_SOURCES}
-_ENV_IF_SAID = {"teacher_reward"}  # left out where they say nothing, which changes no run that was without them
+_ENV_AS_BEFORE = {"teacher_reward": (None, {}, []), "reward_unit": (1,)}  # what runs did before they could say so
 _ENV_OF_LEARNER = {"termination"}  # what is known about the environment, not what it is
-_ENV_OF_RUN = {"name", "family", "gamma", "normalization", "behaviour_expert", "demonstration_expert"}
+_ENV_OF_RUN = {"name", "family", "gamma", "normalization", "behaviour_expert", "demonstration_expert", "reward_unit"}
 RETURNS = ("optimal", "uniform", "positive", "negative")  # of env.constants; its other keys say which environment
 
 NOT_OF_RESULT = {"gen_samples"}  # of a kind of feedback: how many answers are kept for later
@@ -59,7 +59,7 @@ def seeds(config: DictConfig) -> list[int]:
 
 def environment(config: DictConfig) -> dict[str, Any]:
     """The environment's settings, without the defaults of other groups and the reports that are kept beside them."""
-    said = {key: x for key, x in plain(config.env).items() if key not in _ENV_IF_SAID or x not in (None, {}, [])}
+    said = {key: x for key, x in plain(config.env).items() if x not in _ENV_AS_BEFORE.get(key, ())}
     return {key: value for key, value in said.items() if key not in _ENV_BESIDE}
 
 
@@ -160,8 +160,9 @@ def repeating(content: Mapping[str, Any]) -> list[str]:
         group = f"feedback@feedback.{kind}"
         groups += [f"+{group}={choices[group]}"] if group in choices else []
     settings = settings_of(content)
-    if "env" in settings:  # null also where the chosen option says something
-        settings["env"] = {**dict.fromkeys(_ENV_IF_SAID), **settings["env"]}
+    if "env" in settings:  # also where the chosen option says something
+        before = {key: values[0] for key, values in _ENV_AS_BEFORE.items()}
+        settings["env"] = {**before, **settings["env"]}
     if settings.get("policy", {}).get("name") == "ppo":  # likewise
         settings["policy"] = {**_POLICY_AS_BEFORE, **settings["policy"]}
     settings = flatten(settings)

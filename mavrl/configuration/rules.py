@@ -108,6 +108,7 @@ _DEFAULTS: dict[str, Rule] = {  # values of an environment that other keys refer
     "env.policy_steps": whole(1, 1_000_000_000),
     "env.constants": optional(MAPPING),
     "env.teacher_reward": NULL,  # in families that do not say what it is
+    "env.reward_unit": one_of(1.0),  # likewise
     "env.feedback.segment_len": whole(1, 100_000),
     "env.feedback.n_episodes": whole(1, 100_000),
     "env.feedback.behaviour_rationality": mapping(number(0), KINDS, example="{preference: 0.0}"),

@@ -33,6 +33,8 @@ class ControlSimulator(Simulator):
         demonstrator: who demonstrates; None where nobody does.
         workers: processes that share the work.
         actors: who acts in the segments of each replicate; None for the one that behaviour policies act on.
+        unit: reward of the environment that counts as 1 here. Rewards, regrets and rationalities are in this unit; a
+            return that demonstrations must reach is the environment's.
     """
 
     environment: ControlEnvironment
@@ -40,6 +42,7 @@ class ControlSimulator(Simulator):
     demonstrator: StoredPolicy | None
     workers: Workers
     actors: Sequence[Policy] | None = None
+    unit: float = 1.0
 
     def subset(self, replicates: list[int]) -> "ControlSimulator":
         return self if self.actors is None else replace(self, actors=[self.actors[k] for k in replicates])
@@ -69,7 +72,7 @@ class ControlSimulator(Simulator):
         demonstrator = self.demonstrator
         if demonstrator is None:
             raise ConfigurationError("env.demonstration_expert", None, "demonstrations need a demonstrator")
-        rows = []
+        rows, behaviour = [], self._in_returns(behaviour)
         for stream in streams:
             addresses = ((*stream, "episode", k) for k in numbers())
             shown = simulate_accepted(self.environment, demonstrator, behaviour, addresses, count, _TRIES * (count + 1))
@@ -88,6 +91,7 @@ class ControlSimulator(Simulator):
         self, streams: list[Stream], behaviour: Behaviour, wanted: set[tuple[int, int]]
     ) -> dict[tuple[int, int], Episode]:
         """Episodes by replicate and number."""
+        behaviour = behaviour if self.actors is not None else self._in_returns(behaviour)
         groups: dict[int | None, list[tuple[int, int]]] = {}
         for r, e in sorted(wanted):
             groups.setdefault(None if self.actors is None else r, []).append((r, e))
@@ -100,20 +104,24 @@ class ControlSimulator(Simulator):
 
     def _with_regret(self, rows: list[dict[str, np.ndarray]]) -> Simulated:
         columns = {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
-        reward = columns.pop("reward")
+        reward = columns.pop("reward") / self.unit
         segments = Segments(*(columns.pop(name) for name in ("episode", "start", "stop")))
         steps = Transitions(**columns)
         return Simulated(segments, steps, reward, self._regret(steps))
 
     def judged(self, recorded: Simulated) -> Simulated:
-        return replace(recorded, regret=self._regret(recorded.transitions))
+        return replace(recorded, reward=recorded.reward / self.unit, regret=self._regret(recorded.transitions))
+
+    def _in_returns(self, behaviour: Behaviour) -> Behaviour:
+        """The behaviour with a rationality that multiplies an expert's Q, which is in the environment's returns."""
+        return replace(behaviour, rationality=behaviour.rationality / self.unit)
 
     def _regret(self, steps: Transitions) -> Float[Tensor, "R B T"]:
-        """Regrets under the behaviour policy's Q; NaN where it has none."""
+        """Regrets under the behaviour policy's Q, in this unit; NaN where it has none."""
         if isinstance(self.behaviour, UniformPolicy):
             return torch.full(steps.valid.shape, torch.nan, dtype=torch.float64)
         rows = zip(steps.state, steps.action, strict=True)  # one replicate at a time needs less memory
-        regret = torch.stack([self.behaviour.regret(state, action) for state, action in rows])
+        regret = torch.stack([self.behaviour.regret(state, action) for state, action in rows]) / self.unit
         return torch.where(steps.valid, regret, torch.zeros_like(regret))
 
 

@@ -169,7 +169,7 @@ SCIENTIFIC_CONTROL = {
     "env.wrappers": ["FlattenObservation"],
     "env.id": "Acrobot-v1", "env.kwargs": {"sutton_barto_reward": True}, "env.perturbation.gravity": 12.0,
     "env.fixed_horizon": True, "env.behaviour_expert": "uniform", "env.demonstration_expert": None,
-    "env.teacher_reward": [{"observation": 0, "weight": -1.0}],
+    "env.teacher_reward": [{"observation": 0, "weight": -1.0}], "env.reward_unit": 2.0,
     "env.normalization.optimal": 400, "env.normalization.uniform": None, "feedback.demonstration.minimum_return": 10,
     "model.kl_count": "transition", "model.reward_domain": "sas", "model.standardize": False, "evaluation.episodes": 7,
     "optim.demonstration_batch_size": 7, "policy.total_steps": 7, "policy.reward": "sample", "policy.kappa": 0.5,

@@ -29,6 +29,7 @@ CASES = [
     ("env=grid_two_goals_first", "env.teacher_reward.second=0"),
     ("env=cartpole_v1_left",),
     ("env=cartpole_v1_left", "env.teacher_reward=null"),
+    ("env=pendulum_v1", "env.reward_unit=1"),
     ("env=highway_v0_gentle",),
     ("env=lunar_lander_v3", "experiment=bpref", "teacher=stochastic", "teacher.equal=0.2"),
     ("env=lunar_lander_v3", "experiment=reference", "+env.kwargs={continuous: false, name: 'a b, c'}"),

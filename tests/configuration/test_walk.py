@@ -53,7 +53,7 @@ ALLOWED: dict[tuple[str, ...], str] = {
         env.feedback.behaviour_rationality.rating env.feedback.behaviour_rationality.stop
         env.feedback.demonstration_rationality.model env.feedback.demonstration_rationality.teacher
         env.feedback.preference_rationality.model env.feedback.preference_rationality.teacher
-        env.feedback.stop_scale env.gamma env.p_rand feedback.demonstration.cost
+        env.feedback.stop_scale env.gamma env.p_rand env.reward_unit feedback.demonstration.cost
         feedback.demonstration.model_rationality
         feedback.demonstration.teacher_rationality feedback.preference.behaviour_epsilon
         feedback.preference.behaviour_rationality feedback.preference.cost feedback.preference.model_rationality

@@ -1,6 +1,7 @@
 """The simulator of control environments, in one where everything is known: rewards, lengths, endings and Q."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -130,6 +131,30 @@ def test_segments_are_steps_of_the_environment(length: int, behaviour: Behaviour
     assert steps.terminal.any()
     assert (steps.state[..., 1][steps.valid] > LIMIT).any()
     assert bool((~steps.valid).any()) == (length > 1)
+
+
+def test_a_unit_divides_what_teachers_know_and_nothing_else(make: Any) -> None:
+    plain = make()
+    simulator, behaviour = replace(plain, unit=4.0), Behaviour(8.0, minimum_return=25.0)
+    for ask in ("segments", "episodes"):
+        arguments = (60, 200, 3, 100) if ask == "segments" else (20,)
+        # a rationality of 8 in a unit of 4 is one of 2 in the environment's; the return to reach is the environment's
+        scaled = getattr(simulator, ask)(streams(0), behaviour, *arguments)
+        same = getattr(plain, ask)(streams(0), replace(behaviour, rationality=2.0), *arguments)
+        assert scaled.transitions.action.equal(same.transitions.action)
+        assert scaled.transitions.state.equal(same.transitions.state)
+        assert (4 * scaled.reward).equal(same.reward)
+        assert (4 * scaled.regret).equal(same.regret)
+        assert same.reward.any()
+        assert same.regret.any()
+        judged = simulator.judged(replace(same, regret=torch.full_like(same.regret, torch.nan)))
+        assert judged.reward.equal(scaled.reward)
+        assert judged.regret.equal(scaled.regret)
+    # policies that were learned act as they are
+    actors = [climber()]
+    acting = Behaviour(2.0)
+    one, other = (replace(each, actors=actors).segments(streams(0), acting, 9, 9, 2, 1) for each in (plain, simulator))
+    assert one.transitions.action.equal(other.transitions.action)
 
 
 def test_episodes_and_starts_are_uniform(make: Any) -> None:

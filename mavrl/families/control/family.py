@@ -88,13 +88,15 @@ class Control(Family):
 
     @cached_property
     def simulator(self) -> ControlSimulator:
-        return ControlSimulator(self.environment, self.behaviour_expert, self.demonstration_expert, self.workers)
+        experts = self.behaviour_expert, self.demonstration_expert
+        return ControlSimulator(self.environment, *experts, self.workers, unit=self.env.reward_unit)
 
     @property
     def simulation(self) -> dict[str, Any]:
         acting = (self.behaviour_expert, self.demonstration_expert)
         experts = ["nobody" if each is None or isinstance(each, UniformPolicy) else each.fingerprint for each in acting]
-        return {**described(self.environment), "experts": experts}
+        unit = {} if self.env.reward_unit == 1 else {"reward_unit": self.env.reward_unit}
+        return {**described(self.environment), "experts": experts, **unit}
 
     @property
     def spaces(self) -> tuple[spaces.Box, spaces.Space]:

@@ -127,6 +127,7 @@ _CONTROL_RULES = {
     "env.behaviour_expert": one_of("dqn", "sac", "uniform"),
     "env.demonstration_expert": optional(one_of("dqn", "ppo", "sac")),
     "env.teacher_reward": if_there(optional(_PART_LIST)),
+    "env.reward_unit": if_there(POSITIVE),
     "env.normalization.optimal": optional(number(-math.inf)),
     "env.normalization.uniform": optional(number(-math.inf)),
     "env.constants": optional(_CONSTANTS),

@@ -46,6 +46,7 @@ class ControlSettings:
     normalization: NormalizationSettings
     wrappers: Sequence[Wrapping] | None = None  # what a run of an earlier version has
     teacher_reward: Sequence[Part] | None = None  # left out where the reward is the environment's own
+    reward_unit: float = 1.0
 
     @classmethod
     def from_env(cls, env: Mapping[str, Any]) -> "ControlSettings":
