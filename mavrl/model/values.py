@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mavrl.model.action_heads import ActionHead
+from mavrl.model.action_heads import ActionHead, VectorHead
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.support import Points, StepSupport, Support
 from mavrl.model.terms import Backup, bellman_nll
@@ -125,8 +125,13 @@ class StepValues(ValueSource[StepSupport]):
         self.network = network
         self.standardization = standardization
 
-    def action_values(self, state: Float[Tensor, "#R N O"]) -> Float[Tensor, "R N A"]:
+    def action_values(self, state: Float[Tensor, "#R N O"]) -> Float[Tensor, "R N H"]:
+        """What the head reads as Q."""
         return self.network(self.standardization(state))
+
+    def told(self) -> BatchedMLP:
+        """The network from standardized states to what the head reads as Q, for those who have this one no more."""
+        return self.network
 
     def forward(self, reward: Float[Tensor, "R N"], support: StepSupport) -> Float[Tensor, "R V A"]:
         return support.outputs(self.network, self.standardization)[:, : support.n_valued]
@@ -134,6 +139,10 @@ class StepValues(ValueSource[StepSupport]):
 
 class LearnedStepValues(StepValues, LearnedValues[StepSupport]):
     """Such a Q that the Bellman term ties to the reward.
+
+    Of vectors as actions the network tells V in units of the horizon, 1 / (1 - gamma), which a value is a reward times.
+    Otherwise V, which begins near 0, is far behind the reward when the learning ends, and holds the reward of what is
+    demonstrated near 0 whatever preferences say.
 
     Args:
         network, standardization: those of `StepValues`.
@@ -151,6 +160,19 @@ class LearnedStepValues(StepValues, LearnedValues[StepSupport]):
     ) -> None:
         LearnedValues.__init__(self, network, head, gamma, backup, soft_temperature)
         self.standardization = standardization
+        self._unit = 1 / (1 - gamma) if isinstance(head, VectorHead) else 1.0
+
+    def action_values(self, state: Float[Tensor, "#R N O"]) -> Float[Tensor, "R N H"]:
+        outputs = super().action_values(state)
+        return outputs if self._unit == 1 else torch.cat([self._unit * outputs[..., :1], outputs[..., 1:]], dim=-1)
+
+    @torch.no_grad()
+    def told(self) -> BatchedMLP:
+        network = copy.deepcopy(self.network)
+        if self._unit != 1:
+            for parameter in network.layers[-1].parameters():
+                parameter[..., 0] *= self._unit
+        return network
 
     def forward(self, reward: Float[Tensor, "R N"], support: StepSupport) -> Float[Tensor, "R V A"]:
         return self.action_values(support.state[:, : support.n_valued])

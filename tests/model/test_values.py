@@ -1,6 +1,7 @@
 """Q from planning and from a network, and the Bellman term."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from mavrl.feedback.demonstration import DemonstrationBatch
 from mavrl.feedback.preference import PreferenceBatch
 from mavrl.feedback.rating import RatingBatch
-from mavrl.model.action_heads import NumberedHead
+from mavrl.model.action_heads import NumberedHead, VectorHead
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.support import StateSupport, StepSupport
 from mavrl.model.values import LearnedStateValues, LearnedStepValues, PlannedValues
@@ -156,6 +157,26 @@ def test_the_bellman_term_of_observations_step_by_step(backup: Any, shape: tuple
             chosen = here[int(steps.action[at])]
             expected = _residual_nll(chosen, following, after, terminal, mean[r, point], logvar[r, point], backup)
             assert float(found[at]) == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+@torch.no_grad()
+def test_values_of_vectors_are_in_units_of_the_horizon_and_told_without_it(make_steps: Any) -> None:
+    head, scale = VectorHead(2), Standardization(torch.randn(2, N_FEATURES), torch.rand(2, N_FEATURES) + 0.5)
+    network = BatchedMLP(N_FEATURES, [6], head.n_outputs, _generators())
+    values = LearnedStepValues(network, head, GAMMA, "optimal", 0.5, standardization=scale)
+    steps = make_steps(2, 6, seed=1)
+    steps = replace(steps, action=2 * torch.rand(2, 6, 2) - 1, next_action=torch.zeros(2, 6, 2))
+    support = StepSupport({"it": DemonstrationBatch(steps)}, {"it": torch.ones(2)}, ["it"], "transition", head)
+    plain, q = network(scale(steps.state)), values(torch.zeros(2, 6), support)
+    torch.testing.assert_close(q[..., 0], plain[..., 0] / (1 - GAMMA))
+    assert q[..., 1:].equal(plain[..., 1:])
+    torch.testing.assert_close(values.told()(scale(steps.state)), q)
+    assert network(scale(steps.state)).equal(plain)  # is what it was
+    mean, logvar = torch.randn(2, 6), torch.randn(2, 6)
+    found = values.bellman(q, mean, logvar, support, "it")
+    after = network(scale(steps.next_state))[..., 0] / (1 - GAMMA)
+    residual = head.taken(q, steps.action) - GAMMA * after * ~steps.terminal
+    torch.testing.assert_close(found, 0.5 * ((residual - mean).square() / logvar.exp() + logvar))
 
 
 @torch.no_grad()

@@ -82,7 +82,7 @@ def control_weights(
     posterior, likelihoods = inference.posterior, inference.likelihoods
     inverse = posterior if isinstance(posterior, InverseStepPosterior) else None
     read = inverse is not None or any(likelihood.reads == "q" for likelihood in likelihoods.values())
-    network = inference.values.network if read else None
+    network = inference.values.told() if read else None
     model = StepRewardModel(posterior, network, reward_on_feedback(posterior, data, settings.members), {})
     demonstrated = settings.feedback.get("demonstration")
     form = {

@@ -224,7 +224,7 @@ SHARED = {**_PPO_RULES, **{key: _CONTROL_RULES[key] for key in ("model.standardi
 
 def rules(config: DictConfig) -> dict[str, Rule]:
     """The rules of keys that only control environments have, or that are narrower for them."""
-    return {**_CONTROL_RULES, **_OF_POLICY.get(OmegaConf.select(config, "policy.name"), {})}
+    return {**_CONTROL_RULES, **_OF_POLICY.get(str(OmegaConf.select(config, "policy.name")), {})}
 
 
 def code(env: Mapping[str, Any]) -> dict[str, str]:
