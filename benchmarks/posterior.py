@@ -28,8 +28,8 @@ def compare(letter: str, replicates: int, samples: int, overrides: list[str]) ->
 
     from mavrl.configuration.composition import compose
     from mavrl.configuration.settings import RunSettings
-    from mavrl.evaluation.calibration import interval_coverage
-    from mavrl.evaluation.exact_posterior import elliptical_slice_sampling, feedback_log_likelihood
+    from mavrl.evaluation.calibration import coverage, probability_below
+    from mavrl.evaluation.exact_posterior import FeedbackLogLikelihood, elliptical_slice_sampling
     from mavrl.families.grid.family import Grid
     from mavrl.storage.checkpoints import Checkpoints
     from mavrl.streams import torch_stream
@@ -64,7 +64,7 @@ def compare(letter: str, replicates: int, samples: int, overrides: list[str]) ->
         parameter.data = parameter.data.repeat_interleave(CHAINS, dim=0).double()
     batch = data.train_sets[kind].repeat_replicates(CHAINS)
     draws = elliptical_slice_sampling(
-        feedback_log_likelihood(problem, likelihood, batch),
+        FeedbackLogLikelihood(problem, {kind: likelihood}, {kind: batch}),
         torch.zeros(9, dtype=torch.float64),
         1.0,
         n_chains=replicates * CHAINS,
@@ -76,7 +76,7 @@ def compare(letter: str, replicates: int, samples: int, overrides: list[str]) ->
     exact_mean, exact_std = draws.mean((0, 2)), draws.transpose(1, 2).flatten(0, 1).std(0)
     between = draws.mean(0).var(1)  # of the chains' means: their spread says how well the chains agree
     r_hat = ((between + draws.var(0).mean(1)) / draws.var(0).mean(1)).sqrt().max()
-    ratio = std / exact_std
+    ratio, below = std / exact_std, probability_below(mean, std, truth)
     flat = draws.transpose(1, 2).flatten(0, 1)
     conditional = torch.stack([torch.linalg.inv(torch.cov(flat[:, r].T)).diagonal() for r in range(replicates)]) ** -0.5
     return {
@@ -88,8 +88,8 @@ def compare(letter: str, replicates: int, samples: int, overrides: list[str]) ->
         "std_ratio_mean": round(ratio.mean().item(), 3),
         "std_ratio_5_95": [round(v, 2) for v in ratio.flatten().quantile(torch.tensor([0.05, 0.95]).double()).tolist()],
         "std_ratio_mean_field": round((std / conditional).mean().item(), 3),
-        "coverage_50": round(interval_coverage(mean, std, truth, 0.5).mean().item(), 3),
-        "coverage_90": round(interval_coverage(mean, std, truth, 0.9).mean().item(), 3),
+        "coverage_50": round(coverage(below, 0.5).mean().item(), 3),
+        "coverage_90": round(coverage(below, 0.9).mean().item(), 3),
         "exact_coverage_50": round(_exact_coverage(draws, truth, 0.5), 3),
         "exact_coverage_90": round(_exact_coverage(draws, truth, 0.9), 3),
         "exact_std": round(exact_std.mean().item(), 3),
