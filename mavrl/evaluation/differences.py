@@ -56,10 +56,13 @@ def all_pairs(weights: Float[Tensor, "R K S"]) -> Float[Tensor, "R P S"]:
     return weights[:, first] - weights[:, second]
 
 
-def difference_coverage(
-    weights: Float[Tensor, "R P S"], draws: Float[Tensor, "R N S"], truth: Float[Tensor, "#R S"], level: float
-) -> Float[Tensor, "R"]:
-    """Share of the differences whose true value lies in the central interval of the posterior's draws.
+def coverages(
+    weights: Float[Tensor, "R P S"],
+    draws: Float[Tensor, "R N S"],
+    truth: Float[Tensor, "#R S"],
+    levels: Float[Tensor, "L"],
+) -> Float[Tensor, "R L"]:
+    """Share of the differences whose true value lies in central intervals of the posterior's draws.
 
     Differences without weights are known, and do not count; where a replicate has no others, the share is 1.
 
@@ -67,12 +70,13 @@ def difference_coverage(
         weights: of each difference.
         draws: reward functions drawn from the posterior.
         truth: true reward of every state.
-        level: probability of the interval, in (0, 1).
+        levels: probability of each interval, in (0, 1).
     """
     shares = []
     for row, each in enumerate(weights):
         each = each[each.abs().amax(-1) > _SAME]
         true = each @ truth[row if len(truth) > 1 else 0].double()
         below = share_below((draws[row].double() @ each.T)[None], true[None])
-        shares.append(coverage(below, level)[0] if len(each) else torch.tensor(1.0, dtype=torch.float64))
+        found = [coverage(below, level) if len(each) else torch.ones(1).double() for level in levels.tolist()]
+        shares.append(torch.cat(found))
     return torch.stack(shares)

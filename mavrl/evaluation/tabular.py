@@ -16,6 +16,7 @@ from mavrl.model.tabular_reward import TabularRewardModel
 
 _DRAWS = 100  # reward functions whose spread is the uncertainty of a difference
 _PLANNED = 8  # of them that policies are planned on
+_LEVEL = torch.tensor([0.9])  # of intervals of differences
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def segment_coverage_90(judgement: TabularJudgement) -> Float[Tensor, "R"] | Non
     """Share of pairs of fresh segments whose true difference lies in the central 90 % interval of the posterior's."""
     if judgement.segments is None:
         return None
-    return differences.difference_coverage(judgement.segments, judgement.drawn, judgement.truth, 0.9)
+    return differences.coverages(judgement.segments, judgement.drawn, judgement.truth, _LEVEL).squeeze(-1)
 
 
 def value_coverage_90(judgement: TabularJudgement) -> Float[Tensor, "R"]:
@@ -132,7 +133,7 @@ def value_coverage_90(judgement: TabularJudgement) -> Float[Tensor, "R"]:
 
     The policies are those that are planned on the posterior mean and on draws from the posterior.
     """
-    return differences.difference_coverage(judgement.policies, judgement.drawn, judgement.truth, 0.9)
+    return differences.coverages(judgement.policies, judgement.drawn, judgement.truth, _LEVEL).squeeze(-1)
 
 
 def r_hat(judgement: TabularJudgement) -> Float[Tensor, "R"] | None:

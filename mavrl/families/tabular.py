@@ -21,7 +21,7 @@ from mavrl.configuration.settings import ModelSettings
 from mavrl.envs.problem import TabularProblem
 from mavrl.errors import ConfigurationError
 from mavrl.evaluation.calibration import coverage_curve
-from mavrl.evaluation.differences import segment_differences
+from mavrl.evaluation.differences import coverages, segment_differences
 from mavrl.evaluation.returns import ReferenceValues
 from mavrl.evaluation.tabular import TabularJudgement
 from mavrl.families.base import PRIOR_MEAN_AT_TERMINATION, Drawing, Family, Measured, check_actions
@@ -177,7 +177,13 @@ class TabularFamily(Family):
 
         def coverage() -> Figure:
             levels, shares = coverage_curve(judgement.below)
-            return coverage_figure(levels.numpy(), shares.numpy(), "states", title)
+            weights = {"differences of segments": judgement.segments, "differences of policies": judgement.policies}
+            others = {
+                name: coverages(each, judgement.drawn, judgement.truth, levels).mean(0).numpy()
+                for name, each in weights.items()
+                if each is not None
+            }
+            return coverage_figure(levels.numpy(), shares.numpy(), "states", title, others)
 
         return {"coverage": coverage}
 

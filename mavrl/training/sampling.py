@@ -127,13 +127,14 @@ class PosteriorSampler:
         noise = IterationNoise(self.settings.seeds, self._n_chains, self.iteration)
         step = self._log_step.exp().repeat_interleave(self._n_chains, dim=0) * (0.8 + 0.4 * noise.uniform()[:, None])
         momentum = noise.normal(len(self._mean))
+        shape, rate = self._prior.hyperprior_shape, self._prior.hyperprior_rate
+        gamma = noise.gamma(shape + 0.5 * len(self._mean))  # before what takes more numbers, the longer others search
         chains, accepted = leapt(
             self._log_likelihood, self._mean, self._chains, momentum, step, _LEAPFROGS, noise.uniform
         )
         if self._prior.scale is None:
-            shape, rate = self._prior.hyperprior_shape, self._prior.hyperprior_rate
             chains = stretched(self._log_likelihood, self._mean, chains, shape, rate, _WIDTH, noise.uniform)
-            chains = redrawn(chains, rate, noise.gamma(shape + 0.5 * len(self._mean)))
+            chains = redrawn(chains, rate, gamma)
         if warming:
             of_replicate = accepted.unflatten(0, (-1, self._n_chains)).mean(1, keepdim=True)
             self._log_step += (of_replicate - _ACCEPTED) * min(1.0, 3 / self.iteration**0.6)

@@ -7,13 +7,15 @@ from mavrl.envs import GridEnv
 from mavrl.envs.problem import TabularProblem
 from mavrl.evaluation.differences import (
     all_pairs,
-    difference_coverage,
+    coverages,
     occupancies,
     optimal_actions,
     segment_differences,
 )
 from mavrl.planning import optimal_action_values, policy_values
 from mavrl.types import Transitions
+
+LEVEL = torch.tensor([0.9])
 
 
 @pytest.mark.parametrize("p_rand", [0.0, 0.3])
@@ -53,14 +55,14 @@ def test_a_joint_posterior_covers_as_often_as_it_says_and_one_of_independent_sta
     joint = torch.randn(n, 300, 1).double() + 0.1 * torch.randn(n, 300, 5).double()
     alone = 1.005 * torch.randn(n, 300, 5).double()
     weights = all_pairs(torch.eye(5).double()[None]).expand(n, -1, -1)
-    assert abs(difference_coverage(weights, joint, truth, 0.9).mean() - 0.9) < 0.03
-    assert difference_coverage(weights, alone, truth, 0.9).mean() == 1
+    assert abs(coverages(weights, joint, truth, LEVEL).mean() - 0.9) < 0.03
+    assert coverages(weights, alone, truth, LEVEL).mean() == 1
 
 
 def test_what_is_no_difference_does_not_count() -> None:
     weights = torch.tensor([[[1.0, -1.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]).double()
     draws = torch.zeros(2, 50, 2)
-    assert difference_coverage(weights, draws, torch.tensor([[1.0, 0.0]]), 0.9).tolist() == [0, 1]
+    assert coverages(weights, draws, torch.tensor([[1.0, 0.0]]), LEVEL).tolist() == [[0], [1]]
 
 
 def test_a_constant_reward_changes_nothing() -> None:

@@ -22,7 +22,7 @@ def test_the_product_of_conjugate_posteriors_is_that_of_all_data_together() -> N
     )
     each = [_posterior(prior_mean, prior_variance, observed[k], noise[k]) for k in range(3)]
     mean, variance = (torch.stack(rows)[:, None] for rows in zip(*each, strict=True))
-    found = product_of_posteriors(mean, variance.expand_as(mean), prior_mean, prior_variance.expand(3, 1))
+    found = product_of_posteriors(mean, variance[..., None].expand_as(mean), prior_mean, prior_variance.expand(3, 1))
     precision = 1 / prior_variance + (1 / noise).sum()
     together = (prior_mean / prior_variance + (observed / noise[:, None]).sum(0)) / precision
     torch.testing.assert_close(found[0], together[None])
