@@ -84,7 +84,7 @@ def test_cutpoints_move_up_the_likelihood_alike_in_all_chains(composed: Any) -> 
     settings, grid, data = _parts(composed, "modality=r", "replicates=2", "model.sampling.chains=3")
     sampler = PosteriorSampler(settings, grid, data)
     before = data.likelihoods()["rating"].double()
-    for _ in range(40):
+    for _ in range(15):
         sampler.go_on()
     state = {name.removeprefix("rating."): value for name, value in sampler._learned.state_dict().items()}
     assert not torch.allclose(state["first_cutpoint"], before.first_cutpoint)
@@ -99,7 +99,7 @@ def test_cutpoints_move_up_the_likelihood_alike_in_all_chains(composed: Any) -> 
 
 def test_the_step_is_fitted_to_the_acceptance(composed: Any) -> None:
     sampler = PosteriorSampler(*_parts(composed, "modality=p", "replicates=2"))
-    for _ in range(60):
+    for _ in range(5):
         sampler.go_on()
     assert not torch.allclose(sampler._log_step, torch.full((2, 1), math.log(0.1), dtype=torch.float64))
 
