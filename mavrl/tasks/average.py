@@ -45,7 +45,7 @@ def average(config: DictConfig) -> float | None:
     settings = replace(each[0], feedback=_feedback(each), modality=_letters(each))
     identity = {"rule": config.task.rule, "runs": [read_status(run).get("config_hash", str(run)) for run in runs]}
     name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-    directory = RunDirectory(Path(config.paths.runs) / settings.env["name"] / settings.modality / name)
+    directory = RunDirectory(Path(config.paths.runs).absolute() / settings.env["name"] / settings.modality / name)
     with stage(config.progress, "importing torch"):
         from mavrl.training.averaging import average_runs
 
