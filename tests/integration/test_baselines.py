@@ -26,7 +26,7 @@ def runs(app: Any) -> dict[str, Path]:
         "p": ("modality=p",),
         "d": ("modality=d",),
         "other seed": ("modality=d", "seed=7"),
-        "other size": ("modality=d", "env.size=4"),
+        "other size": ("modality=d", "env.size=5"),
     }.items():
         outcome = app(*words)
         assert outcome.status == 0, outcome.err
@@ -72,6 +72,6 @@ def test_what_cannot_be_combined(runs: dict[str, Path], app: Any) -> None:
     _refused(app("task=average"), "task.run_dirs=null", "two finished runs or more")
     _refused(app("task=average", f"task.run_dirs=[{runs['p']}]"), "task.run_dirs", "must be a list such as")
     _refused(app("task=average", f"task.run_dirs=[{runs['p']},nowhere]"), "task.run_dirs=nowhere", "finished run")
-    for other, key in (("other seed", "seed=7"), ("other size", "env.size=4")):
+    for other, key in (("other seed", "seed=7"), ("other size", "env.size=5")):
         words = app("task=average", f"task.run_dirs=[{runs['p']},{runs[other]}]")
         _refused(words, str(runs[other]), f"has {key}", "averages are of the same")
