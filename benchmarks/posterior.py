@@ -1,11 +1,14 @@
 """Is the posterior right? Variational against exact, each kind of feedback alone, on 3 x 3 grids.
 
     python benchmarks/posterior.py
+    python benchmarks/posterior.py --figure ranks.png              also draws the histograms of ranks
 
 Rewards of 100 replicates are drawn from the prior N(0, 1). The exact posterior comes from elliptical slice sampling
 (for ratings: given the learned cutpoints). Prints one JSON line a kind: how far the means are apart in units of the
 exact standard deviation, the ratio of the standard deviations (also to those given all other states, which is what a
-posterior of independent states converges to), and how often 50 % and 90 % intervals hold the truth.
+posterior of independent states converges to), how often 50 % and 90 % intervals hold the truth, and simulation-based
+calibration: the rank of the true reward of one state of each replicate among 99 draws, in ten bins, with the p-value of
+a chi-square test that the ranks are uniform, for the variational and the exact posterior.
 """
 
 import argparse
@@ -20,6 +23,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 KINDS = {"p": "preference", "d": "demonstration", "r": "rating", "s": "stop"}
 CHAINS = 8  # of each replicate
+RANKED, BINS = 99, 10  # draws that the truth is ranked among, and bins of ranks
 
 
 def compare(letter: str, replicates: int, samples: int, overrides: list[str]) -> dict[str, Any]:
@@ -28,9 +32,11 @@ def compare(letter: str, replicates: int, samples: int, overrides: list[str]) ->
 
     from mavrl.configuration.composition import compose
     from mavrl.configuration.settings import RunSettings
-    from mavrl.evaluation.calibration import interval_coverage
-    from mavrl.evaluation.exact_posterior import elliptical_slice_sampling, feedback_log_likelihood
+    from mavrl.evaluation.calibration import coverage, probability_below
+    from mavrl.evaluation.exact_posterior import FeedbackLogLikelihood, elliptical_slice_sampling
+    from mavrl.evaluation.ranks import rank_histogram, ranks, uniformity
     from mavrl.families.grid.family import Grid
+    from mavrl.model.tabular_reward import TabularRewardModel
     from mavrl.storage.checkpoints import Checkpoints
     from mavrl.streams import torch_stream
     from mavrl.training.building import build_data, build_learner
@@ -64,7 +70,7 @@ def compare(letter: str, replicates: int, samples: int, overrides: list[str]) ->
         parameter.data = parameter.data.repeat_interleave(CHAINS, dim=0).double()
     batch = data.train_sets[kind].repeat_replicates(CHAINS)
     draws = elliptical_slice_sampling(
-        feedback_log_likelihood(problem, likelihood, batch),
+        FeedbackLogLikelihood(problem, {kind: likelihood}, {kind: batch}),
         torch.zeros(9, dtype=torch.float64),
         1.0,
         n_chains=replicates * CHAINS,
@@ -76,8 +82,17 @@ def compare(letter: str, replicates: int, samples: int, overrides: list[str]) ->
     exact_mean, exact_std = draws.mean((0, 2)), draws.transpose(1, 2).flatten(0, 1).std(0)
     between = draws.mean(0).var(1)  # of the chains' means: their spread says how well the chains agree
     r_hat = ((between + draws.var(0).mean(1)) / draws.var(0).mean(1)).sqrt().max()
-    ratio = std / exact_std
+    ratio, below = std / exact_std, probability_below(mean, std, truth)
     flat = draws.transpose(1, 2).flatten(0, 1)
+    model = TabularRewardModel.from_posterior(learner.inference.posterior, {"replicates": replicates, "members": 1})
+    state = torch.arange(replicates) % 9  # of each replicate one: ranks of one posterior depend on one another
+    row = torch.arange(replicates)
+    drawn = torch.stack([model.sample_table(seed) for seed in range(RANKED)], dim=1)
+    thinned = flat[torch.linspace(0, len(flat) - 1, RANKED).long()].transpose(0, 1)
+    histograms = {
+        name: rank_histogram(ranks(each, truth)[row, state].numpy(), RANKED, BINS)
+        for name, each in (("ranks", drawn), ("exact_ranks", thinned))
+    }
     conditional = torch.stack([torch.linalg.inv(torch.cov(flat[:, r].T)).diagonal() for r in range(replicates)]) ** -0.5
     return {
         "kind": kind,
@@ -88,10 +103,12 @@ def compare(letter: str, replicates: int, samples: int, overrides: list[str]) ->
         "std_ratio_mean": round(ratio.mean().item(), 3),
         "std_ratio_5_95": [round(v, 2) for v in ratio.flatten().quantile(torch.tensor([0.05, 0.95]).double()).tolist()],
         "std_ratio_mean_field": round((std / conditional).mean().item(), 3),
-        "coverage_50": round(interval_coverage(mean, std, truth, 0.5).mean().item(), 3),
-        "coverage_90": round(interval_coverage(mean, std, truth, 0.9).mean().item(), 3),
+        "coverage_50": round(coverage(below, 0.5).mean().item(), 3),
+        "coverage_90": round(coverage(below, 0.9).mean().item(), 3),
         "exact_coverage_50": round(_exact_coverage(draws, truth, 0.5), 3),
         "exact_coverage_90": round(_exact_coverage(draws, truth, 0.9), 3),
+        **{name: counts.tolist() for name, counts in histograms.items()},
+        **{f"{name}_p": round(uniformity(counts), 4) for name, counts in histograms.items()},
         "exact_std": round(exact_std.mean().item(), 3),
         "largest_r_hat": round(r_hat.item(), 3),
         "replicates": replicates,
@@ -111,10 +128,27 @@ def main() -> None:
     parser.add_argument("--replicates", type=int, default=100)
     parser.add_argument("--samples", type=int, default=400, help="draws kept of each of 8 chains a replicate")
     parser.add_argument("--kinds", default="pdrs")
+    parser.add_argument("--figure", help="file for the histograms of ranks")
     parser.add_argument("overrides", nargs="*", help="configuration overrides")
     arguments = parser.parse_intermixed_args()
+    found = []
     for letter in arguments.kinds:
-        print(json.dumps(compare(letter, arguments.replicates, arguments.samples, arguments.overrides)), flush=True)
+        found.append(compare(letter, arguments.replicates, arguments.samples, arguments.overrides))
+        print(json.dumps(found[-1]), flush=True)
+    if arguments.figure:
+        _draw(found, Path(arguments.figure))
+
+
+def _draw(found: list[dict[str, Any]], path: Path) -> None:
+    import numpy as np
+
+    from mavrl.reports.figures.ranks import rank_figure
+    from mavrl.reports.figures.save import save_figure
+
+    histograms = {
+        each["kind"]: {"variational": np.array(each["ranks"]), "exact": np.array(each["exact_ranks"])} for each in found
+    }
+    save_figure(rank_figure(histograms, "Ranks of true rewards among draws from their posteriors"), path, pdf=False)
 
 
 if __name__ == "__main__":

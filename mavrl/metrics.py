@@ -165,6 +165,18 @@ for _metric in (
     Metric("coverage_50", "coverage of 50 % intervals", "share", None, 3, _tabular("coverage_50")),
     Metric("coverage_90", "coverage of 90 % intervals", "share", None, 3, _tabular("coverage_90")),
     Metric(
+        "segment_coverage_90", "coverage of segments' differences, 90 %", "share", None, 3,
+        _tabular("segment_coverage_90"), needs="feedback about segments",
+    ),
+    Metric(
+        "value_coverage_90", "coverage of policies' differences, 90 %", "share", None, 3,
+        _tabular("value_coverage_90"),
+    ),
+    Metric(
+        "r_hat", "largest R-hat", "none", "minimize", 2, _tabular("r_hat"), remark="1 where all chains agree",
+        needs="model=exact",
+    ),
+    Metric(
         "bound", "evidence lower bound", "nats", "maximize", 1,
         {"tabular": _BOUND, "episodic": _BOUND, "recorded": _BOUND}, remark="nats",
     ),

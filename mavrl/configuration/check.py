@@ -29,7 +29,14 @@ _GROUPS = (
 )  # fmt: skip
 _PARTS = ("feedback", "evaluation", "data", "paths", "cells", "notify", "skip", "only")
 _FOLDER = ("folder", "digest")  # of data, which go together
-_CHOOSING = ("task.name", "env.family", "policy.name", "rounds.name", "logger.name")  # which keys there are
+_CHOOSING = (
+    "task.name",
+    "env.family",
+    "model.objective",
+    "policy.name",
+    "rounds.name",
+    "logger.name",
+)  # which keys there are
 
 _ASKING = {  # what is asked and who answers, unless the command says otherwise
     "query": "mavrl.feedback.queries.RandomQuery",

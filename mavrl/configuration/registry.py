@@ -187,6 +187,7 @@ TASKS |= {
     "import": "mavrl.tasks.importing:import_feedback",
     "evaluate": "mavrl.tasks.evaluate:evaluate",
     "transfer": "mavrl.tasks.transfer:transfer",
+    "average": "mavrl.tasks.average:average",
     "expert": "mavrl.tasks.expert:expert",
     "normalize": "mavrl.tasks.normalize:normalize",
     "status": "mavrl.tasks.results:status",

@@ -164,6 +164,14 @@ def _rounds_rules(config: DictConfig) -> dict[str, Rule]:
     }
 
 
+def _model_rules(config: DictConfig) -> dict[str, Rule]:
+    """Those of the settings that only an exact posterior has."""
+    if OmegaConf.select(config, "model.objective") != "exact":
+        return {}
+    names = {"chains": whole(2, 1000), "warmup": whole(1, 1_000_000), "draws": whole(4, 100_000)}
+    return {f"model.sampling.{name}": rule for name, rule in {**names, "thinning": whole(1, 10_000)}.items()}
+
+
 def _query_rules(config: DictConfig) -> dict[str, Rule]:
     """Those of the settings that some query rules of this package have, and others do not."""
     looks_ahead = OmegaConf.select(config, "query._target_") in _LOOKING_AHEAD
@@ -264,6 +272,10 @@ _TASK_RULES: dict[str, dict[str, Rule]] = {
             f"must be a file that ends in {', '.join(EXPORT_SUFFIXES)}",
         )
     },
+    "average": {
+        "task.run_dirs": optional(list_of(PATH, "[runs/a, runs/b]", least=2)),
+        "task.rule": one_of("product", "mixture"),
+    },
     "purge": {"task.state": _RUN_STATES, "task.confirm": one_of(True, False)},
     "study": {"task.figures": one_of(True, False)},
     "plot": {"task.sweep": optional(PART), "task.output": optional(PATH)},
@@ -313,7 +325,13 @@ def rules_of(config: DictConfig) -> dict[str, Rule]:
         "env.family": one_of(*FAMILIES),
         "modality.active": list_of(one_of(*KINDS), "[preference, stop]", least=1),
     }
-    groups = {**_query_rules(config), **_teacher_rules(config), **_rounds_rules(config), **_feedback_rules(config)}
+    groups = {
+        **_model_rules(config),
+        **_query_rules(config),
+        **_teacher_rules(config),
+        **_rounds_rules(config),
+        **_feedback_rules(config),
+    }
     result = {**RULES, **registered, **made, **defaults, **shared, **groups}
     return {**result, **execution_rules(config), **own}
 

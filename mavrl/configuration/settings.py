@@ -27,10 +27,20 @@ class PriorSettings:
 
 
 @dataclass(frozen=True)
+class SamplingSettings:
+    """How the exact posterior is sampled; conf/model/exact.yaml says what each setting means."""
+
+    chains: int
+    warmup: int
+    draws: int
+    thinning: int
+
+
+@dataclass(frozen=True)
 class ModelSettings:
     """What is learned, and by which objective; conf/model/ says what each setting means."""
 
-    objective: Literal["elbo", "weighted"]
+    objective: Literal["elbo", "weighted", "exact"]
     q: Literal["planned", "learned", "inverse"]
     reward_domain: Literal["s", "sa", "sas"]
     backup: Literal["optimal", "soft", "behaviour"]
@@ -42,6 +52,7 @@ class ModelSettings:
     importance_weights: bool
     standardize: bool = False
     kl_count: Literal["transition", "sample", "mean"] = "mean"
+    sampling: SamplingSettings | None = None  # where the objective is exact
 
 
 @dataclass(frozen=True)
@@ -187,6 +198,8 @@ class RunSettings:
         """
         model, digest = plain(config.model), OmegaConf.select(config, "data.digest")
         prior = structured(PriorSettings, "model.prior", model.pop("prior"))
+        exact = model.get("sampling")
+        sampling = {"sampling": structured(SamplingSettings, "model.sampling", exact)} if exact else {}
         return cls(
             seed=config.seed,
             replicates=config.replicates,
@@ -197,7 +210,7 @@ class RunSettings:
             feedback={kind: plain(config.feedback[kind]) for kind in active_kinds(config)},
             query=plain(config.query),
             teacher=plain(config.teacher),
-            model=structured(ModelSettings, "model", {**model, "prior": prior}),
+            model=structured(ModelSettings, "model", {**model, "prior": prior, **sampling}),
             optim=structured(OptimizerSettings, "optim", plain(config.optim)),
             trainer=structured(TrainerSettings, "trainer", plain(config.trainer)),
             policy=plain(config.policy),

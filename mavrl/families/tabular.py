@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
+from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from mavrl.actions import NumberedActions
+from mavrl.configuration.registry import KINDS
 from mavrl.configuration.settings import ModelSettings
 from mavrl.envs.problem import TabularProblem
 from mavrl.errors import ConfigurationError
 from mavrl.evaluation.calibration import coverage_curve
+from mavrl.evaluation.differences import coverages, segment_differences
 from mavrl.evaluation.returns import ReferenceValues
 from mavrl.evaluation.tabular import TabularJudgement
 from mavrl.families.base import PRIOR_MEAN_AT_TERMINATION, Drawing, Family, Measured, check_actions
@@ -30,6 +33,7 @@ from mavrl.model.beliefs import TabularBelief
 from mavrl.model.layers import BatchedMLP
 from mavrl.model.objective import RewardInference
 from mavrl.model.posterior import RewardPrior, StatePosterior
+from mavrl.model.sampled_reward import SampledBelief, SampledRewardModel
 from mavrl.model.tabular_reward import TabularRewardModel
 from mavrl.model.values import LearnedStateValues, PlannedValues, ValueSource
 from mavrl.planning import optimal_action_values
@@ -39,6 +43,7 @@ from mavrl.simulation.tabular import TabularSimulator
 from mavrl.streams import model_streams
 
 _EXPLORING = 0.3  # how often a planned policy takes a random action in the segments of a round
+_EPISODES, _PAIRS = 32, 64  # that fresh segments are drawn from, and pairs of these
 _CURVES = ("normalized_return", "epic_distance")
 _TRANSFERRED = ("normalized_return", "regret", "discounted_value")
 
@@ -81,12 +86,16 @@ class TabularFamily(Family):
         check_actions(self.settings, episodes.actions, n_actions, NumberedActions(self.problem.transitions.n_actions))
         return replace(episodes, observations=states)
 
+    @property
+    def prior_mean(self) -> Float[Tensor, "S"]:
+        """Prior mean of the reward of every state."""
+        return self.problem.terminal_states * PRIOR_MEAN_AT_TERMINATION[self.termination]
+
     def inference(self, data: CombinedDataModule) -> TabularInference:
         model, prior, models = self.settings.model, self.settings.model.prior, data.models
-        mean = self.problem.terminal_states * PRIOR_MEAN_AT_TERMINATION[self.termination]
         return RewardInference(
             StatePosterior(self.problem.transitions.n_states, model.hidden_sizes, model_streams(models, "encoder")),
-            RewardPrior(mean, prior.scale, len(models), prior.hyperprior_shape, prior.hyperprior_rate),
+            RewardPrior(self.prior_mean, prior.scale, len(models), prior.hyperprior_shape, prior.hyperprior_rate),
             self._values(model, models),
             data.likelihoods(),
         )
@@ -124,7 +133,25 @@ class TabularFamily(Family):
         return {name: float(values[name].mean()) for name in _CURVES if name in values}
 
     def judge(self, directory: Path) -> dict[str, Tensor]:
-        return measure("tabular", TabularJudgement(self.problem, TabularRewardModel.load(directory)))
+        return measure("tabular", self._judgement(directory))
+
+    def _judgement(self, directory: Path) -> TabularJudgement:
+        return TabularJudgement(self.problem, TabularRewardModel.load(directory), self._segments())
+
+    def _segments(self) -> Float[Tensor, "R P S"] | None:
+        """Differences of fresh segments of the first kind of feedback that is about some; None without such feedback.
+
+        They are the same for every model of the same seeds.
+        """
+        kind = next((kind for kind in KINDS.values() if kind.segments and kind.name in self.settings.feedback), None)
+        if kind is None:
+            return None
+        about = self.settings.feedback[kind.name]
+        streams = [(seed, kind.name, "judged") for seed in self.settings.seeds]
+        behaviour = Behaviour(about["behaviour_rationality"], about["behaviour_epsilon"])
+        found = self.simulator.segments(streams, behaviour, _EPISODES, 2 * _PAIRS, about["segment_len"], 0)
+        pairs = found.transitions.map(lambda tensor: tensor.unflatten(1, (_PAIRS, 2)))
+        return segment_differences(pairs, self.problem.transitions.n_states)
 
     def protocol(self) -> dict[str, Any]:
         return {"checkpoint": self.settings.selection}
@@ -139,16 +166,24 @@ class TabularFamily(Family):
         return found
 
     def stored_belief(self, directory: Path) -> TabularBelief:
-        moments = TabularRewardModel.load(directory).member_tables()
-        return TabularBelief(*moments, self.problem.transitions, self.problem.gamma)
+        model, dynamics = TabularRewardModel.load(directory), (self.problem.transitions, self.problem.gamma)
+        if isinstance(model, SampledRewardModel):
+            return SampledBelief(model, *dynamics)
+        return TabularBelief(*model.member_tables(), *dynamics)
 
     def figures(self, directory: Path, result: Mapping[str, Any]) -> Mapping[str, Drawing]:
-        judgement = TabularJudgement(self.problem, TabularRewardModel.load(directory))
+        judgement = self._judgement(directory)
         title = f"{self.settings.env['name']} {self.settings.modality}"
 
         def coverage() -> Figure:
-            levels, shares = coverage_curve(judgement.mean, judgement.std, judgement.truth)
-            return coverage_figure(levels.numpy(), shares.numpy(), "states", title)
+            levels, shares = coverage_curve(judgement.below)
+            weights = {"differences of segments": judgement.segments, "differences of policies": judgement.policies}
+            others = {
+                name: coverages(each, judgement.drawn, judgement.truth, levels).mean(0).numpy()
+                for name, each in weights.items()
+                if each is not None
+            }
+            return coverage_figure(levels.numpy(), shares.numpy(), "states", title, others)
 
         return {"coverage": coverage}
 

@@ -3,12 +3,16 @@
 from pathlib import Path
 
 from mavrl.errors import ConfigurationError, StorageError
+from mavrl.model.averaging import AveragedRewardModel
 from mavrl.model.hub import download, is_hub_name
 from mavrl.model.reward_model import RewardModel, find_reward_model
+from mavrl.model.sampled_reward import SampledRewardModel
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.model.tabular_reward import TabularRewardModel
 
-_CLASSES: dict[str, type[RewardModel]] = {model.kind: model for model in (TabularRewardModel, StepRewardModel)}
+_CLASSES: dict[str, type[RewardModel]] = {
+    model.kind: model for model in (TabularRewardModel, SampledRewardModel, AveragedRewardModel, StepRewardModel)
+}
 
 
 def load_reward_model(path: Path | str, revision: str | None = None) -> RewardModel:

@@ -87,7 +87,7 @@ class RewardModel(ABC):
 
     @classmethod
     def load(cls: type[Model], path: Path | str) -> Model:
-        """The reward model of a run, which must be of this class.
+        """The reward model of a run, which must be of this class, or of one derived from it.
 
         Args:
             path: a run directory, the `reward_model` directory in it, or a copy of that.
@@ -96,11 +96,12 @@ class RewardModel(ABC):
             StorageError: there is no reward model there, or one of another class, or its files are damaged.
         """
         directory, description = find_reward_model(path)
-        if description.get("kind") != cls.kind:
+        classes = {each.kind: each for each in (cls, *cls.__subclasses__())}
+        if description.get("kind") not in classes:
             raise StorageError(f"{path}: its reward model is of kind {description.get('kind')}, needed is {cls.kind}")
         weights = read_checked(directory / _WEIGHTS, description.pop("sha256", None))
         try:
-            model = cls.from_tensors(load(weights), description)
+            model = classes[description["kind"]].from_tensors(load(weights), description)
             if len(model) != description["replicates"]:
                 raise ValueError(f"weights of {len(model)} replicates, described as {description['replicates']}")
             model.metrics = _metrics_beside(directory)
@@ -177,6 +178,16 @@ def find_reward_model(path: Path | str) -> tuple[Path, dict[str, Any]]:
     if not isinstance(description, dict):
         raise StorageError(f"{path}: no reward model there (a finished run has {_DESCRIPTION} in reward_model/)")
     return directory, description
+
+
+def saved_tensors(path: Path | str) -> dict[str, Tensor]:
+    """All tensors of a saved model by name, those of its prior among them.
+
+    Raises:
+        StorageError: there is no reward model there, or its files are damaged.
+    """
+    directory, description = find_reward_model(path)
+    return load(read_checked(directory / _WEIGHTS, description.get("sha256")))
 
 
 def _metrics_beside(directory: Path) -> dict[str, Any]:

@@ -94,7 +94,8 @@ def _recorded(settings: RunSettings, family: Family) -> RecordedFeedback:
 def _data_module(kind: str, settings: RunSettings, asking: Asking) -> FeedbackDataModule:
     optim = settings.optim
     size = optim.batch_size if KINDS[kind].segments else optim.demonstration_batch_size
-    serving = Serving(size, settings.trainer.passes_per_epoch, settings.members)
+    sampling = settings.model.sampling  # chains see what members see: the same data
+    serving = Serving(size, settings.trainer.passes_per_epoch, sampling.chains if sampling else settings.members)
     return _made({**settings.feedback[kind], "_partial_": True})(asking=asking, serving=serving)
 
 

@@ -2,8 +2,9 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning import Callback, Trainer
@@ -88,9 +89,24 @@ def store(
     """Save the reward model into a run's directory; returns the replicates that failed."""
     tensors, form = family.stored(learner.inference, data)
     shape = (settings.replicates, settings.members)
-    description = {
+    description = described_model(settings, {**form, "hidden_sizes": list(settings.model.hidden_sizes)})
+    if annotators := described_annotators(learner.inference, data):
+        description["annotators"] = annotators
+    bound = learner.bound.view(shape).mean(-1)
+    if bound.isfinite().all():
+        description["bound"] = bound.tolist()
+    save_reward_model(directory / "reward_model", tensors, description)
+    return learner.failed.view(shape).any(-1).nonzero().flatten().tolist()
+
+
+def described_model(settings: RunSettings, form: Mapping[str, Any]) -> dict[str, Any]:
+    """The description of a run's reward model.
+
+    Args:
+        form: what is needed to build it again.
+    """
+    return {
         **form,
-        "hidden_sizes": list(settings.model.hidden_sizes),
         "replicates": settings.replicates,
         "members": settings.members,
         "seeds": settings.seeds,
@@ -99,10 +115,3 @@ def store(
         "n_samples": {kind: values["n_samples"] for kind, values in settings.feedback.items()},
         "feedback": "simulated" if settings.data is None else "recorded",
     }
-    if annotators := described_annotators(learner.inference, data):
-        description["annotators"] = annotators
-    bound = learner.bound.view(shape).mean(-1)
-    if bound.isfinite().all():
-        description["bound"] = bound.tolist()
-    save_reward_model(directory / "reward_model", tensors, description)
-    return learner.failed.view(shape).any(-1).nonzero().flatten().tolist()

@@ -25,6 +25,7 @@ from mavrl.training.fitting import accelerator, fit, store
 from mavrl.training.folds import FOLDS, judge_held_out
 from mavrl.training.loggers.destinations import log_result, open_loggers
 from mavrl.training.online import OnlineLearning
+from mavrl.training.sampling import sample_posterior
 from mavrl.workers import cores, workers
 
 
@@ -78,9 +79,12 @@ def run(
         about = described(settings, family)
         with open_loggers(settings, directory, about) as loggers:
             if settings.rounds is None:
-                learner = build_learner(settings, family, data)
-                fit(settings, learner, data, checkpoints, directory, loggers)
-                failed = store(settings, family, learner, data, directory)
+                if settings.model.objective == "exact":
+                    failed = sample_posterior(settings, family, data, checkpoints, directory)
+                else:
+                    learner = build_learner(settings, family, data)
+                    fit(settings, learner, data, checkpoints, directory, loggers)
+                    failed = store(settings, family, learner, data, directory)
                 trained = time.monotonic()
                 family.act(directory, data)
             else:

@@ -46,6 +46,40 @@ def test_segments_must_fit_the_episodes(family: str, kind: str, changed: Any, re
     check(changed(long, {"modality.active": ["demonstration"]}))
 
 
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (("model.q=learned",), "model.q"),
+        (("members=2",), "members"),
+        (("task=online",), "rounds.name"),
+        (("trainer.validation=true",), "trainer.validation"),
+        (("model.sampling.chains=1",), "model.sampling.chains"),
+        (("model.sampling.draws=3",), "model.sampling.draws"),
+    ],
+)
+def test_an_exact_posterior_is_of_simulated_feedback_and_a_planned_q(
+    words: tuple[str, ...], key: str, composed: Any
+) -> None:
+    check(composed("experiment=exact"))
+    with pytest.raises(ConfigurationError) as caught:
+        check(composed("experiment=exact", *words))
+    assert caught.value.key == key
+
+
+def test_an_exact_posterior_is_of_grids(composed: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^model.objective=exact: must be one of elbo, weighted"):
+        check(composed("env=cartpole_v1", "model.objective=exact"))
+    with pytest.raises(ConfigurationError, match=r"^model.sampling.chains=: is not there"):
+        check(composed("model.objective=exact"))
+
+
+def test_only_an_exact_posterior_is_sampled(composed: Any, changed: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^model.sampling"):
+        check(composed("+model.sampling={chains: 4}"))
+    exact = composed("experiment=exact")
+    assert config_hash(changed(exact, {"model.sampling.thinning": 7})) != config_hash(exact)
+
+
 @pytest.mark.parametrize("task", ["expert", "normalize", "transfer", "evaluate"])
 def test_only_tasks_that_collect_feedback_need_room_for_it(task: str, composed: Any) -> None:
     check(composed("env=cartpole_v1", "env.max_steps=20", f"task={task}"))

@@ -32,6 +32,7 @@ BASES = {  # words, and which keys are tried: "" for all, or those that begin so
     "sac": (("env=cartpole_v1", "policy=sac"), "policy"),
     "imitation": (("env=cartpole_v1", "policy=imitation", "modality=d"), "policy"),
     "reference": (("experiment=reference",), "policy"),
+    "exact": (("experiment=exact",), "model"),
     "wandb": (("logger=wandb",), "logger"),
     "tensorboard": (("logger=tensorboard",), "logger"),
     "query": (("query=information_gain",), "query"),
@@ -68,7 +69,7 @@ ALLOWED: dict[tuple[str, ...], str] = {
         task.epsilon teacher.discount teacher.equal teacher.lag teacher.mistake teacher.skip teacher.tie
     """,
     ("null",): """
-        data.digest data.folder task.length task.policy task.rows
+        data.digest data.folder task.run_dirs task.length task.policy task.rows
         cells.env cells.modality env.constants env.demonstration_cap env.max_steps env.normalization.optimal
         env.threads env.wrappers notify.url optim.batch_size policy.evaluate_every
         optim.demonstration_batch_size processes search.batch search.caps.demonstration search.caps.preference

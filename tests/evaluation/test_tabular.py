@@ -6,9 +6,9 @@ import torch
 from mavrl.envs.grid import GridEnv
 from mavrl.envs.problem import TabularProblem
 from mavrl.evaluation import distance
-from mavrl.evaluation.calibration import interval_coverage
+from mavrl.evaluation.calibration import coverage, probability_below
 from mavrl.evaluation.returns import return_metrics
-from mavrl.evaluation.tabular import TabularJudgement
+from mavrl.evaluation.tabular import TabularJudgement, value_coverage_90
 from mavrl.metrics import measure
 from mavrl.model.tabular_reward import TabularRewardModel
 
@@ -29,8 +29,9 @@ def test_every_metric() -> None:
         "epic_distance": distance.epic_distance(mean[:, 0], PROBLEM.reward),
         "spearman": distance.spearman(mean[:, 0], PROBLEM.reward),
         "posterior_std": torch.full((3,), 0.5, dtype=torch.float64),
-        "coverage_50": interval_coverage(mean[:, 0], torch.full((3, 16), 0.5), PROBLEM.reward, 0.5),
-        "coverage_90": interval_coverage(mean[:, 0], torch.full((3, 16), 0.5), PROBLEM.reward, 0.9),
+        "coverage_50": coverage(probability_below(mean[:, 0], torch.full((3, 16), 0.5), PROBLEM.reward), 0.5),
+        "coverage_90": coverage(probability_below(mean[:, 0], torch.full((3, 16), 0.5), PROBLEM.reward), 0.9),
+        "value_coverage_90": value_coverage_90(judged(mean)),
     }
     assert found.keys() == expected.keys()
     for name, values in expected.items():

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from mavrl.actions import Actions
-from mavrl.evaluation.calibration import coverage_curve
+from mavrl.evaluation.calibration import coverage_curve, probability_below
 from mavrl.feedback.combined import CombinedDataModule
 from mavrl.model.reward_model import RewardModel
 from mavrl.reports.figures.coverage import coverage_figure
@@ -124,7 +124,7 @@ def coverage(model: RewardModel, steps: Simulated, title: str) -> Figure | None:
     if float(truth.std()) <= _CONSTANT * float(truth.abs().max()):
         return None
     where = moves.state[0][valid], model.in_units(moves.action[0][valid]), moves.next_state[0][valid]
-    levels, shares = coverage_curve(model.mean(*where).double(), model.std(*where).double(), truth)
+    levels, shares = coverage_curve(probability_below(model.mean(*where).double(), model.std(*where).double(), truth))
     return coverage_figure(levels.numpy(), shares.numpy(), "held-out steps", title)
 
 

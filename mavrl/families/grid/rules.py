@@ -2,9 +2,11 @@
 
 import math
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from mavrl.configuration.plain import shown
 from mavrl.configuration.rule import TEXT, Rule, if_there, mapping, number, one_of, optional, whole
+from mavrl.errors import ConfigurationError
 
 _RULES = {
     "env.layout": TEXT,
@@ -12,11 +14,20 @@ _RULES = {
     "env.p_rand": number(0, 1),
     "env.teacher_reward": if_there(optional(mapping(number(-math.inf), example="{first: 1.0, second: -1.0}"))),
     "model.reward_domain": one_of("s"),
+    "model.objective": one_of("elbo", "weighted", "exact"),
     "policy.name": one_of("exact"),
     "feedback.demonstration.minimum_return": Rule(
         lambda value: value is None, "must be null where the dynamics are known: the demonstrator acts on the optimal Q"
     ),
 }
+
+_OF_EXACT = (
+    ("model.q", "planned", "a learned Q is no part of a posterior"),
+    ("members", 1, "its chains are what members are elsewhere"),
+    ("rounds.name", "once", "all feedback is there before it is sampled"),
+    ("data.folder", None, "its feedback is simulated"),
+    ("trainer.validation", False, "nothing is trained that could be selected"),
+)
 
 
 def rules(config: DictConfig) -> dict[str, Rule]:
@@ -25,4 +36,14 @@ def rules(config: DictConfig) -> dict[str, Rule]:
 
 
 def check(config: DictConfig) -> None:
-    """Nothing of a grid has to fit together that its rules do not say."""
+    """Refuse what an exact posterior cannot be of.
+
+    Raises:
+        ConfigurationError: for the first such thing.
+    """
+    if config.model.objective != "exact":
+        return
+    for key, wanted, why in _OF_EXACT:
+        value = OmegaConf.select(config, key)
+        if value != wanted:
+            raise ConfigurationError(key, value, f"must be {shown(wanted)} with model.objective=exact: {why}")
