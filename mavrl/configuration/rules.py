@@ -36,6 +36,7 @@ from mavrl.configuration.rule import (
 from mavrl.metrics import directions
 
 _MOST_SAMPLES = 1_000_000
+_RATIONALITY = one_of("given", "learned")
 _MOST_REPLICATES = 10_000
 EXPORT_SUFFIXES = (".csv", ".parquet", ".json")
 SORTS = ("env", "modality", "seed", "state", "when")  # and every metric that has a direction
@@ -50,6 +51,7 @@ RULES: dict[str, Rule] = {
     "replicates": whole(1, _MOST_REPLICATES),
     "members": whole(1, 1000),
     "counts": one_of("paper", "small"),
+    "rationality": _RATIONALITY,
     "selection": one_of("last", "best"),
     "rerun": one_of(True, False),
     "progress": one_of("auto", True, False),
@@ -187,7 +189,13 @@ def _teacher_rules(config: DictConfig) -> dict[str, Rule]:
 
 def _feedback_rules(config: DictConfig) -> dict[str, Rule]:
     """Those that all kinds share, those of kinds about segments, and each kind's own, where a kind is there."""
-    shared = {"_target_": _target(), "n_samples": _COUNT, "gen_samples": _COUNT, "cost": if_there(POSITIVE)}
+    shared = {
+        "_target_": _target(),
+        "n_samples": _COUNT,
+        "gen_samples": _COUNT,
+        "cost": if_there(POSITIVE),
+        "rationality": if_there(_RATIONALITY),
+    }
     segments = {
         "segment_len": whole(1, 100_000),
         "n_episodes": whole(1, 100_000),
