@@ -1,4 +1,4 @@
-"""Teachers who are not what the model takes them to be: one kind of feedback, or all of them; rationality given, learned.
+"""Teachers who are not what the model takes them to be, with the models' rationality given and learned.
 
     python benchmarks/misspecification.py                          the 3 grids, all four kinds, seeds 800 to 809
     python benchmarks/misspecification.py --seeds 0-19 --envs grid_cliff --teachers wrong_demonstrations
@@ -28,6 +28,7 @@ TEACHERS = {  # options of the group, and what is wrong
     "wrong": "all",
 }
 WAYS = ("given", "learned")
+QUIET = ("paths.cache=null", "figures=none", "progress=false")
 PUBLISHED = {  # with p, d, r, s and all wrong; the best epoch, chosen on the true value
     "grid_cliff": (90, 38, 100, 100, 43),
     "grid_sparse": (90, 50, 100, 90, 50),
@@ -41,11 +42,15 @@ def run_cell(env: str, teacher: str, way: str, overrides: Sequence[str]) -> dict
     from mavrl.configuration.settings import RunSettings
     from mavrl.training.run import run
 
-    words = ["experiment=misspecification", f"env={env}", f"teacher={teacher}", f"rationality={way}"]
+    words = [
+        "experiment=misspecification",
+        f"env={env}",
+        f"teacher={teacher}",
+        f"learn_rationality={str(way == WAYS[1]).lower()}",
+    ]
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
-        settings = RunSettings.from_config(compose(*words, "paths.cache=null", "figures=none", "progress=false", *overrides))
-        result = run(settings, Path(directory))
+        result = run(RunSettings.from_config(compose(*words, *QUIET, *overrides)), Path(directory))
     found = {
         metric: [round(result[part].get(metric, 0.0), 4) for part in ("mean", "stderr")]
         for metric in ("normalized_return", "epic_distance")
@@ -61,7 +66,8 @@ def run_cell(env: str, teacher: str, way: str, overrides: Sequence[str]) -> dict
 def table(cells: Sequence[dict[str, Any]]) -> str:
     """A row for each environment and what is wrong, a column for each way, and the published figure."""
     wrong = list(TEACHERS.values())
-    rows = ["| grid | wrong | published | given | learned | EPIC given | EPIC learned |", "|---|---|---|---|---|---|---|"]
+    header = ("grid", "wrong", "published", "given", "learned", "EPIC given", "EPIC learned")
+    rows = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
     by_cell = {(cell["env"], cell["wrong"], cell["rationality"]): cell for cell in cells}
     for env, condition in dict.fromkeys((cell["env"], cell["wrong"]) for cell in cells):
         published = str(PUBLISHED[env][wrong.index(condition) - 1]) if env in PUBLISHED and condition != "none" else ""

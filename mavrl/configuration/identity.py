@@ -28,7 +28,7 @@ _EXECUTION = {  # how a command runs, where things are, and what -m does
     "hydra", "task", "logger", "paths", "study", "dry_run", "cells", "skip", "only", "search", "notify", "progress",
     "threads", "processes", "checkpoint_seconds", "rerun", "run_dir", "device", "trust", "figures",
 }  # fmt: skip
-_DEFAULTS = {"counts", "rationality"}  # that other keys take
+_DEFAULTS = {"counts", "learn_rationality"}  # that other keys take
 
 # Keys of env.
 _ENV_DEFAULTS = {"feedback", "members", "replicates", "threads", "policy_steps", "reference_epochs", "samples"}
@@ -42,8 +42,9 @@ RETURNS = ("optimal", "uniform", "positive", "negative")  # of env.constants; it
 
 NOT_OF_RESULT = {"gen_samples"}  # of a kind of feedback: how many answers are kept for later
 _AS_BEFORE = {  # of a kind of feedback: what runs did before they could say so
-    "cost": 1, "annotators": "learned", "rationality": "given", "teacher_noise": 1, "model_scale": None,
+    "cost": 1, "annotators": "learned", "learn_rationality": False, "teacher_noise": 1, "model_scale": None,
 }  # fmt: skip
+_OF_TEACHERS = {"rating": "teacher_noise", "stop": "model_scale"}  # of these, what an option of `teacher` says
 _POLICY_AS_BEFORE = {"normalize_observations": False}  # likewise, of a policy that has such a key
 _BESIDE_SETTINGS = ("choices", "overrides")  # of config.json, which no setting is
 CODE = "code"  # of config.json: what the result depends on besides settings, by name; left out where that is nothing
@@ -166,6 +167,11 @@ def repeating(content: Mapping[str, Any]) -> list[str]:
         settings["env"] = {**dict.fromkeys(_ENV_IF_SAID), **settings["env"]}
     if settings.get("policy", {}).get("name") == "ppo":  # likewise
         settings["policy"] = {**_POLICY_AS_BEFORE, **settings["policy"]}
+    feedback = settings.get("feedback", {})
+    own = [kind for kind in _OF_TEACHERS if feedback.get(kind, {}).get("_target_", "").startswith("mavrl.")]
+    for kind in own:  # likewise
+        before = {_OF_TEACHERS[kind]: _AS_BEFORE[_OF_TEACHERS[kind]]}
+        settings["feedback"] = {**settings["feedback"], kind: {**before, **feedback[kind]}}
     settings = flatten(settings)
     return groups + [f"++{key}={quoted(value)}" for key, value in settings.items() if not key.endswith("._target_")]
 

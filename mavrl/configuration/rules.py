@@ -36,7 +36,6 @@ from mavrl.configuration.rule import (
 from mavrl.metrics import directions
 
 _MOST_SAMPLES = 1_000_000
-_RATIONALITY = one_of("given", "learned")
 _MOST_REPLICATES = 10_000
 EXPORT_SUFFIXES = (".csv", ".parquet", ".json")
 SORTS = ("env", "modality", "seed", "state", "when")  # and every metric that has a direction
@@ -51,7 +50,7 @@ RULES: dict[str, Rule] = {
     "replicates": whole(1, _MOST_REPLICATES),
     "members": whole(1, 1000),
     "counts": one_of("paper", "small"),
-    "rationality": _RATIONALITY,
+    "learn_rationality": one_of(True, False),
     "selection": one_of("last", "best"),
     "rerun": one_of(True, False),
     "progress": one_of("auto", True, False),
@@ -194,7 +193,7 @@ def _feedback_rules(config: DictConfig) -> dict[str, Rule]:
         "n_samples": _COUNT,
         "gen_samples": _COUNT,
         "cost": if_there(POSITIVE),
-        "rationality": if_there(_RATIONALITY),
+        "learn_rationality": if_there(one_of(True, False)),
     }
     segments = {
         "segment_len": whole(1, 100_000),

@@ -20,7 +20,7 @@ from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood
 from mavrl.feedback.loaders import ShuffledBatches
 from mavrl.feedback.packing import pack, unpack
 from mavrl.feedback.queries import Candidates, Query, RandomQuery
-from mavrl.feedback.rationality import Rationality, UnknownRationality
+from mavrl.feedback.rationality import UnknownRationality
 from mavrl.feedback.teachers import Questions, SimulatedTeacher, Teacher
 from mavrl.simulation.base import Behaviour, EpisodesTooShort, Segments, Simulated, Simulator, Stream
 from mavrl.storage.answers import AnswerStore, Arrays
@@ -89,7 +89,7 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
         gen_samples: samples to ask for and keep when that is more, where the query begins alike.
         serving: how batches are served.
         cost: of one question, beside that of other kinds; of one episode where episodes are shown.
-        rationality: whether how far answers heed the reward is "given", or "learned" beside the reward.
+        learn_rationality: whether models learn how far answers heed the reward, instead of being told.
     """
 
     kind: ClassVar[str]
@@ -104,11 +104,11 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
         gen_samples: int = 0,
         serving: Serving | None = None,
         cost: float = 1.0,
-        rationality: Rationality = "given",
+        learn_rationality: bool = False,
     ) -> None:
         super().__init__()
         self.cost = cost
-        self.rationality: Rationality = rationality
+        self.learn_rationality = learn_rationality
         self.asking = asking
         self.serving = serving or Serving()
         self.n_samples = n_samples
@@ -305,7 +305,7 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
             n_models: replicates times members.
         """
         likelihood = self.likelihood_of_models(known_to_model, n_models)
-        return likelihood if self.rationality == "given" else UnknownRationality(likelihood, n_models)
+        return UnknownRationality(likelihood, n_models) if self.learn_rationality else likelihood
 
     def sizes(self) -> Tensor:
         """Samples to learn from, for each model, shape (R * members,)."""
@@ -352,9 +352,9 @@ class SegmentDataModule(FeedbackDataModule[Batch]):
         gen_samples: int = 0,
         serving: Serving | None = None,
         cost: float = 1.0,
-        rationality: Rationality = "given",
+        learn_rationality: bool = False,
     ) -> None:
-        super().__init__(asking, n_samples, gen_samples, serving, cost, rationality)
+        super().__init__(asking, n_samples, gen_samples, serving, cost, learn_rationality)
         self.segment_len = segment_len
         self.n_episodes = n_episodes
         self.behaviour = Behaviour(behaviour_rationality, behaviour_epsilon)

@@ -1,7 +1,7 @@
 """Rationality that nobody knows: how much a source of feedback heeds the reward is learned beside the reward."""
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -11,8 +11,6 @@ from mavrl.feedback.annotators import LogNormal
 from mavrl.feedback.base import Batch, FeedbackLikelihood, LearnedLikelihood
 from mavrl.quadratic import QuadraticValues
 from mavrl.types import Transitions
-
-Rationality = Literal["given", "learned"]
 
 SPREAD = 2.0  # standard deviation of the factor's logarithm a priori: a tenth, or tenfold, is no surprise
 _PACE = 5.0  # it is found sooner than the reward, which would first have to explain labels that say nothing

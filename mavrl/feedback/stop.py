@@ -116,7 +116,7 @@ class StopLikelihood(FeedbackLikelihood[StopBatch]):
         """-log(1 - h_t) of each step; exactly 0 on padding."""
         total = discounted_regret(regret, transitions.valid, self.discount)
         rate = self.rate.to(total.dtype)[:, None, None]
-        lapse = self.lapse if isinstance(self.lapse, float) else self.lapse.to(total.dtype)[:, None, None]
+        lapse = self.lapse.to(total.dtype)[:, None, None] if isinstance(self.lapse, Tensor) else self.lapse
         return torch.where(transitions.valid, rate * total + lapse, torch.zeros_like(total))
 
     def log_prob(self, values: Float[Tensor, "R B T"], batch: StopBatch) -> Float[Tensor, "R B"]:
@@ -390,7 +390,7 @@ class StopDataModule(SegmentDataModule[StopBatch]):
         rate = known_to_model.get("rate")
         if rate is None:  # a person's
             return LearnedStopLikelihood(n_models, count_annotators(known_to_model, self.annotators), self.discount)
-        if self.rationality == "learned":
+        if self.learn_rationality:
             return LapsingStopLikelihood(torch.ones(n_models), self.discount)
         assumed = rate if self.model_scale == self.scale else rate * (self.model_scale / self.scale)
         return StopLikelihood(assumed.repeat_interleave(n_models // len(rate)).float(), self.discount, self.lapse)

@@ -41,8 +41,8 @@ class FrozenRewardModel:
         self._q = None if model.q is None else _layers(model.q)
         self._inverse = model.posterior if isinstance(model.posterior, InverseStepPosterior) else None
         self._demonstrated = model.demonstrated
-        beta = model.rationality
-        self._rationality = beta[0].numpy() if isinstance(beta, Tensor) else beta  # of each member, (M, 1, 1), or of all
+        beta = model.rationality  # of all, or of each member
+        self._rationality = beta[0].numpy() if isinstance(beta, Tensor) else beta
 
     def standardized(self, state: Float[np.ndarray, "N O"]) -> Float[np.ndarray, "M N O"]:
         """Observations as the networks of each member see them."""

@@ -16,7 +16,6 @@ from mavrl.model.reward_model import RewardModel, Values
 from mavrl.quadratic import QuadraticValues
 from mavrl.streams import torch_stream
 
-
 _RATIONALITY = "demonstration.rationality"  # the weights that it is among
 
 

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mavrl.feedback.combined import CombinedDataModule
-from mavrl.feedback.recorded import RecordedTeacher
 from mavrl.feedback.rationality import UnknownRationality
+from mavrl.feedback.recorded import RecordedTeacher
 from mavrl.model.objective import RewardInference
 
 _TWO_SIDED_90 = 1.645  # standard deviations of a normal distribution
@@ -45,7 +45,7 @@ def described_annotators(inference: RewardInference[Any, Any], data: CombinedDat
 def described_rationality(inference: RewardInference[Any, Any], data: CombinedDataModule) -> dict[str, Any]:
     """The rationality of each kind whose own was learned: "median", and "low" and "high" of a 90 % interval.
 
-    It is in the unit of `model_rationality`, and one over the noise of ratings; of stops it is their rate per unit of Q.
+    Of preferences and demonstrations it is beta, of ratings one over their noise, of stops their rate in 1 / Q.
     All models are one mixture. "each" has the median of every replicate.
     """
     found = {}

@@ -11,13 +11,13 @@ from torch import Tensor
 from mavrl.feedback.base import FeedbackLikelihood
 from mavrl.feedback.demonstration import DemonstrationBatch, DemonstrationLikelihood
 from mavrl.feedback.preference import LearnedPreferenceLikelihood, PreferenceBatch, PreferenceLikelihood
-from mavrl.feedback.rationality import SPREAD, RationalLikelihood, UnknownRationality
 from mavrl.feedback.rating import RatingBatch, RatingLikelihood
+from mavrl.feedback.rationality import SPREAD, RationalLikelihood, UnknownRationality
 from mavrl.feedback.stop import LapsingStopLikelihood, StopBatch, StopLikelihood
 from mavrl.quadratic import QuadraticValues
 
 FACTOR = torch.tensor([0.5, 3.0])
-N = 4000
+N = 2000
 
 
 def _stream(seed: int) -> list[torch.Generator]:
@@ -143,7 +143,7 @@ def _stops(transitions_of: Any, beta: float) -> tuple[FeedbackLikelihood, Tensor
     return LapsingStopLikelihood(torch.ones(1), 0.5), q, batch
 
 
-def _learned(unknown: UnknownRationality, table: Tensor, batch: Any, steps: int = 300) -> tuple[float, float]:
+def _learned(unknown: UnknownRationality, table: Tensor, batch: Any, steps: int = 200) -> tuple[float, float]:
     """Median and standard deviation of the logarithm of the factor, with the reward, or Q, known."""
     optimizer, noise = torch.optim.Adam(unknown.parameters(), lr=0.02), torch.Generator().manual_seed(0)
     taken = batch.transitions.action if batch.kind == "demonstration" else torch.zeros_like(batch.transitions.action)
@@ -186,6 +186,6 @@ def test_the_posterior_is_that_of_integration(transitions_of: Any) -> None:
     weight = torch.softmax(log_prob - 0.5 * (grid / SPREAD).square(), dim=0)
     mean = (weight * grid).sum()
     std = (weight * (grid - mean).square()).sum().sqrt()
-    median, spread = _learned(UnknownRationality(PreferenceLikelihood(1.0), 1), reward[..., None], batch, 600)
+    median, spread = _learned(UnknownRationality(PreferenceLikelihood(1.0), 1), reward[..., None], batch, 400)
     assert math.log(median) == pytest.approx(float(mean), abs=0.25 * float(std))
     assert spread == pytest.approx(float(std), rel=0.2)
