@@ -41,7 +41,7 @@ def test_it_is_learned_of_one_kind_beside_others_and_with_the_weighted_objective
 
 def test_questions_may_be_asked_in_rounds_and_by_several(tmp_path: Path) -> None:
     words = ("task=online", "rounds.count=2", "query=information_gain", "query.samples=8", "learn_rationality=true")
-    crowd = ("modality=pd", "teacher=crowd", "teacher.good=2", "feedback.preference.n_episodes=8")
+    crowd = ("modality=pd", "teacher=crowd", "teacher.good=2", "teacher.random=0", "feedback.preference.n_episodes=8")
     result = run(RunSettings.from_config(compose(*FEW, *words, *crowd)), tmp_path)
     assert list(result["rationality"]) == ["preference", "demonstration"]
     assert len(result["annotators"]) == 2
