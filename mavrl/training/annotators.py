@@ -53,9 +53,9 @@ def described_rationality(inference: RewardInference[Any, Any], data: CombinedDa
         if isinstance(likelihood, UnknownRationality):
             center, values = data.modules[kind].model_rationality, likelihood.factor.learned()
             median, deviation = (values[name].squeeze(1).double() for name in ("", "_log_std"))
-            median = median * center
-            of_replicates = median.log().view(-1, data.modules[kind].serving.members).mean(1).exp()
-            found[kind] = {**_interval(median, deviation), "each": of_replicates.tolist()}
+            each = median.log().view(-1, data.modules[kind].serving.members).mean(1).exp()
+            numbers = {name: center * x for name, x in _interval(median, deviation).items()}
+            found[kind] = {**numbers, "each": (center * each).tolist()}
     return found
 
 
