@@ -49,14 +49,18 @@ class QuadraticValues:
         """The value of an action."""
         return self.value - self.regret(action)
 
-    def log_normaliser(self, rationality: float) -> Float[Tensor, "*batch"]:
+    def log_normaliser(self, rationality: float | Tensor) -> Float[Tensor, "*batch"]:
         """log of the integral over the box of exp(-rationality * regret)."""
         precision, below, above = self._ends(rationality)
         mass = 0.5 * (torch.erf(above) + torch.erf(below))  # two positive terms: no digits are lost
         return (0.5 * (math.log(2 * math.pi) - precision.log()) + mass.log()).sum(-1)
 
-    def log_policy(self, action: Float[Tensor, "*batch D"], rationality: float) -> Float[Tensor, "*batch"]:
-        """Log-density of an action under softmax(rationality * Q), in nats."""
+    def log_policy(self, action: Float[Tensor, "*batch D"], rationality: float | Tensor) -> Float[Tensor, "*batch"]:
+        """Log-density of an action under softmax(rationality * Q), in nats.
+
+        Args:
+            rationality: of all, or with the axes of the precision.
+        """
         precision, _, _ = self._ends(rationality)
         return -0.5 * (precision * (action - self.mean).square()).sum(-1) - self.log_normaliser(rationality)
 
@@ -65,7 +69,7 @@ class QuadraticValues:
         volume = self.mean.shape[-1] * math.log(2)
         return self.value + temperature * (self.log_normaliser(1 / temperature) - volume)
 
-    def expected_log_policy(self, rationality: float) -> Float[Tensor, "*batch"]:
+    def expected_log_policy(self, rationality: float | Tensor) -> Float[Tensor, "*batch"]:
         """The mean of `log_policy` over actions drawn from it: minus the differential entropy."""
         _, below, above = self._ends(rationality)
         mass = 0.5 * (torch.erf(above) + torch.erf(below))
@@ -84,7 +88,7 @@ class QuadraticValues:
         deviation = torch.erfinv(low + draws * (high - low)) * (2 / precision).sqrt()
         return (self.mean + deviation).clamp(-1.0, 1.0)
 
-    def _ends(self, rationality: float) -> tuple[Tensor, Tensor, Tensor]:
+    def _ends(self, rationality: float | Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The precision of the policy, and how far both ends of the box are from its mean, as erf takes it."""
         precision = (rationality * self.precision).clamp(min=_LEAST)
         scale = (0.5 * precision).sqrt()

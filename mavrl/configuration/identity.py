@@ -28,7 +28,7 @@ _EXECUTION = {  # how a command runs, where things are, and what -m does
     "hydra", "task", "logger", "paths", "study", "dry_run", "cells", "skip", "only", "search", "notify", "progress",
     "threads", "processes", "checkpoint_seconds", "rerun", "run_dir", "device", "trust", "figures",
 }  # fmt: skip
-_DEFAULTS = {"counts"}  # that other keys take
+_DEFAULTS = {"counts", "learn_rationality"}  # that other keys take
 
 # Keys of env.
 _ENV_DEFAULTS = {"feedback", "members", "replicates", "threads", "policy_steps", "reference_epochs", "samples"}
@@ -41,7 +41,10 @@ _ENV_OF_RUN = {"name", "family", "gamma", "normalization", "behaviour_expert", "
 RETURNS = ("optimal", "uniform", "positive", "negative")  # of env.constants; its other keys say which environment
 
 NOT_OF_RESULT = {"gen_samples"}  # of a kind of feedback: how many answers are kept for later
-_AS_BEFORE = {"cost": 1, "annotators": "learned"}  # of a kind of feedback: what runs did before they could say so
+_AS_BEFORE = {  # of a kind of feedback: what runs did before they could say so
+    "cost": 1, "annotators": "learned", "learn_rationality": False, "teacher_noise": 1, "model_scale": None,
+}  # fmt: skip
+_OF_TEACHERS = {"rating": "teacher_noise", "stop": "model_scale"}  # of these, what an option of `teacher` says
 _POLICY_AS_BEFORE = {"normalize_observations": False}  # likewise, of a policy that has such a key
 _BESIDE_SETTINGS = ("choices", "overrides")  # of config.json, which no setting is
 CODE = "code"  # of config.json: what the result depends on besides settings, by name; left out where that is nothing
@@ -110,7 +113,7 @@ def scientific(config: DictConfig) -> dict[str, Any]:
         for key in NOT_OF_RESULT:
             del settings[key]
         for key, value in _AS_BEFORE.items():
-            if settings.get(key) == value:
+            if key in settings and settings[key] == value:
                 del settings[key]
     values, env = {key: config[key] for key in _VALUES}, environment(config)
     targets = [str(node["_target_"]) for node in (groups["query"], groups["teacher"], *feedback.values())]
@@ -165,6 +168,11 @@ def repeating(content: Mapping[str, Any]) -> list[str]:
         settings["env"] = {**before, **settings["env"]}
     if settings.get("policy", {}).get("name") == "ppo":  # likewise
         settings["policy"] = {**_POLICY_AS_BEFORE, **settings["policy"]}
+    feedback = settings.get("feedback", {})
+    own = [kind for kind in _OF_TEACHERS if feedback.get(kind, {}).get("_target_", "").startswith("mavrl.")]
+    for kind in own:  # likewise
+        before = {_OF_TEACHERS[kind]: _AS_BEFORE[_OF_TEACHERS[kind]]}
+        settings["feedback"] = {**settings["feedback"], kind: {**before, **feedback[kind]}}
     settings = flatten(settings)
     return groups + [f"++{key}={quoted(value)}" for key, value in settings.items() if not key.endswith("._target_")]
 

@@ -144,12 +144,14 @@ _RATIONALITIES = {"teacher_rationality": number(0), "model_rationality": number(
 register(Kind("preference", "p", _RATIONALITIES | _ANNOTATORS, segments=2))
 _MINIMUM_RETURN = {"minimum_return": optional(number(-float("inf")))}
 register(Kind("demonstration", "d", {**_RATIONALITIES, **_MINIMUM_RETURN}, segments=0))
-register(Kind("rating", "r", {"n_categories": whole(2, 100), **_ANNOTATORS}))
+_NOISE = {"teacher_noise": if_there(number(0, open_low=True))}
+register(Kind("rating", "r", {"n_categories": whole(2, 100), **_NOISE, **_ANNOTATORS}))
 register(
     Kind(
         "stop",
         "s",
         {
+            "model_scale": if_there(optional(number(0, open_low=True))),
             "discount": number(0, 1),
             "percentile": number(0, 100),
             "scale": number(0, open_low=True),

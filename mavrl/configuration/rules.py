@@ -50,6 +50,7 @@ RULES: dict[str, Rule] = {
     "replicates": whole(1, _MOST_REPLICATES),
     "members": whole(1, 1000),
     "counts": one_of("paper", "small"),
+    "learn_rationality": one_of(True, False),
     "selection": one_of("last", "best"),
     "rerun": one_of(True, False),
     "progress": one_of("auto", True, False),
@@ -196,7 +197,13 @@ def _teacher_rules(config: DictConfig) -> dict[str, Rule]:
 
 def _feedback_rules(config: DictConfig) -> dict[str, Rule]:
     """Those that all kinds share, those of kinds about segments, and each kind's own, where a kind is there."""
-    shared = {"_target_": _target(), "n_samples": _COUNT, "gen_samples": _COUNT, "cost": if_there(POSITIVE)}
+    shared = {
+        "_target_": _target(),
+        "n_samples": _COUNT,
+        "gen_samples": _COUNT,
+        "cost": if_there(POSITIVE),
+        "learn_rationality": if_there(one_of(True, False)),
+    }
     segments = {
         "segment_len": whole(1, 100_000),
         "n_episodes": whole(1, 100_000),

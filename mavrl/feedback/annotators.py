@@ -34,22 +34,25 @@ class LogNormal(nn.Module):
         n_models: R.
         n_annotators: A.
         spread: standard deviation of the logarithm a priori.
+        pace: how much faster than other parameters the medians are learned.
     """
 
-    def __init__(self, center: float, n_models: int, n_annotators: int, spread: float = SPREAD) -> None:
+    def __init__(
+        self, center: float, n_models: int, n_annotators: int, spread: float = SPREAD, pace: float = 1.0
+    ) -> None:
         super().__init__()
-        self.center, self.spread = center, spread
-        self.mean = nn.Parameter(torch.zeros(n_models, n_annotators))  # of log(number / center)
+        self.center, self.spread, self.pace = center, spread, pace
+        self.mean = nn.Parameter(torch.zeros(n_models, n_annotators))  # of log(number / center), divided by the pace
         self.log_std = nn.Parameter(torch.full((n_models, n_annotators), math.log(_FIRST_STD)))
 
     def drawn(self, noise: Float[Tensor, "R A"] | None = None) -> Float[Tensor, "R A"]:
         """Numbers drawn by reparameterisation; the medians without noise."""
         deviation = 0.0 if noise is None else self.log_std.exp() * noise
-        return self.center * (self.mean + deviation).exp()
+        return self.center * (self.pace * self.mean + deviation).exp()
 
     def kl(self) -> Float[Tensor, "R"]:
         """KL from the prior, in nats, of all annotators together."""
-        posterior, prior = Normal(self.mean, self.log_std.exp()), Normal(0.0, self.spread)
+        posterior, prior = Normal(self.pace * self.mean, self.log_std.exp()), Normal(0.0, self.spread)
         return kl_divergence(posterior, prior).sum(-1)
 
     def learned(self) -> dict[str, Float[Tensor, "R A"]]:

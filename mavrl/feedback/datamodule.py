@@ -20,6 +20,7 @@ from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood
 from mavrl.feedback.loaders import ShuffledBatches
 from mavrl.feedback.packing import pack, unpack
 from mavrl.feedback.queries import Candidates, Query, RandomQuery
+from mavrl.feedback.rationality import UnknownRationality
 from mavrl.feedback.teachers import Questions, SimulatedTeacher, Teacher
 from mavrl.simulation.base import Behaviour, EpisodesTooShort, Segments, Simulated, Simulator, Stream
 from mavrl.storage.answers import AnswerStore, Arrays
@@ -88,10 +89,12 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
         gen_samples: samples to ask for and keep when that is more, where the query begins alike.
         serving: how batches are served.
         cost: of one question, beside that of other kinds; of one episode where episodes are shown.
+        learn_rationality: whether models learn how far answers heed the reward, instead of being told.
     """
 
     kind: ClassVar[str]
     answered: ClassVar[type[Any]]  # a FeedbackBatch: what is kept of answered questions
+    model_rationality: float = 1.0  # that models assume, or expect where it is learned; 1 where it has another name
     labelled: ClassVar[bool] = True  # an answer is a label of what is shown; otherwise what is shown is the answer
 
     def __init__(
@@ -101,9 +104,11 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
         gen_samples: int = 0,
         serving: Serving | None = None,
         cost: float = 1.0,
+        learn_rationality: bool = False,
     ) -> None:
         super().__init__()
         self.cost = cost
+        self.learn_rationality = learn_rationality
         self.asking = asking
         self.serving = serving or Serving()
         self.n_samples = n_samples
@@ -290,7 +295,17 @@ class FeedbackDataModule(LightningDataModule, ABC, Generic[Batch]):
 
     def likelihood(self) -> FeedbackLikelihood:
         """The likelihood that the models score this feedback with, once it has been set up."""
-        return self.likelihood_of_models(self._known_to_model, len(self.models))
+        return self.likelihood_given(self._known_to_model, len(self.models))
+
+    def likelihood_given(self, known_to_model: dict[str, Tensor], n_models: int) -> FeedbackLikelihood:
+        """The likelihood that so many models score this feedback with, whose rationality they know, or learn.
+
+        Args:
+            known_to_model: what models are told of the teacher, by name, shape (R, ...).
+            n_models: replicates times members.
+        """
+        likelihood = self.likelihood_of_models(known_to_model, n_models)
+        return UnknownRationality(likelihood, n_models) if self.learn_rationality else likelihood
 
     def sizes(self) -> Tensor:
         """Samples to learn from, for each model, shape (R * members,)."""
@@ -337,8 +352,9 @@ class SegmentDataModule(FeedbackDataModule[Batch]):
         gen_samples: int = 0,
         serving: Serving | None = None,
         cost: float = 1.0,
+        learn_rationality: bool = False,
     ) -> None:
-        super().__init__(asking, n_samples, gen_samples, serving, cost)
+        super().__init__(asking, n_samples, gen_samples, serving, cost, learn_rationality)
         self.segment_len = segment_len
         self.n_episodes = n_episodes
         self.behaviour = Behaviour(behaviour_rationality, behaviour_epsilon)

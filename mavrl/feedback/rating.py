@@ -63,12 +63,14 @@ class RatingLikelihood(FeedbackLikelihood[RatingBatch]):
     Args:
         first: the lowest cutpoint of each replicate.
         increments: distances between neighbouring cutpoints, at least 0; learned through a softplus.
+        noise: scale of the logistic noise of a mean reward, in whose units cutpoints are.
     """
 
     reads = "reward"
 
-    def __init__(self, first: Float[Tensor, "R"], increments: Float[Tensor, "R gaps"]) -> None:
+    def __init__(self, first: Float[Tensor, "R"], increments: Float[Tensor, "R gaps"], noise: float = 1.0) -> None:
         super().__init__()
+        self.noise = noise
         self.first_cutpoint = nn.Parameter(first.clone().float())
         raw = increments.double() + torch.log(-torch.expm1(-increments.double()))  # the inverse of softplus
         self.raw_increments = nn.Parameter(raw.float())
@@ -84,18 +86,20 @@ class RatingLikelihood(FeedbackLikelihood[RatingBatch]):
         return cls(theta[:, 0], theta.diff(dim=-1))
 
     @classmethod
-    def from_quantiles(cls, mean_reward: Float[Tensor, "R N"], n_categories: int) -> "RatingLikelihood":
+    def from_quantiles(
+        cls, mean_reward: Float[Tensor, "R N"], n_categories: int, noise: float = 1.0
+    ) -> "RatingLikelihood":
         """A teacher who finds each category equally often among segments of these mean rewards."""
         levels = torch.arange(1, n_categories, dtype=torch.float64, device=mean_reward.device) / n_categories
-        theta = mean_reward.double().quantile(levels, dim=-1).T
-        return cls(theta[:, 0], theta.diff(dim=-1).clamp(min=0))
+        theta = (mean_reward.double() / noise).quantile(levels, dim=-1).T
+        return cls(theta[:, 0], theta.diff(dim=-1).clamp(min=0), noise)
 
     def increments(self) -> Float[Tensor, "R gaps"]:
         return torch.nn.functional.softplus(self.raw_increments).clamp(min=1e-30)  # log of it stays finite
 
     def outcomes(self, values: Float[Tensor, "R B T"], transitions: Transitions) -> Float[Tensor, "R B K"]:
         """Log-probability of every category for each segment."""
-        mean_reward = segment_mean(values, transitions.valid)
+        mean_reward = segment_mean(values, transitions.valid) / self.noise
         return category_log_probs(mean_reward, self.first_cutpoint[:, None], self.increments()[:, None])
 
     def log_prob(self, values: Float[Tensor, "R B T"], batch: RatingBatch) -> Float[Tensor, "R B"]:
@@ -254,6 +258,7 @@ class RatingDataModule(SegmentDataModule[RatingBatch]):
 
     Args:
         n_categories: K; of the scale with most of them where there are several.
+        teacher_noise: scale of the simulated teacher's logistic noise, in units of the mean reward.
         annotators: whether what each is like is "learned", or all are "pooled": taken to rate alike.
         shared: those of every DataModule about segments.
     """
@@ -262,21 +267,27 @@ class RatingDataModule(SegmentDataModule[RatingBatch]):
     answered = RatingBatch
     calibrated = True
 
-    def __init__(self, *, n_categories: int, annotators: Annotators = "learned", **shared: Any) -> None:
+    def __init__(
+        self, *, n_categories: int, teacher_noise: float = 1.0, annotators: Annotators = "learned", **shared: Any
+    ) -> None:
         super().__init__(**shared)
+        self.teacher_noise = teacher_noise
         self.annotators: Annotators = annotators
         self.n_categories = n_categories
 
     def teacher(self, known: Simulated) -> RatingLikelihood:
-        return RatingLikelihood.from_quantiles(segment_mean(known.reward, known.transitions.valid), self.n_categories)
+        mean_reward = segment_mean(known.reward, known.transitions.valid)
+        return RatingLikelihood.from_quantiles(mean_reward, self.n_categories, self.teacher_noise)
 
     def teacher_settings(self) -> dict[str, Any]:
-        return {"n_categories": self.n_categories}
+        noise = {} if self.teacher_noise == 1 else {"noise": self.teacher_noise}
+        return {"n_categories": self.n_categories, **noise}
 
     def crowd(self, known: Simulated, crowd: Crowd) -> AnnotatedRatingLikelihood:
         mean_reward = segment_mean(known.reward, known.transitions.valid)
         categories = list(crowd.categories) or [self.n_categories]
-        return AnnotatedRatingLikelihood.from_quantiles(mean_reward, crowd.factors(len(mean_reward)), categories)
+        factors = crowd.factors(len(mean_reward)) / self.teacher_noise
+        return AnnotatedRatingLikelihood.from_quantiles(mean_reward / self.teacher_noise, factors, categories)
 
     def batch_of(self, answered: RatingBatch) -> RatingBatch:
         return pooled(answered) if self.annotators == "pooled" else answered

@@ -15,6 +15,7 @@ from mavrl.quadratic import QuadraticValues
 from mavrl.simulation.base import Simulated
 from mavrl.types import Transitions
 
+LAPSE = 0.01  # stops for no reason, a step, that somebody makes of whom nothing is known
 _NONE = 1e-8  # a regret that is none, as a part of the largest reward
 
 
@@ -65,14 +66,14 @@ class StopLikelihood(FeedbackLikelihood[StopBatch]):
     Args:
         rate: lambda for each replicate, in units of 1 / Q.
         discount: d, how much of the regret so far is remembered at the next step.
-        lapse: rate of stops for no reason. It keeps a stop after steps without any regret possible, and its
-            log-probability finite.
+        lapse: rate of stops for no reason, of all replicates or of each. It keeps a stop after steps without any regret
+            possible, and its log-probability finite.
     """
 
     reads = "q"
     rate: Tensor
 
-    def __init__(self, rate: Float[Tensor, "R"], discount: float, lapse: float = 1e-6) -> None:
+    def __init__(self, rate: Float[Tensor, "R"], discount: float, lapse: float | Float[Tensor, "R"] = 1e-6) -> None:
         super().__init__()
         self.register_buffer("rate", rate.clone())
         self.discount = discount
@@ -115,7 +116,8 @@ class StopLikelihood(FeedbackLikelihood[StopBatch]):
         """-log(1 - h_t) of each step; exactly 0 on padding."""
         total = discounted_regret(regret, transitions.valid, self.discount)
         rate = self.rate.to(total.dtype)[:, None, None]
-        return torch.where(transitions.valid, rate * total + self.lapse, torch.zeros_like(total))
+        lapse = self.lapse.to(total.dtype)[:, None, None] if isinstance(self.lapse, Tensor) else self.lapse
+        return torch.where(transitions.valid, rate * total + lapse, torch.zeros_like(total))
 
     def log_prob(self, values: Float[Tensor, "R B T"], batch: StopBatch) -> Float[Tensor, "R B"]:
         hazard = self.cumulative_hazard(values, batch.transitions)
@@ -240,6 +242,42 @@ def log_poisson_above(count: Int[Tensor, "*batch T"], mean: Float[Tensor, "*batc
     return above.clamp(min=torch.finfo(mean.dtype).tiny).log()
 
 
+class LapsingStopLikelihood(LearnedLikelihood[StopBatch]):
+    """`StopLikelihood` where nobody knows how often somebody stops for no reason: the lapse has a posterior.
+
+    Args:
+        rate: lambda for each model, in units of 1 / Q.
+        discount: that of `StopLikelihood`.
+    """
+
+    reads = "q"
+    rate: Tensor
+
+    def __init__(self, rate: Float[Tensor, "R"], discount: float) -> None:
+        super().__init__()
+        self.register_buffer("rate", rate.clone())
+        self.discount = discount
+        self.lapse = LogNormal(LAPSE, len(rate), 1)
+
+    @property
+    def n_latents(self) -> int:
+        return 1
+
+    def of_actions(self, table: Float[Tensor, "*batch A"]) -> Float[Tensor, "*batch A"]:
+        """Instantaneous regret of every action, max_a' Q(s, a') - Q(s, a)."""
+        return regret_of_actions(table)
+
+    def of_vectors(self, q: QuadraticValues, action: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch"]:
+        """Instantaneous regret of the action taken."""
+        return q.regret(action)
+
+    def drawn(self, noise: Float[Tensor, "R L"] | None = None) -> StopLikelihood:
+        return StopLikelihood(self.rate, self.discount, self.lapse.drawn(noise).squeeze(1))
+
+    def kl(self) -> Float[Tensor, "R"]:
+        return self.lapse.kl()
+
+
 class LearnedStopLikelihood(LearnedLikelihood[StopBatch]):
     """The same where nobody knows how annotators stop: rate, lapse and mean lag of each have a posterior.
 
@@ -255,7 +293,7 @@ class LearnedStopLikelihood(LearnedLikelihood[StopBatch]):
         super().__init__()
         self.n_annotators, self.discount = n_annotators, discount
         self.rate = LogNormal(1.0, n_models, n_annotators)
-        self.lapse = LogNormal(0.01, n_models, n_annotators)
+        self.lapse = LogNormal(LAPSE, n_models, n_annotators)
         self.lag = LogNormal(1.0, n_models, n_annotators)
 
     @property
@@ -290,6 +328,8 @@ class StopDataModule(SegmentDataModule[StopBatch]):
     Args:
         discount: how much of the regret so far the teacher remembers at the next step.
         percentile, scale: the rate is scale / (this percentile of the segments' largest discounted regret).
+        model_scale: the scale that models take the teacher's to be; None tells them what it is. Where the rationality
+            is learned they are not told the rate, and expect one around 1 / Q.
         lapse: rate of stops for no reason that the model assumes; where nobody knows how annotators stop, theirs are
             learned.
         annotators: whether what each is like is "learned", or all are "pooled": taken to stop alike.
@@ -307,6 +347,7 @@ class StopDataModule(SegmentDataModule[StopBatch]):
         percentile: float,
         scale: float,
         lapse: float,
+        model_scale: float | None = None,
         annotators: Annotators = "learned",
         **shared: Any,
     ) -> None:
@@ -315,6 +356,7 @@ class StopDataModule(SegmentDataModule[StopBatch]):
         self.discount = discount
         self.percentile = percentile
         self.scale = scale
+        self.model_scale = scale if model_scale is None else model_scale
         self.lapse = lapse
 
     def teacher(self, known: Simulated) -> StopLikelihood:
@@ -344,8 +386,11 @@ class StopDataModule(SegmentDataModule[StopBatch]):
 
     def likelihood_of_models(
         self, known_to_model: dict[str, Tensor], n_models: int
-    ) -> StopLikelihood | LearnedStopLikelihood:
+    ) -> StopLikelihood | LapsingStopLikelihood | LearnedStopLikelihood:
         rate = known_to_model.get("rate")
         if rate is None:  # a person's
             return LearnedStopLikelihood(n_models, count_annotators(known_to_model, self.annotators), self.discount)
-        return StopLikelihood(rate.repeat_interleave(n_models // len(rate)).float(), self.discount, self.lapse)
+        if self.learn_rationality:
+            return LapsingStopLikelihood(torch.ones(n_models), self.discount)
+        assumed = rate if self.model_scale == self.scale else rate * (self.model_scale / self.scale)
+        return StopLikelihood(assumed.repeat_interleave(n_models // len(rate)).float(), self.discount, self.lapse)

@@ -37,6 +37,7 @@ class Belief(Protocol):
         """What a likelihood's `outcomes` reads of each step, under `count` reward functions.
 
         Args:
+            likelihood: of the models, which may have parameters of R M rows; function k has those of its member.
             transitions: steps of shape (R, B, ...); nothing is said of those that are not valid.
             seeds: one for each replicate; a seed is a set of functions.
         """
@@ -145,7 +146,7 @@ class TabularBelief:
     ) -> Float[Tensor, "R K B *steps"] | Float[Tensor, "R K B *steps A"]:
         reads_reward = likelihood.reads == "reward"
         table = self.rewards(count, seeds)[..., None] if reads_reward else self.action_values(count, seeds)
-        table = likelihood.of_actions(table)
+        table = _by_members(table, self.n_members, likelihood.of_actions)
         if likelihood.answers_are_actions:
             return torch.stack([table[row][:, state] for row, state in enumerate(transitions.state)])
         found = [at_steps(table[:, k], transitions) for k in range(count)]
@@ -183,18 +184,19 @@ class StepBelief:
                 tensor[row].split(_POINTS) for tensor in (steps.state, steps.action, steps.next_state, steps.terminal)
             )
             if likelihood.reads == "q":
-                q = torch.cat([model.action_values(part)[0] for part in state], dim=1)  # (M, N, H)
-                taken = steps.action[row].expand(len(q), *steps.action[row].shape)
-                table = likelihood.of_actions(q) if all_actions else head.read(likelihood, q, taken)
-                found.append(table[member])
+                found.append(torch.cat([model.action_values(part)[0] for part in state], dim=1))  # (M, N, H)
             else:
                 parts = zip(state, action, next_state, terminal, strict=True)
                 moments = [model.member_moments(*part) for part in parts]
                 mean, std = (torch.cat(one, dim=-1)[0] for one in zip(*moments, strict=True))  # (M, N)
                 noise = torch.randn(count, 1, generator=_stream(seed)).to(mean)
-                reward = mean[member] + std[member] * noise
-                found.append(likelihood.of_actions(reward[..., None]).squeeze(-1))
-        flat = torch.stack(found)
+                found.append((mean[member] + std[member] * noise)[..., None])  # (K, N, 1)
+        if likelihood.reads == "q":
+            q, taken = torch.cat(found), steps.action.repeat_interleave(self.n_members, dim=0)
+            read = likelihood.of_actions(q) if all_actions else head.read(likelihood, q, taken)
+            flat = read.unflatten(0, (-1, self.n_members))[:, member]
+        else:
+            flat = _by_members(torch.stack(found), self.n_members, likelihood.of_actions).squeeze(-1)
         actions = (head.n_outputs,) if all_actions else ()
         return flat.view(*flat.shape[:2], *transitions.valid.shape[1:], *actions)
 

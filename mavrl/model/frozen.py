@@ -41,7 +41,8 @@ class FrozenRewardModel:
         self._q = None if model.q is None else _layers(model.q)
         self._inverse = model.posterior if isinstance(model.posterior, InverseStepPosterior) else None
         self._demonstrated = model.demonstrated
-        self._rationality = model.description["demonstration_rationality"]
+        beta = model.rationality  # of all, or of each member
+        self._rationality = beta[0].numpy() if isinstance(beta, Tensor) else beta
 
     def standardized(self, state: Float[np.ndarray, "N O"]) -> Float[np.ndarray, "M N O"]:
         """Observations as the networks of each member see them."""
@@ -104,8 +105,9 @@ class FrozenRewardModel:
         if not self._demonstrated or self._q is None:
             raise ValueError("this model has seen no demonstrations")
         q = QuadraticValues.from_outputs(torch.from_numpy(_forward(self._q, standardized)))
-        log_policy = q.log_policy(self._of_members(action), self._rationality)
-        return (log_policy - q.expected_log_policy(self._rationality)).mean(0).numpy()
+        beta = self._rationality if isinstance(self._rationality, (int, float)) else torch.from_numpy(self._rationality)
+        log_policy = q.log_policy(self._of_members(action), beta)
+        return (log_policy - q.expected_log_policy(beta)).mean(0).numpy()
 
     def demonstrator(self, standardized: Float[np.ndarray, "M N O"]) -> Float[np.ndarray, "N A"]:
         """Log-probability of each numbered action for the demonstrator, averaged over members as probabilities.

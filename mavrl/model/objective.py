@@ -111,7 +111,7 @@ class EvidenceLowerBound(Objective):
         for name, batch in batches.items():
             likelihood = model.likelihoods[name]
             valid = batch.valid_samples
-            log_prob = drawn[name].log_prob(_read(support, likelihood, reward, q, name), batch)
+            log_prob = drawn[name].log_prob(_read(support, drawn[name], reward, q, name), batch)
             log_likelihood = support.scales[name] * torch.where(valid, log_prob, torch.zeros_like(log_prob)).sum(-1)
             loss.total = loss.total - log_likelihood
             loss.terms[f"{name}/log_likelihood"] = log_likelihood
@@ -166,10 +166,11 @@ class WeightedAverages(Objective):
         for name, batch in batches.items():
             likelihood, steps = model.likelihoods[name], batch.transitions
             if q is not None and likelihood.reads == "q":
-                read = support.read(likelihood, q, name)
+                read = support.read(drawn[name], q, name)
             else:
                 deviation = support.look_up(std, name)
-                read = support.look_up(mean, name) + deviation * draws[name].view(steps.valid.shape)
+                rewards = support.look_up(mean, name) + deviation * draws[name].view(steps.valid.shape)
+                read = drawn[name].of_actions(rewards[..., None]).squeeze(-1)
             nll = -masked_mean(drawn[name].log_prob(read, batch), batch.valid_samples)
             kl = masked_mean(support.look_up(kl_of_point, name), steps.valid)
             total = nll + self.kl_weight * kl

@@ -16,6 +16,8 @@ from mavrl.model.reward_model import RewardModel, Values
 from mavrl.quadratic import QuadraticValues
 from mavrl.streams import torch_stream
 
+_RATIONALITY = "demonstration.rationality"  # the weights that it is among
+
 
 class StepRewardModel(RewardModel):
     """Reward posteriors over transitions. States are observations, with a last axis O; actions are numbers or vectors.
@@ -29,6 +31,7 @@ class StepRewardModel(RewardModel):
         q: action values of all models, in units of return; None where no feedback reads them.
         on_feedback: mean and standard deviation, over the transitions of the feedback, of each model's mean reward.
         description: what the model was trained on.
+        rationality: of the demonstrators, as each model has learned it; None where the description gives it.
     """
 
     kind = "steps"
@@ -40,11 +43,13 @@ class StepRewardModel(RewardModel):
         on_feedback: tuple[Float[Tensor, "RM"], Float[Tensor, "RM"]],
         description: dict[str, Any],
         replicate: int | None = None,
+        rationality: Float[Tensor, "RM"] | None = None,
     ) -> None:
         super().__init__(description, replicate)
         self.posterior = posterior
         self.q = q
         self._on_feedback = on_feedback
+        self._rationality = rationality
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor], description: dict[str, Any]) -> "StepRewardModel":
@@ -70,7 +75,8 @@ class StepRewardModel(RewardModel):
             assert q is not None
             posterior = InverseStepPosterior(*of_features, description["reward_at_termination"], q=q, **inverse)
         posterior.encoder.load_state_dict(part("encoder"))
-        return cls(posterior, q, (tensors["feedback.mean"], tensors["feedback.std"]), description)
+        on_feedback = tensors["feedback.mean"], tensors["feedback.std"]
+        return cls(posterior, q, on_feedback, description, rationality=tensors.get(_RATIONALITY))
 
     def tensors(self) -> dict[str, Tensor]:
         """All weights by name, with the models as first axis."""
@@ -78,6 +84,8 @@ class StepRewardModel(RewardModel):
         found |= {f"standardization.{name}": t for name, t in self.posterior.standardization.state_dict().items()}
         if self.q is not None:
             found |= {f"q.{name}": t for name, t in self.q.state_dict().items()}
+        if self._rationality is not None:
+            found[_RATIONALITY] = self._rationality
         return {**found, "feedback.mean": self._on_feedback[0], "feedback.std": self._on_feedback[1]}
 
     @property
@@ -97,6 +105,13 @@ class StepRewardModel(RewardModel):
     def demonstrated(self) -> bool:
         """Whether there were demonstrations, so that `demonstrator` is known."""
         return self.description["demonstration_rationality"] is not None
+
+    @property
+    def rationality(self) -> float | Float[Tensor, "R M 1 1"]:
+        """beta of the demonstrators, in units of 1 / Q: what it is taken to be, or what each member has learned."""
+        if self._rationality is None:
+            return self.description["demonstration_rationality"]
+        return self._rationality.view(len(self), self.n_members, 1, 1)
 
     def on_feedback(self) -> tuple[Float[Tensor, "R M"], Float[Tensor, "R M"]]:
         """Mean and standard deviation, over the transitions of the feedback, of each member's mean reward."""
@@ -177,7 +192,7 @@ class StepRewardModel(RewardModel):
         """
         if not self.demonstrated:
             raise ValueError("this model has seen no demonstrations")
-        q = self.description["demonstration_rationality"] * self.action_values(state)
+        q = self.rationality * self.action_values(state)
         return torch.log_softmax(q, dim=-1).logsumexp(1) - math.log(self.n_members)
 
     def demonstrated_values(self, state: Float[Tensor, "N O"]) -> QuadraticValues:
@@ -189,8 +204,9 @@ class StepRewardModel(RewardModel):
         if not self.demonstrated:
             raise ValueError("this model has seen no demonstrations")
         q = QuadraticValues.from_outputs(self.action_values(state))
-        beta = self.description["demonstration_rationality"]
-        return QuadraticValues(beta * q.value, q.mean, beta * q.precision)
+        beta = self.rationality
+        of_value = beta.squeeze(-1) if isinstance(beta, Tensor) else beta
+        return QuadraticValues(of_value * q.value, q.mean, beta * q.precision)
 
     def _flat(
         self, state: Any, action: Any, next_state: Any

@@ -55,6 +55,10 @@ def run_facts(metrics: Mapping[str, Any]) -> dict[str, str]:
         "questions without an answer": ", ".join(
             f"{sum(counts) / len(counts):.1f} {kind} a replicate" for kind, counts in metrics.get("skipped", {}).items()
         ),
+        "learned rationality": ", ".join(
+            f"{kind} {each['median']:.2g} ({each['low']:.2g} to {each['high']:.2g})"
+            for kind, each in metrics.get("rationality", {}).items()
+        ),
         "normalized return of others": numbers_in_words(metrics.get("comparison", {})),
         "protocol": settings_in_words(metrics["protocol"]),
         "seconds": numbers_in_words(metrics["seconds"]),

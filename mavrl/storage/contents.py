@@ -29,7 +29,7 @@ _METRICS = {
     "env": str, "modality": str, "seed": int, "replicates": int, "members?": int, "n_samples": {str: int},
     "protocol": {str: object}, "final": {str: [float]}, "mean": {str: float}, "stderr": {str: float},
     "objective?": float, "seconds": {str: float}, "failed_replicates?": [int], "comparison?": {str: float},
-    "skipped?": {str: [int]},
+    "skipped?": {str: [int]}, "rationality?": {str: {"median": float, "low": float, "high": float, "each": [float]}},
     "rounds?": [{str: float}], "annotators?": [{"name": str, "labels": {str: int}, "learned": {str: {str: object}}}],
     "held_out?": {"left_out?": str, "folds?": int, "kinds?": {str: _HELD_OUT}},
     "config_hash?": str, "version?": str,

@@ -1,12 +1,14 @@
-"""Annotators in a result: what each of them said, and what was learned of how each answers."""
+"""What a result says of those who gave the feedback: labels of each, and what was learned of how they answer."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from mavrl.feedback.combined import CombinedDataModule
+from mavrl.feedback.rationality import UnknownRationality
 from mavrl.feedback.recorded import RecordedTeacher
 from mavrl.model.objective import RewardInference
 
@@ -39,6 +41,24 @@ def described_annotators(inference: RewardInference[Any, Any], data: CombinedDat
     return list(found.values())
 
 
+@torch.no_grad()
+def described_rationality(inference: RewardInference[Any, Any], data: CombinedDataModule) -> dict[str, Any]:
+    """The rationality of each kind whose own was learned: "median", and "low" and "high" of a 90 % interval.
+
+    Of preferences and demonstrations it is beta, of ratings one over their noise, of stops their rate in 1 / Q.
+    All models are one mixture. "each" has the median of every replicate.
+    """
+    found = {}
+    for kind, likelihood in inference.likelihoods.items():
+        if isinstance(likelihood, UnknownRationality):
+            center, values = data.modules[kind].model_rationality, likelihood.factor.learned()
+            median, deviation = (values[name].squeeze(1).double() for name in ("", "_log_std"))
+            each = median.log().view(-1, data.modules[kind].serving.members).mean(1).exp()
+            numbers = {name: center * x for name, x in _interval(median, deviation).items()}
+            found[kind] = {**numbers, "each": (center * each).tolist()}
+    return found
+
+
 def _numbers(values: Mapping[str, Tensor], number: int) -> dict[str, Any]:
     """What was learned of one annotator, by name."""
     column = {name: x[:, number].double() for name, x in values.items()}
@@ -50,10 +70,18 @@ def _numbers(values: Mapping[str, Tensor], number: int) -> dict[str, Any]:
         if deviation is None:
             found[name] = float(each.mean())
             continue
-        center = each.log().mean()
-        spread = (deviation.square().mean() + each.log().var(correction=0)).sqrt()
-        ends = {
-            side: float((center + sign * _TWO_SIDED_90 * spread).exp()) for side, sign in (("low", -1), ("high", 1))
-        }
-        found[name] = {"median": float(center.exp()), **ends}
+        found[name] = _interval(each, deviation)
     return found
+
+
+def _interval(median: Float[Tensor, "RM"], deviation: Float[Tensor, "RM"]) -> dict[str, float]:
+    """The median of a mixture of log-normal posteriors, and the ends of its 90 % interval.
+
+    Args:
+        median: of each model.
+        deviation: standard deviation of each one's logarithm.
+    """
+    center = median.log().mean()
+    spread = (deviation.square().mean() + median.log().var(correction=0)).sqrt()
+    ends = {side: float((center + sign * _TWO_SIDED_90 * spread).exp()) for side, sign in (("low", -1), ("high", 1))}
+    return {"median": float(center.exp()), **ends}

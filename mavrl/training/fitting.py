@@ -19,7 +19,7 @@ from mavrl.model.learner import RewardLearner
 from mavrl.model.reward_model import save_reward_model
 from mavrl.secrets import masked
 from mavrl.storage.checkpoints import Checkpoints
-from mavrl.training.annotators import described_annotators
+from mavrl.training.annotators import described_annotators, described_rationality
 from mavrl.training.callbacks import KeptTermination, TimedCheckpoint, TrainingCurves, TrainingProgress
 
 
@@ -92,6 +92,8 @@ def store(
     description = described_model(settings, {**form, "hidden_sizes": list(settings.model.hidden_sizes)})
     if annotators := described_annotators(learner.inference, data):
         description["annotators"] = annotators
+    if rationality := described_rationality(learner.inference, data):
+        description["rationality"] = rationality
     bound = learner.bound.view(shape).mean(-1)
     if bound.isfinite().all():
         description["bound"] = bound.tolist()

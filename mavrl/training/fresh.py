@@ -107,7 +107,7 @@ class FreshSegments:
         if kind is None or belief is None or type(self._asking.teacher) is not SimulatedTeacher:
             return None
         found = self._answered(kind)
-        likelihood = self._modules[kind].likelihood_of_models(found.known_to_model, self._replicates * belief.n_members)
+        likelihood = self._modules[kind].likelihood_given(found.known_to_model, self._replicates * belief.n_members)
         if isinstance(likelihood, LearnedLikelihood):
             return None
         seeds = [torch_stream(seed, _SPLIT).initial_seed() for seed in self.settings.seeds[: self._replicates]]

@@ -102,7 +102,7 @@ def run(
                 **({"held_out": held_out} if held_out else {}),
                 **({"rounds": rows} if rows else {}),
                 **_skipped(data),
-                **_annotators(directory),
+                **_of_teachers(directory),
                 "seconds": {
                     "data": simulated - started,
                     **({"folds": judged - simulated} if held_out else {}),
@@ -131,10 +131,10 @@ def _skipped(data: CombinedDataModule) -> dict[str, Any]:
     return {"skipped": counts} if counts else {}
 
 
-def _annotators(directory: Path) -> dict[str, Any]:
-    """What was learned about annotators, as the stored model has it."""
-    described = find_reward_model(directory)[1].get("annotators")
-    return {"annotators": described} if described else {}
+def _of_teachers(directory: Path) -> dict[str, Any]:
+    """What was learned about those who gave the feedback, as the stored model has it."""
+    described = find_reward_model(directory)[1]
+    return {name: described[name] for name in ("annotators", "rationality") if described.get(name)}
 
 
 def described(settings: RunSettings, family: Family) -> dict[str, Any]:

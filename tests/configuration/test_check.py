@@ -194,6 +194,8 @@ SCIENTIFIC = {
     "feedback.preference.teacher_rationality": 1.5, "feedback.preference.model_rationality": 1.5,
     "feedback.rating.n_categories": 3, "feedback.stop.n_episodes": 99, "feedback.stop.behaviour_rationality": 1.0,
     "feedback.preference.cost": 2.0, "feedback.stop.annotators": "pooled",
+    "learn_rationality": True, "feedback.stop.learn_rationality": True, "feedback.rating.teacher_noise": 2.0,
+    "feedback.stop.model_scale": 1.5,
 }  # fmt: skip
 # Of control only. What a policy is compared with, and how an expert was trained, changes no result.
 UNSCIENTIFIC_CONTROL = {

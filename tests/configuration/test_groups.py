@@ -78,6 +78,19 @@ def test_every_query_rule_composes_and_is_made(query: str, composed: Any) -> Non
     assert (rule.candidates, rule.samples) == ((1, 0) if query == "random" else (10, 100))
 
 
+@pytest.mark.parametrize("kind", ["preference", "demonstration", "rating", "stop"])
+def test_one_kind_of_feedback_is_not_what_the_model_takes_it_to_be(kind: str, composed: Any) -> None:
+    """The teacher differs in that kind alone, and what the model assumes in none."""
+    right, wrong, all_wrong = (composed(f"teacher={name}") for name in ("simulated", f"wrong_{kind}s", "wrong"))
+    assert wrong.teacher == all_wrong.teacher == right.teacher
+    for each in right.feedback:
+        assert (wrong.feedback[each] == right.feedback[each]) == (each != kind)
+    assert all_wrong.feedback[kind] == wrong.feedback[kind]
+    assumed = ("model_rationality", "lapse", "learn_rationality")
+    assert all(wrong.feedback[kind].get(key) == right.feedback[kind].get(key) for key in assumed)
+    assert wrong.feedback.stop.model_scale in (None, right.feedback.stop.scale)
+
+
 @pytest.mark.parametrize("teacher", ["oracle", "stochastic", "mistake", "skip", "equal", "myopic"])
 def test_every_teacher_of_bpref_composes_and_is_made(teacher: str, composed: Any) -> None:
     """Each is the oracle with one key changed."""

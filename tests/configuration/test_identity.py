@@ -32,6 +32,8 @@ CASES = [
     ("env=pendulum_v1", "env.reward_unit=1"),
     ("env=highway_v0_gentle",),
     ("env=lunar_lander_v3", "experiment=bpref", "teacher=stochastic", "teacher.equal=0.2"),
+    ("experiment=misspecification", "teacher=wrong", "learn_rationality=true"),
+    ("teacher=wrong", "feedback.rating.teacher_noise=1.0", "feedback.stop.model_scale=null"),
     ("env=lunar_lander_v3", "experiment=reference", "+env.kwargs={continuous: false, name: 'a b, c'}"),
 ]
 
@@ -99,6 +101,16 @@ def test_a_cost_of_one_says_nothing(default: DictConfig, changed: Any) -> None:
     other = changed(default, {"feedback.rating.cost": 2})
     assert config_hash(other) != config_hash(default)
     assert scientific(other)["feedback"]["rating"]["cost"] == 2
+
+
+def test_rationality_that_is_given_says_nothing(default: DictConfig, changed: Any) -> None:
+    """The hash is that of runs from before it could be learned."""
+    feedback = plain(default.feedback)
+    for settings in feedback.values():
+        del settings["learn_rationality"]
+    del feedback["rating"]["teacher_noise"], feedback["stop"]["model_scale"]
+    assert config_hash(changed(default, {"feedback": feedback})) == config_hash(default)
+    assert scientific(changed(default, {"feedback": feedback})) == scientific(default)
 
 
 def test_observations_as_they_are_say_nothing(control: DictConfig, changed: Any, composed: Any) -> None:

@@ -59,7 +59,8 @@ ALLOWED: dict[tuple[str, ...], str] = {
         feedback.demonstration.teacher_rationality feedback.preference.behaviour_epsilon
         feedback.preference.behaviour_rationality feedback.preference.cost feedback.preference.model_rationality
         feedback.preference.teacher_rationality feedback.rating.behaviour_epsilon
-        feedback.rating.behaviour_rationality feedback.rating.cost feedback.stop.behaviour_epsilon
+        feedback.rating.behaviour_rationality feedback.rating.cost feedback.rating.teacher_noise
+        feedback.stop.behaviour_epsilon
         feedback.stop.behaviour_rationality feedback.stop.cost feedback.stop.discount feedback.stop.lapse
         feedback.stop.percentile feedback.stop.scale model.bellman_weight model.kl_weight model.prior.hyperprior_rate
         model.prior.hyperprior_shape model.soft_temperature optim.gradient_clip optim.lr optim.weight_decay
@@ -77,7 +78,9 @@ ALLOWED: dict[tuple[str, ...], str] = {
         skip.planned_in_control skip.train_in_grid skip.weights_of_bound task.seed threads trainer.patience
     """,
     ("true",): """
-        dry_run env.fixed_horizon model.importance_weights model.standardize policy.normalize_reward
+        dry_run env.fixed_horizon learn_rationality feedback.demonstration.learn_rationality
+        feedback.preference.learn_rationality feedback.rating.learn_rationality feedback.stop.learn_rationality
+        model.importance_weights model.standardize policy.normalize_reward
         policy.normalize_observations policy.standardize policy.warm_start
         progress rerun search.allocation search.settings task.confirm
         task.figures task.video trainer.validation trust
@@ -113,7 +116,7 @@ ALLOWED: dict[tuple[str, ...], str] = {
         task.demonstrations task.larger_is_better
     """,
     ("fraction", "null"): """
-        model.prior.scale rounds.budget teacher.rationality
+        feedback.stop.model_scale model.prior.scale rounds.budget teacher.rationality
     """,
     ("number as text", "text", "upwards"): """
         env.constants.id env.id

@@ -13,6 +13,7 @@ from mavrl.feedback.base import FeedbackLikelihood
 from mavrl.feedback.demonstration import DemonstrationLikelihood
 from mavrl.feedback.preference import PreferenceLikelihood
 from mavrl.feedback.rating import RatingBatch, RatingLikelihood
+from mavrl.feedback.rationality import RationalLikelihood
 from mavrl.feedback.stop import StopLikelihood
 from mavrl.model.action_heads import NumberedHead
 from mavrl.model.beliefs import Belief, StepBelief, TabularBelief, outcomes_under
@@ -25,6 +26,7 @@ from mavrl.types import Transitions
 R, M, K, C, T = 2, 3, 7, 5, 4
 O, A = 4, 3  # noqa: E741 -- the axes' names
 GAMMA = 0.8
+_FACTOR = torch.tensor([0.1, 1.0, 3.0, 0.5, 2.0, 0.0])  # of each model
 SEEDS = [11, 12]
 
 
@@ -121,6 +123,20 @@ class TestTabularBelief:
                 torch.testing.assert_close(regrets[r, k], at.amax(-1) - taken)
                 torch.testing.assert_close(actions[r, k], (2.0 * at).log_softmax(-1))
 
+    def test_a_function_is_read_with_its_member_s_rationality(
+        self, tabular: TabularBelief, problem: TabularProblem
+    ) -> None:
+        steps, factor = on_grid(problem.transitions.n_states, problem.transitions.n_actions, R, C, T), _FACTOR
+        q = tabular.action_values(K, SEEDS)
+        actions = tabular.values(RationalLikelihood(DemonstrationLikelihood(2.0), factor), steps, K, SEEDS)
+        rewards = tabular.values(RationalLikelihood(PreferenceLikelihood(2.0), factor), steps, K, SEEDS)
+        plain = tabular.values(PreferenceLikelihood(2.0), steps, K, SEEDS)
+        for r in range(R):
+            for k in range(K):
+                beta = factor[r * M + k % M]
+                torch.testing.assert_close(actions[r, k], (2.0 * beta * q[r, k][steps.state[r]]).log_softmax(-1))
+                torch.testing.assert_close(rewards[r, k], beta * plain[r, k])
+
     def test_of_trained_posteriors(self, problem: TabularProblem) -> None:
         streams = [torch.Generator().manual_seed(k) for k in range(R * M)]
         posterior = StatePosterior(problem.transitions.n_states, [5], streams)
@@ -132,6 +148,23 @@ class TestTabularBelief:
 
 
 class TestStepBelief:
+    @pytest.mark.parametrize("kind", ["preference", "demonstration", "stop"])
+    def test_a_function_is_read_with_its_member_s_rationality(self, kind: str, model: StepRewardModel) -> None:
+        steps = in_control(R, C, T)
+        likelihood: FeedbackLikelihood = {
+            "preference": PreferenceLikelihood(2.0),
+            "demonstration": DemonstrationLikelihood(2.0),
+            "stop": StopLikelihood(torch.ones(R * M), 0.5),
+        }[kind]
+        found = StepBelief(model).values(RationalLikelihood(likelihood, _FACTOR), steps, K, SEEDS)
+        plain = StepBelief(model).values(likelihood, steps, K, SEEDS)
+        for r in range(R):
+            for k in range(K):
+                beta = _FACTOR[r * M + k % M]
+                log_odds = plain[r, k] - plain[r, k][..., :1] if kind == "demonstration" else plain[r, k]
+                scaled = found[r, k] - found[r, k][..., :1] if kind == "demonstration" else found[r, k]
+                torch.testing.assert_close(scaled, beta * log_odds, rtol=1e-4, atol=1e-5)
+
     def test_rewards_are_equally_many_deviations_off_their_mean(self, model: StepRewardModel) -> None:
         steps = in_control(R, C, 2, T)
         found = StepBelief(model).values(PreferenceLikelihood(1.0), steps, K, SEEDS)

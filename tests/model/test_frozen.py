@@ -71,6 +71,23 @@ def test_the_log_variance_is_clamped(bias: float, std: float) -> None:
     np.testing.assert_allclose(frozen.moments(frozen.standardized(state), *rest)[1], std, rtol=1e-5)
 
 
+def test_each_member_has_the_rationality_that_it_has_learned() -> None:
+    given = _model()
+    tensors = {**given.tensors(), "demonstration.rationality": torch.tensor([1.0, 5.0, 20.0, 2.0, 2.0, 0.0])}
+    learned, (state, action, _, _) = StepRewardModel.from_tensors(tensors, given.description), _transitions()
+    q = given.action_values(torch.from_numpy(state))
+    beta = tensors["demonstration.rationality"].view(R, M, 1, 1)
+    expected = (beta * q).softmax(-1).mean(1).log()
+    torch.testing.assert_close(learned.demonstrator(torch.from_numpy(state)), expected)
+    for k in range(R):
+        frozen = FrozenRewardModel(learned[k])
+        found = frozen.demonstrator(frozen.standardized(state))
+        np.testing.assert_allclose(found, expected[k].numpy(), rtol=1e-4, atol=1e-4)
+        advantage = expected[k] - (expected[k].exp() * expected[k]).sum(-1, keepdim=True)
+        of_taken = advantage.gather(-1, torch.from_numpy(action)[:, None]).squeeze(-1)
+        np.testing.assert_allclose(frozen.advantage(frozen.standardized(state), action), of_taken, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("scaled", [True, False])
 def test_observations_are_standardized_alike(scaled: bool) -> None:
     model, (state, *_) = _model(scaled=scaled), _transitions()

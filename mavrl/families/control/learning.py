@@ -11,6 +11,7 @@ from mavrl.actions import Actions
 from mavrl.configuration.settings import RunSettings
 from mavrl.families.base import PRIOR_MEAN_AT_TERMINATION
 from mavrl.feedback.combined import CombinedDataModule
+from mavrl.feedback.rationality import UnknownRationality
 from mavrl.model.action_heads import action_head
 from mavrl.model.layers import BatchedMLP, Standardization, restandardize
 from mavrl.model.objective import RewardInference
@@ -83,8 +84,12 @@ def control_weights(
     inverse = posterior if isinstance(posterior, InverseStepPosterior) else None
     read = inverse is not None or any(likelihood.reads == "q" for likelihood in likelihoods.values())
     network = inference.values.told() if read else None
-    model = StepRewardModel(posterior, network, reward_on_feedback(posterior, data, settings.members), {})
-    demonstrated = settings.feedback.get("demonstration")
+    demonstrated, of_demonstrators = settings.feedback.get("demonstration"), likelihoods.get("demonstration")
+    learned = None
+    if demonstrated is not None and isinstance(of_demonstrators, UnknownRationality):
+        learned = demonstrated["model_rationality"] * of_demonstrators.factor.drawn().squeeze(1)
+    on_feedback = reward_on_feedback(posterior, data, settings.members)
+    model = StepRewardModel(posterior, network, on_feedback, {}, rationality=learned)
     form = {
         "kind": "steps",
         "reward_domain": settings.model.reward_domain,
