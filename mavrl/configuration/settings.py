@@ -42,6 +42,8 @@ class ModelSettings:
     importance_weights: bool
     standardize: bool = False
     kl_count: Literal["transition", "sample", "mean"] = "mean"
+    covariance: Literal["full", "low_rank", "diagonal"] | None = None
+    covariance_rank: int = 10
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from mavrl.folder.episodes import Episodes
 from mavrl.metrics import measure
 from mavrl.model.action_heads import NumberedHead
 from mavrl.model.beliefs import TabularBelief
+from mavrl.model.correlation import chosen_covariance, first_correlation
 from mavrl.model.layers import BatchedMLP
 from mavrl.model.objective import RewardInference
 from mavrl.model.posterior import RewardPrior, StatePosterior
@@ -83,9 +84,12 @@ class TabularFamily(Family):
 
     def inference(self, data: CombinedDataModule) -> TabularInference:
         model, prior, models = self.settings.model, self.settings.model.prior, data.models
+        n_states = self.problem.transitions.n_states
         mean = self.problem.terminal_states * PRIOR_MEAN_AT_TERMINATION[self.termination]
+        covariance = chosen_covariance(model.covariance, model.objective, n_states)
+        states = first_correlation(covariance, n_states, model.covariance_rank, model_streams(models, "correlation"))
         return RewardInference(
-            StatePosterior(self.problem.transitions.n_states, model.hidden_sizes, model_streams(models, "encoder")),
+            StatePosterior(n_states, model.hidden_sizes, model_streams(models, "encoder"), states),
             RewardPrior(mean, prior.scale, len(models), prior.hyperprior_shape, prior.hyperprior_rate),
             self._values(model, models),
             data.likelihoods(),
@@ -102,10 +106,11 @@ class TabularFamily(Family):
 
     @torch.no_grad()
     def stored(self, inference: TabularInference, data: CombinedDataModule) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        tensors = {f"encoder.{name}": t for name, t in inference.posterior.encoder.state_dict().items()}
-        tensors |= {"prior.mean": inference.prior.mean, "prior.variance": inference.prior.variance}
-        n_states = self.problem.transitions.n_states
-        return tensors, {"kind": "tabular", "reward_domain": "s", "n_states": n_states}
+        prior = {"prior.mean": inference.prior.mean, "prior.variance": inference.prior.variance}
+        states, n_states = inference.posterior.state_correlation, self.problem.transitions.n_states
+        covariance = "diagonal" if states is None else states.covariance
+        form = {"kind": "tabular", "reward_domain": "s", "n_states": n_states, "covariance": covariance}
+        return {**inference.posterior.state_dict(), **prior}, form
 
     def go_on(self, inference: TabularInference, weights: Mapping[str, Tensor]) -> None:
         inference.load_state_dict(dict(weights), strict=False)  # a kind that was not asked about before is new
@@ -139,8 +144,9 @@ class TabularFamily(Family):
         return found
 
     def stored_belief(self, directory: Path) -> TabularBelief:
-        moments = TabularRewardModel.load(directory).member_tables()
-        return TabularBelief(*moments, self.problem.transitions, self.problem.gamma)
+        model, problem = TabularRewardModel.load(directory), self.problem
+        moments, correlation = model.member_tables(), model.member_correlation()
+        return TabularBelief(*moments, problem.transitions, problem.gamma, correlation)
 
     def figures(self, directory: Path, result: Mapping[str, Any]) -> Mapping[str, Drawing]:
         judgement = TabularJudgement(self.problem, TabularRewardModel.load(directory))

@@ -43,6 +43,11 @@ class RewardInference(nn.Module, Generic[Posterior, Source]):
         self._likelihoods = nn.ModuleDict(likelihoods)
 
     @property
+    def tied(self) -> bool:
+        """Whether rewards of different points are correlated, so that the correlation is learned from draws."""
+        return getattr(self.posterior, "state_correlation", None) is not None
+
+    @property
     def likelihoods(self) -> dict[str, FeedbackLikelihood]:
         return dict(self._likelihoods.items())  # type: ignore[arg-type]
 
@@ -94,8 +99,9 @@ class Objective(nn.Module, ABC):
 class EvidenceLowerBound(Objective):
     """The negative bound: minus the sum of all log-likelihoods, plus the KL over the support.
 
-    One reward of each point is drawn and shared by all feedback about it. A mini-batch stands for its whole data set:
-    its sum is scaled up to the data set's size. A learned Q adds the Bellman term of the feedback that reads it.
+    That KL of a joint Gaussian from an independent prior is the KL of its marginals plus its total correlation. One
+    reward of each point is drawn and shared by all feedback about it. A mini-batch stands for its whole data set: its
+    sum is scaled up to the data set's size. A learned Q adds the Bellman term of the feedback that reads it.
     """
 
     def forward(self, model: RewardInference[Any, Any], batches: dict[str, FeedbackBatch], noise: Noise) -> Loss:
@@ -103,9 +109,11 @@ class EvidenceLowerBound(Objective):
         mean, logvar = model.posterior(support)
         if model.training:
             model.prior.fit(mean, logvar, support)
-        kl = (support.kl_weights * model.prior.kl(mean, logvar, support)).sum(-1)
-        of_points, drawn = _draws(model, batches, noise, [mean.shape[-1] - support.first_drawn])
-        reward = mean + (0.5 * logvar).exp() * _from(support.first_drawn, of_points[0])
+        correlation = model.posterior.correlation(mean)
+        kl = (support.kl_weights * model.prior.kl(mean, logvar, support)).sum(-1) + correlation.total()
+        (of_points,), drawn = _draws(model, batches, noise, [correlation.n_noise - support.first_drawn])
+        deviation = correlation.correlated(_from(support.first_drawn, of_points)[:, None]).squeeze(1)
+        reward = mean + (0.5 * logvar).exp() * deviation
         q = model.values(reward, support) if support.valued else None
         loss = Loss(kl, {"kl": kl})
         for name, batch in batches.items():
@@ -132,8 +140,8 @@ class EvidenceLowerBound(Objective):
 class WeightedAverages(Objective):
     """The published objective: sum over kinds of w (NLL + kl_weight KL + bellman_weight Bellman), all of them averages.
 
-    Every step draws a reward of its own. With importance weights, w is the size of the kind's data set divided by the
-    largest one, else 1.
+    Every step draws a reward of its own, so states are taken to be independent. With importance weights, w is the size
+    of the kind's data set divided by the largest one, else 1.
     """
 
     weights: Tensor  # rows as those of sizes

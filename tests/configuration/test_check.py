@@ -152,7 +152,7 @@ SCIENTIFIC = {
     "env.size": 5, "env.p_rand": 0.1, "env.gamma": 0.9,
     "env.max_steps": 77, "env.termination": "neutral", "env.layout": "cliff", "model.objective": "weighted",
     "model.q": "learned", "model.backup": "soft", "model.prior.scale": 0.7, "model.hidden_sizes": [3],
-    "model.kl_weight": 0.5, "model.bellman_weight": 0.5, "model.importance_weights": True, "optim.lr": 0.123,
+    "model.covariance": "diagonal", "model.covariance_rank": 3, "model.kl_weight": 0.5, "model.bellman_weight": 0.5, "model.importance_weights": True, "optim.lr": 0.123,
     "optim.batch_size": 13, "optim.schedule": "constant", "optim.weight_decay": 0.5, "optim.gradient_clip": 0.5,
     "trainer.max_epochs": 7, "trainer.passes_per_epoch": 3, "trainer.validation": True, "trainer.patience": 3,
     "feedback.preference.n_samples": 7, "feedback.demonstration.n_samples": 7, "feedback.stop.n_samples": 0,

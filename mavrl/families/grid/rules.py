@@ -5,7 +5,9 @@ import math
 from omegaconf import DictConfig
 
 from mavrl.configuration.rule import TEXT, Rule, if_there, mapping, number, one_of, optional, whole
+from mavrl.errors import ConfigurationError
 
+_LARGEST_FULL = 40  # env.size, of a full covariance: 1,600 states, 10 MB a model in each of several copies
 _RULES = {
     "env.layout": TEXT,
     "env.size": whole(3, 1000),
@@ -25,4 +27,11 @@ def rules(config: DictConfig) -> dict[str, Rule]:
 
 
 def check(config: DictConfig) -> None:
-    """Nothing of a grid has to fit together that its rules do not say."""
+    """Refuse a covariance that would not fit into memory.
+
+    Raises:
+        ConfigurationError: it is.
+    """
+    if config.model.covariance == "full" and config.env.size > _LARGEST_FULL:
+        allowed = f"is for env.size up to {_LARGEST_FULL}, not {config.env.size}; low_rank is for all sizes"
+        raise ConfigurationError("model.covariance", "full", allowed)
