@@ -5,7 +5,8 @@
 Rewards of 100 replicates are drawn from the prior N(0, 1). The exact posterior comes from elliptical slice sampling
 (for ratings: given the learned cutpoints). Prints one JSON line a kind: how far the means are apart in units of the
 exact standard deviation, the ratio of the standard deviations (also to those given all other states, which is what a
-posterior of independent states converges to), and how often 50 % and 90 % intervals hold the truth.
+posterior of independent states converges to), how often 50 % and 90 % intervals hold the truth, and the same of the
+differences of all pairs of states, in which a shift that nothing fixes is gone.
 """
 
 import argparse
@@ -56,7 +57,10 @@ def compare(letter: str, replicates: int, samples: int, overrides: list[str]) ->
     seconds = time.monotonic() - started
     with torch.no_grad():
         mean, logvar = learner.inference.posterior()
+        matrix = learner.inference.posterior.correlation(mean).matrix().double()
     mean, std = mean.double(), (0.5 * logvar.double()).exp()
+    first, second = torch.triu_indices(9, 9, 1)
+    apart = mean[:, first] - mean[:, second], _std_of_differences(std, matrix, first, second)
 
     kind = KINDS[letter]
     likelihood = learner.inference.likelihoods[kind]
@@ -78,6 +82,7 @@ def compare(letter: str, replicates: int, samples: int, overrides: list[str]) ->
     r_hat = ((between + draws.var(0).mean(1)) / draws.var(0).mean(1)).sqrt().max()
     ratio = std / exact_std
     flat = draws.transpose(1, 2).flatten(0, 1)
+    differences = flat[..., first] - flat[..., second]
     conditional = torch.stack([torch.linalg.inv(torch.cov(flat[:, r].T)).diagonal() for r in range(replicates)]) ** -0.5
     return {
         "kind": kind,
@@ -90,8 +95,13 @@ def compare(letter: str, replicates: int, samples: int, overrides: list[str]) ->
         "std_ratio_mean_field": round((std / conditional).mean().item(), 3),
         "coverage_50": round(interval_coverage(mean, std, truth, 0.5).mean().item(), 3),
         "coverage_90": round(interval_coverage(mean, std, truth, 0.9).mean().item(), 3),
-        "exact_coverage_50": round(_exact_coverage(draws, truth, 0.5), 3),
-        "exact_coverage_90": round(_exact_coverage(draws, truth, 0.9), 3),
+        "exact_coverage_50": round(_share(flat, truth, 0.5), 3),
+        "exact_coverage_90": round(_share(flat, truth, 0.9), 3),
+        "difference_std_ratio": round((apart[1] / differences.std(0)).mean().item(), 3),
+        "difference_coverage_90": round(
+            interval_coverage(*apart, truth[:, first] - truth[:, second], 0.9).mean().item(), 3
+        ),
+        "exact_difference_coverage_90": round(_share(differences, truth[:, first] - truth[:, second], 0.9), 3),
         "exact_std": round(exact_std.mean().item(), 3),
         "largest_r_hat": round(r_hat.item(), 3),
         "replicates": replicates,
@@ -100,9 +110,16 @@ def compare(letter: str, replicates: int, samples: int, overrides: list[str]) ->
     }
 
 
-def _exact_coverage(draws: Any, truth: Any, level: float) -> float:
-    flat = draws.transpose(1, 2).flatten(0, 1)
-    below = (flat < truth).double().mean(0)
+def _std_of_differences(std: Any, matrix: Any, first: Any, second: Any) -> Any:
+    """Standard deviation of the difference of each pair of states, from theirs and the correlation of all."""
+    covariance = std[..., :, None] * matrix * std[..., None, :]
+    variance = covariance.diagonal(dim1=-2, dim2=-1)
+    return (variance[:, first] + variance[:, second] - 2 * covariance[:, first, second]).sqrt()
+
+
+def _share(draws: Any, truth: Any, level: float) -> float:
+    """How often the central interval of the draws, along the first axis, holds the truth."""
+    below = (draws < truth).double().mean(0)
     return ((below - 0.5).abs() <= level / 2).double().mean().item()
 
 

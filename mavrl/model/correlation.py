@@ -1,5 +1,6 @@
 """How the rewards of points are tied together in a posterior: from independent normal numbers to correlated ones."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 Covariance = Literal["full", "low_rank", "diagonal"]
-MOST_STATES_FULL = 150  # of a full covariance, unless it is asked for: beyond, it costs more than half of a step
-_FASTER = 3.0  # than other weights: loadings begin at 0, and some of them have to come to 1
+MOST_STATES_FULL = 100  # of a full covariance, unless it is asked for: beyond, it costs more than half of a step
+_SPEED = 9.0  # of a row of loadings, in learning rates: they begin at 0, and some of them have to come to 1
 _FIRST = 0.1  # size of the first loadings of low rank: at 0 they have no gradient
 
 
@@ -73,18 +74,23 @@ class StateCorrelation(nn.Module, ABC):
     """The learned correlation of the states of a finite environment, one of each model.
 
     Args:
-        weight: first values, from which loadings are made.
+        loadings: first values; of a triangular form, those below the diagonal.
     """
 
     covariance: Covariance
 
-    def __init__(self, weight: Float[Tensor, "R S K"]) -> None:
+    def __init__(self, loadings: Float[Tensor, "R S K"]) -> None:
         super().__init__()
-        self.weight = nn.Parameter(weight)
+        self.loadings = nn.Parameter(loadings)
 
     @abstractmethod
     def forward(self) -> Correlation:
-        """The correlation with these weights."""
+        """The correlation with these loadings."""
+
+    @property
+    def speed(self) -> float:
+        """Learning rate, in units of that of other weights: a row of K that all move goes as far, whatever K is."""
+        return _SPEED / math.sqrt(self.loadings.shape[-1])
 
 
 class TriangularCorrelation(StateCorrelation):
@@ -98,7 +104,7 @@ class TriangularCorrelation(StateCorrelation):
         return cls(torch.zeros(n_models, n_states, n_states))
 
     def forward(self) -> Correlation:
-        loadings = (_FASTER * self.weight).tril(-1)
+        loadings = self.loadings.tril(-1)
         return Correlation(loadings, loadings.shape[-1], loadings.new_zeros(len(loadings)))
 
 
@@ -115,10 +121,10 @@ class LowRankCorrelation(StateCorrelation):
             rank: columns of B.
             generators: one source of initial weights per model.
         """
-        return cls(torch.stack([_FIRST / _FASTER * torch.randn(n_states, rank, generator=g) for g in generators]))
+        return cls(torch.stack([_FIRST * torch.randn(n_states, rank, generator=g) for g in generators]))
 
     def forward(self) -> Correlation:
-        loadings = _FASTER * self.weight
+        loadings = self.loadings
         n_states, rank = loadings.shape[-2:]
         gram = torch.eye(rank, device=loadings.device) + loadings.mT @ loadings
         return Correlation(loadings, n_states + rank, torch.linalg.slogdet(gram).logabsdet)
@@ -145,11 +151,11 @@ def first_correlation(
     return LowRankCorrelation.first(n_states, rank, generators) if covariance == "low_rank" else None
 
 
-def stored_correlation(covariance: str, weight: Float[Tensor, "R S K"] | None) -> StateCorrelation | None:
-    """The correlation with stored weights; None where there are none.
+def stored_correlation(covariance: str, loadings: Float[Tensor, "R S K"] | None) -> StateCorrelation | None:
+    """The correlation with stored loadings; None where there are none.
 
     Raises:
         KeyError: nothing is known of such a covariance.
     """
     classes = {each.covariance: each for each in (TriangularCorrelation, LowRankCorrelation)}
-    return None if weight is None else classes[covariance](weight)  # type: ignore[index]
+    return None if loadings is None else classes[covariance](loadings)  # type: ignore[index]

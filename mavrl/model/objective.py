@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood
+from mavrl.model.correlation import StateCorrelation
 from mavrl.model.posterior import RewardPosterior, RewardPrior
 from mavrl.model.support import Scales, StateSupport, Support
 from mavrl.model.terms import masked_mean
@@ -43,9 +44,17 @@ class RewardInference(nn.Module, Generic[Posterior, Source]):
         self._likelihoods = nn.ModuleDict(likelihoods)
 
     @property
-    def tied(self) -> bool:
-        """Whether rewards of different points are correlated, so that the correlation is learned from draws."""
-        return getattr(self.posterior, "state_correlation", None) is not None
+    def state_correlation(self) -> StateCorrelation | None:
+        """How the rewards of states go together, where that is learned."""
+        return getattr(self.posterior, "state_correlation", None)
+
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
+        """All parameters as an optimiser takes them: loadings have a learning rate of their own, and do not decay."""
+        tied = self.state_correlation
+        if tied is None:
+            return [{"params": list(self.parameters())}]
+        others = [parameter for parameter in self.parameters() if parameter is not tied.loadings]
+        return [{"params": others}, {"params": [tied.loadings], "lr": tied.speed * lr, "weight_decay": 0.0}]
 
     @property
     def likelihoods(self) -> dict[str, FeedbackLikelihood]:

@@ -56,7 +56,9 @@ class TabularRewardModel(RewardModel):
     def from_tensors(cls, tensors: dict[str, Tensor], description: dict[str, Any]) -> "TabularRewardModel":
         """The model with these saved weights."""
         unused = [torch.Generator()] * (description["replicates"] * description["members"])
-        states = stored_correlation(description.get("covariance", "diagonal"), tensors.get("state_correlation.weight"))
+        states = stored_correlation(
+            description.get("covariance", "diagonal"), tensors.get("state_correlation.loadings")
+        )
         posterior = StatePosterior(description["n_states"], description["hidden_sizes"], unused, states)
         posterior.load_state_dict({name: t for name, t in tensors.items() if not name.startswith("prior.")})
         return cls.from_posterior(posterior, description)

@@ -32,7 +32,7 @@ def learned(request: pytest.FixtureRequest) -> TriangularCorrelation | LowRankCo
 
 def _covariance(learned: TriangularCorrelation | LowRankCorrelation, r: int) -> torch.Tensor:
     """Of model r before it is scaled to variances of 1."""
-    weight = 3 * learned.weight[r].detach()  # a weight counts three times, so that it learns faster
+    weight = learned.loadings[r].detach()
     if isinstance(learned, TriangularCorrelation):
         lower = torch.eye(S) + weight.tril(-1)
         return lower @ lower.T
@@ -85,7 +85,7 @@ def test_it_begins_with_independent_states_and_can_leave_them() -> None:
         assert (correlation.matrix() - torch.eye(S)).abs().max() <= atol
         noise = torch.randn(R, 1, correlation.n_noise)
         correlation.correlated(noise).square().sum().backward()
-        gradient = learned.weight.grad
+        gradient = learned.loadings.grad
         assert gradient is not None
         assert (gradient.tril(-1) if covariance == "full" else gradient).abs().sum((1, 2)).gt(0).all()
     assert first_correlation("diagonal", S, 2, _generators()) is None
@@ -94,8 +94,8 @@ def test_it_begins_with_independent_states_and_can_leave_them() -> None:
 def test_each_model_has_first_weights_of_its_own() -> None:
     learned = LowRankCorrelation.first(S, 2, _generators())
     alone = LowRankCorrelation.first(S, 2, _generators()[1:])
-    assert learned.weight[1:].equal(alone.weight)
-    assert not learned.weight[0].equal(learned.weight[1])
+    assert learned.loadings[1:].equal(alone.loadings)
+    assert not learned.loadings[0].equal(learned.loadings[1])
 
 
 def test_members_and_models_are_chosen_along_their_axes(learned: TriangularCorrelation | LowRankCorrelation) -> None:
@@ -105,12 +105,12 @@ def test_members_and_models_are_chosen_along_their_axes(learned: TriangularCorre
 
 
 def test_stored_weights_are_of_their_class(learned: TriangularCorrelation | LowRankCorrelation) -> None:
-    again = stored_correlation(learned.covariance, learned.weight.detach())
+    again = stored_correlation(learned.covariance, learned.loadings.detach())
     assert again is not None
     assert again().matrix().equal(learned().matrix())
     assert stored_correlation("diagonal", None) is None
     with pytest.raises(KeyError):
-        stored_correlation("circular", learned.weight.detach())
+        stored_correlation("circular", learned.loadings.detach())
 
 
 def test_full_is_chosen_where_it_is_affordable_and_makes_sense() -> None:
@@ -129,7 +129,7 @@ def test_the_posterior_of_a_linear_gaussian_model_is_found(covariance: str) -> N
     learned = first_correlation(covariance, 4, 2, _generators()[:1])  # type: ignore[arg-type]
     assert learned is not None
     logvar = torch.zeros(1, 4, requires_grad=True)
-    optimizer = torch.optim.Adam([logvar, learned.weight], lr=0.02)
+    optimizer = torch.optim.Adam([logvar, learned.loadings], lr=0.02)
     for _ in range(500):
         correlation = learned()
         std = (0.5 * logvar).exp()

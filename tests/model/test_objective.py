@@ -158,7 +158,7 @@ def test_the_bound_of_correlated_states(covariance: str, problem: Any, make_feed
     """One joint draw for all feedback, and the divergence of multivariate normal distributions."""
     feedback = make_feedback(COUNTS, [0, 1])
     model = make_inference(feedback, covariance=covariance, scale=0.7)
-    model.posterior.state_correlation.weight.normal_(0, 0.2)
+    model.posterior.state_correlation.loadings.normal_(0, 0.2)
     noise, batches = _Noise(2), feedback.train_sets
     loss = EvidenceLowerBound(_sizes(feedback), bellman_weight=0.6)(model, batches, noise)
     mean, logvar = model.posterior()
