@@ -54,6 +54,17 @@ class StepNoise:
         return torch.stack(rows)
 
 
+class AntitheticNoise(StepNoise):
+    """The same, where every odd step has the noise of the step before with the other sign.
+
+    What is odd in the noise of a gradient then all but cancels in an optimiser that remembers the step before.
+    """
+
+    def draw(self, step: int, count: int) -> Float[Tensor, "R N"]:
+        drawn = super().draw(step // 2, count)
+        return -drawn if step % 2 else drawn
+
+
 def _mix(value: int) -> int:
     """The splitmix64 finalizer: neighbouring inputs give unrelated outputs."""
     value = (value * 0x9E3779B97F4A7C15 + 0x9E3779B97F4A7C15) & _MASK

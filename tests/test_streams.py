@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from mavrl.streams import StepNoise, numpy_stream, torch_stream
+from mavrl.streams import AntitheticNoise, StepNoise, numpy_stream, torch_stream
 
 ADDRESSES = [
     (0, "labels"),
@@ -107,3 +107,10 @@ class TestStepNoise:
         draws = StepNoise([(0, 0), (5, 2), (0, 1)], "train").draw(0, 7)
         assert draws.shape == (3, 7)
         assert draws.dtype == torch.float32
+
+
+def test_antithetic_noise_is_the_same_with_the_other_sign_a_step_later():
+    noise, plain = AntitheticNoise([(0, 0), (3, 1)], "train"), StepNoise([(0, 0), (3, 1)], "train")
+    for step in range(4):
+        assert noise.draw(2 * step, 5).equal(plain.draw(step, 5))
+        assert noise.draw(2 * step + 1, 5).equal(-plain.draw(step, 5))

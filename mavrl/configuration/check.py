@@ -82,6 +82,9 @@ def check(config: DictConfig, choices: Mapping[str, Any] | None = None, values: 
     if config.rounds.name == "online" and config.trainer.validation:
         allowed = "must be false with rounds: what is held out is the teacher's, and chooses nothing"
         raise ConfigurationError("trainer.validation", True, allowed)
+    if config.model.objective == "weighted" and config.model.covariance in ("full", "low_rank"):
+        allowed = "must be diagonal, or null, with model.objective=weighted: its steps have rewards of their own"
+        raise ConfigurationError("model.covariance", config.model.covariance, allowed)
     importlib.import_module(FAMILIES[config.env.family].rules).check(config)
     for key, wanted in (("selection", config.selection == "best"), ("trainer.patience", config.trainer.patience)):
         if wanted and not config.trainer.validation:

@@ -45,6 +45,7 @@ _AS_BEFORE = {  # of a kind of feedback: what runs did before they could say so
     "cost": 1, "annotators": "learned", "learn_rationality": False, "teacher_noise": 1, "model_scale": None,
 }  # fmt: skip
 _OF_TEACHERS = {"rating": "teacher_noise", "stop": "model_scale"}  # of these, what an option of `teacher` says
+_MODEL_AS_BEFORE = {"covariance": "diagonal", "covariance_rank": 10}  # likewise, of what is learned
 _POLICY_AS_BEFORE = {"normalize_observations": False}  # likewise, of a policy that has such a key
 _BESIDE_SETTINGS = ("choices", "overrides")  # of config.json, which no setting is
 CODE = "code"  # of config.json: what the result depends on besides settings, by name; left out where that is nothing
@@ -105,9 +106,10 @@ def scientific(config: DictConfig) -> dict[str, Any]:
     groups = {key: plain(config[key]) for key in keys}
     for key in ("minibatches", "updates"):  # batch_size and n_steps say it
         groups.get("policy", {}).pop(key, None)
-    for key, value in _POLICY_AS_BEFORE.items():
-        if groups.get("policy", {}).get(key) == value:
-            del groups["policy"][key]
+    for group, before in (("model", _MODEL_AS_BEFORE), ("policy", _POLICY_AS_BEFORE)):
+        for key, value in before.items():
+            if groups.get(group, {}).get(key) == value:
+                del groups[group][key]
     feedback = {kind: plain(config.feedback[kind]) for kind in active_kinds(config)}
     for settings in feedback.values():
         for key in NOT_OF_RESULT:
@@ -166,6 +168,8 @@ def repeating(content: Mapping[str, Any]) -> list[str]:
     if "env" in settings:  # also where the chosen option says something
         before = {key: values[0] for key, values in _ENV_AS_BEFORE.items()}
         settings["env"] = {**before, **settings["env"]}
+    if "model" in settings:
+        settings["model"] = {**_MODEL_AS_BEFORE, **settings["model"]}
     if settings.get("policy", {}).get("name") == "ppo":  # likewise
         settings["policy"] = {**_POLICY_AS_BEFORE, **settings["policy"]}
     feedback = settings.get("feedback", {})

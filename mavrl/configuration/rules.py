@@ -80,6 +80,8 @@ RULES: dict[str, Rule] = {
     "model.backup": one_of("optimal", "soft", "behaviour"),
     "model.soft_temperature": POSITIVE,
     "model.hidden_sizes": SIZES,
+    "model.covariance": optional(one_of("full", "low_rank", "diagonal")),
+    "model.covariance_rank": whole(1, 1000),
     "model.prior.scale": optional(POSITIVE),
     "model.prior.hyperprior_shape": POSITIVE,
     "model.prior.hyperprior_rate": POSITIVE,

@@ -53,6 +53,8 @@ class ModelSettings:
     standardize: bool = False
     kl_count: Literal["transition", "sample", "mean"] = "mean"
     sampling: SamplingSettings | None = None  # where the objective is exact
+    covariance: Literal["full", "low_rank", "diagonal"] | None = None
+    covariance_rank: int = 10
 
 
 @dataclass(frozen=True)

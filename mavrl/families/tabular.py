@@ -30,6 +30,7 @@ from mavrl.folder.episodes import Episodes
 from mavrl.metrics import measure
 from mavrl.model.action_heads import NumberedHead
 from mavrl.model.beliefs import TabularBelief
+from mavrl.model.correlation import chosen_covariance, first_correlation
 from mavrl.model.layers import BatchedMLP
 from mavrl.model.objective import RewardInference
 from mavrl.model.posterior import RewardPrior, StatePosterior
@@ -93,8 +94,11 @@ class TabularFamily(Family):
 
     def inference(self, data: CombinedDataModule) -> TabularInference:
         model, prior, models = self.settings.model, self.settings.model.prior, data.models
+        n_states = self.problem.transitions.n_states
+        covariance = chosen_covariance(model.covariance, model.objective, n_states)
+        states = first_correlation(covariance, n_states, model.covariance_rank, model_streams(models, "correlation"))
         return RewardInference(
-            StatePosterior(self.problem.transitions.n_states, model.hidden_sizes, model_streams(models, "encoder")),
+            StatePosterior(n_states, model.hidden_sizes, model_streams(models, "encoder"), states),
             RewardPrior(self.prior_mean, prior.scale, len(models), prior.hyperprior_shape, prior.hyperprior_rate),
             self._values(model, models),
             data.likelihoods(),
@@ -111,10 +115,11 @@ class TabularFamily(Family):
 
     @torch.no_grad()
     def stored(self, inference: TabularInference, data: CombinedDataModule) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        tensors = {f"encoder.{name}": t for name, t in inference.posterior.encoder.state_dict().items()}
-        tensors |= {"prior.mean": inference.prior.mean, "prior.variance": inference.prior.variance}
-        n_states = self.problem.transitions.n_states
-        return tensors, {"kind": "tabular", "reward_domain": "s", "n_states": n_states}
+        prior = {"prior.mean": inference.prior.mean, "prior.variance": inference.prior.variance}
+        states, n_states = inference.posterior.state_correlation, self.problem.transitions.n_states
+        covariance = "diagonal" if states is None else states.covariance
+        form = {"kind": "tabular", "reward_domain": "s", "n_states": n_states, "covariance": covariance}
+        return {**inference.posterior.state_dict(), **prior}, form
 
     def go_on(self, inference: TabularInference, weights: Mapping[str, Tensor]) -> None:
         inference.load_state_dict(dict(weights), strict=False)  # a kind that was not asked about before is new
@@ -169,7 +174,7 @@ class TabularFamily(Family):
         model, dynamics = TabularRewardModel.load(directory), (self.problem.transitions, self.problem.gamma)
         if isinstance(model, SampledRewardModel):
             return SampledBelief(model, *dynamics)
-        return TabularBelief(*model.member_tables(), *dynamics)
+        return TabularBelief(*model.member_tables(), *dynamics, model.member_correlation())
 
     def figures(self, directory: Path, result: Mapping[str, Any]) -> Mapping[str, Drawing]:
         judgement = self._judgement(directory)

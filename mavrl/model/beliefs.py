@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood
 from mavrl.model.action_heads import NumberedHead
+from mavrl.model.correlation import Correlation
 from mavrl.model.posterior import StatePosterior
 from mavrl.model.step_reward import StepRewardModel
 from mavrl.planning import TransitionModel, plan
@@ -96,6 +97,7 @@ class TabularBelief:
         std: its standard deviation.
         transitions: of the environment.
         gamma: discount.
+        correlation: of the states under each member, with the axes R and M first; None for independent states.
     """
 
     def __init__(
@@ -104,8 +106,10 @@ class TabularBelief:
         std: Float[Tensor, "R M S"],
         transitions: TransitionModel,
         gamma: float,
+        correlation: Correlation | None = None,
     ) -> None:
         self._mean, self._std = mean, std
+        self._correlation = Correlation.independent(mean) if correlation is None else correlation
         self._transitions, self._gamma = transitions, gamma
         self._planned: tuple[tuple[int, ...], Tensor] | None = None  # the last Q, and what it is of
 
@@ -115,20 +119,25 @@ class TabularBelief:
         cls, posterior: StatePosterior, n_members: int, transitions: TransitionModel, gamma: float
     ) -> "TabularBelief":
         """What is believed by posteriors of R M models, the members of a replicate in a row."""
-        mean, logvar = (moment.unflatten(0, (-1, n_members)) for moment in posterior())
-        return cls(mean, (0.5 * logvar).exp(), transitions, gamma)
+        mean, logvar = posterior()
+        correlation = posterior.correlation(mean).members(n_members)
+        mean, std = (moment.unflatten(0, (-1, n_members)) for moment in (mean, (0.5 * logvar).exp()))
+        return cls(mean, std, transitions, gamma, correlation)
 
     @property
     def n_members(self) -> int:
         return self._mean.shape[1]
 
     def rewards(self, count: int, seeds: Sequence[int]) -> Float[Tensor, "R K S"]:
-        """The reward functions: independent normal deviations from their member's mean, one for each state."""
+        """The reward functions: draws of their member's joint Gaussian over the states."""
+        n_noise = self._correlation.n_noise
+        noise = torch.stack([torch.randn(count, n_noise, generator=_stream(seed)) for seed in seeds]).to(self._mean)
+        deviation = noise[..., : self._mean.shape[-1]].clone()
+        for first in range(min(count, self.n_members)):
+            of_member = slice(first, None, self.n_members)
+            deviation[:, of_member] = self._correlation[:, first].correlated(noise[:, of_member])
         member = torch.arange(count) % self.n_members
-        n_states = self._mean.shape[-1]
-        noise = torch.stack([torch.randn(count, n_states, generator=_stream(seed)) for seed in seeds])
-        noise = noise.to(self._mean)
-        return self._mean[:, member] + self._std[:, member] * noise
+        return self._mean[:, member] + self._std[:, member] * deviation
 
     def action_values(self, count: int, seeds: Sequence[int]) -> Float[Tensor, "R K S A"]:
         """The optimal Q of each reward function; remembered until others are asked for."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from mavrl.errors import TrainingError
 from mavrl.feedback.base import FeedbackBatch
 from mavrl.model.objective import Loss, Objective, Posterior, RewardInference, Source
-from mavrl.streams import StepNoise
+from mavrl.streams import AntitheticNoise, StepNoise
 
 Feedback = dict[str, FeedbackBatch] | FeedbackBatch
 
@@ -61,7 +61,8 @@ class RewardLearner(LightningModule, Generic[Posterior, Source]):
         self.lr, self.schedule, self.total_steps = lr, schedule, total_steps
         self.gradient_clip, self.weight_decay = gradient_clip, weight_decay
         self.selection, self.patience = selection, patience
-        self._noise = {split: StepNoise(seeds, split) for split in ("train", "validation")}
+        noise = StepNoise if inference.state_correlation is None else AntitheticNoise
+        self._noise = {split: noise(seeds, split) for split in ("train", "validation")}
         n_models = len(seeds)
         self.register_buffer("active", torch.ones(n_models, dtype=torch.bool))
         self.register_buffer("failed", torch.zeros(n_models, dtype=torch.bool))
@@ -77,7 +78,8 @@ class RewardLearner(LightningModule, Generic[Posterior, Source]):
         self.register_buffer("_finite_loss", torch.ones(n_models, dtype=torch.bool), persistent=False)
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay, fused=True)
+        groups = self.inference.parameter_groups(self.lr)
+        optimizer = torch.optim.AdamW(groups, lr=self.lr, weight_decay=self.weight_decay, fused=True)
         if self.schedule == "constant":
             return optimizer
         decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._cosine(step))

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mavrl.feedback.base import FeedbackBatch, FeedbackLikelihood
+from mavrl.model.correlation import StateCorrelation
 from mavrl.model.posterior import RewardPosterior, RewardPrior
 from mavrl.model.support import Scales, StateSupport, Support
 from mavrl.model.terms import masked_mean
@@ -41,6 +42,19 @@ class RewardInference(nn.Module, Generic[Posterior, Source]):
         self.prior = prior
         self.values = values
         self._likelihoods = nn.ModuleDict(likelihoods)
+
+    @property
+    def state_correlation(self) -> StateCorrelation | None:
+        """How the rewards of states go together, where that is learned."""
+        return getattr(self.posterior, "state_correlation", None)
+
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
+        """All parameters as an optimiser takes them: loadings have a learning rate of their own, and do not decay."""
+        tied = self.state_correlation
+        if tied is None:
+            return [{"params": list(self.parameters())}]
+        others = [parameter for parameter in self.parameters() if parameter is not tied.loadings]
+        return [{"params": others}, {"params": [tied.loadings], "lr": tied.speed * lr, "weight_decay": 0.0}]
 
     @property
     def likelihoods(self) -> dict[str, FeedbackLikelihood]:
@@ -94,8 +108,9 @@ class Objective(nn.Module, ABC):
 class EvidenceLowerBound(Objective):
     """The negative bound: minus the sum of all log-likelihoods, plus the KL over the support.
 
-    One reward of each point is drawn and shared by all feedback about it. A mini-batch stands for its whole data set:
-    its sum is scaled up to the data set's size. A learned Q adds the Bellman term of the feedback that reads it.
+    That KL of a joint Gaussian from an independent prior is the KL of its marginals plus its total correlation. One
+    reward of each point is drawn and shared by all feedback about it. A mini-batch stands for its whole data set: its
+    sum is scaled up to the data set's size. A learned Q adds the Bellman term of the feedback that reads it.
     """
 
     def forward(self, model: RewardInference[Any, Any], batches: dict[str, FeedbackBatch], noise: Noise) -> Loss:
@@ -103,9 +118,11 @@ class EvidenceLowerBound(Objective):
         mean, logvar = model.posterior(support)
         if model.training:
             model.prior.fit(mean, logvar, support)
-        kl = (support.kl_weights * model.prior.kl(mean, logvar, support)).sum(-1)
-        of_points, drawn = _draws(model, batches, noise, [mean.shape[-1] - support.first_drawn])
-        reward = mean + (0.5 * logvar).exp() * _from(support.first_drawn, of_points[0])
+        correlation = model.posterior.correlation(mean)
+        kl = (support.kl_weights * model.prior.kl(mean, logvar, support)).sum(-1) + correlation.total()
+        (of_points,), drawn = _draws(model, batches, noise, [correlation.n_noise - support.first_drawn])
+        deviation = correlation.correlated(_from(support.first_drawn, of_points)[:, None]).squeeze(1)
+        reward = mean + (0.5 * logvar).exp() * deviation
         q = model.values(reward, support) if support.valued else None
         loss = Loss(kl, {"kl": kl})
         for name, batch in batches.items():
@@ -132,8 +149,8 @@ class EvidenceLowerBound(Objective):
 class WeightedAverages(Objective):
     """The published objective: sum over kinds of w (NLL + kl_weight KL + bellman_weight Bellman), all of them averages.
 
-    Every step draws a reward of its own. With importance weights, w is the size of the kind's data set divided by the
-    largest one, else 1.
+    Every step draws a reward of its own, so states are taken to be independent. With importance weights, w is the size
+    of the kind's data set divided by the largest one, else 1.
     """
 
     weights: Tensor  # rows as those of sizes

@@ -1,4 +1,4 @@
-"""The reward posterior q(r | x) = N(mu(x), exp(logvar(x))) and its prior, for all models at once."""
+"""The reward posterior q(r) = N(mu, D K D), D^2 = diag(exp(logvar)), and its prior, for all models at once."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mavrl.model.action_heads import Action, ActionHead
+from mavrl.model.correlation import Correlation, StateCorrelation
 from mavrl.model.layers import BatchedMLP, Standardization, restandardize
 from mavrl.model.support import Points, StepSupport, Support
 from mavrl.model.terms import Backup, gaussian_kl
@@ -18,13 +19,21 @@ LOGVAR_RANGE = (-20.0, 2.0)
 
 
 class RewardPosterior(nn.Module, ABC, Generic[Points]):
-    """An amortized Gaussian over the reward of each point of a support, of the class of supports that it takes."""
+    """An amortized Gaussian over the rewards of the points of a support, of the class of supports that it takes."""
 
     encoder: BatchedMLP
 
     @abstractmethod
     def forward(self, support: Points) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
-        """Mean and log-variance of the reward at every point."""
+        """Mean and log-variance of the reward at every point, each by itself."""
+
+    def correlation(self, of: Float[Tensor, "R N"]) -> Correlation:
+        """How the rewards of the points go together: not at all, unless a class says otherwise.
+
+        Args:
+            of: mean or log-variance of the points.
+        """
+        return Correlation.independent(of)
 
     def _moments(self, output: Float[Tensor, "R N 2"]) -> tuple[Float[Tensor, "R N"], Float[Tensor, "R N"]]:
         mean, logvar = output.unbind(-1)
@@ -32,20 +41,36 @@ class RewardPosterior(nn.Module, ABC, Generic[Points]):
 
 
 class StatePosterior(RewardPosterior[Support]):
-    """The posterior of the reward of each state of a finite environment; the encoder's input is the one-hot state.
+    """The posterior of the rewards of a finite environment's states; the encoder's input is the one-hot state.
 
     Args:
         n_states: S.
         hidden_sizes: size of each hidden layer.
         generators: one source of initial weights per model.
+        state_correlation: how their rewards go together, which is learned; None for independent states.
     """
 
-    def __init__(self, n_states: int, hidden_sizes: Sequence[int], generators: list[torch.Generator]) -> None:
+    def __init__(
+        self,
+        n_states: int,
+        hidden_sizes: Sequence[int],
+        generators: list[torch.Generator],
+        state_correlation: StateCorrelation | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = BatchedMLP(n_states, hidden_sizes, 2, generators)
+        self.state_correlation = state_correlation
 
     def forward(self, support: Support | None = None) -> tuple[Float[Tensor, "R S"], Float[Tensor, "R S"]]:
         return self._moments(self.encoder.on_one_hot())
+
+    def correlation(self, of: Float[Tensor, "R S"]) -> Correlation:
+        return super().correlation(of) if self.state_correlation is None else self.state_correlation()
+
+    def sample(self, noise: Float[Tensor, "P R n_noise"]) -> Float[Tensor, "P R S"]:
+        """P reward functions of each model, from independent normal numbers, `correlation(...).n_noise` for each."""
+        mean, logvar = self()
+        return mean + (0.5 * logvar).exp() * self.correlation(mean).correlated(noise.transpose(0, 1)).transpose(0, 1)
 
 
 class StepPosterior(RewardPosterior[StepSupport]):

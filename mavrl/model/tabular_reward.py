@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mavrl.model.correlation import Correlation, stored_correlation
 from mavrl.model.posterior import StatePosterior
 from mavrl.model.reward_model import RewardModel, Values
 from mavrl.streams import torch_stream
@@ -22,6 +23,7 @@ class TabularRewardModel(RewardModel):
         std: posterior standard deviation of each member.
         description: what the model was trained on.
         weights: that these are the moments of, by name, with R M models as first axis; None where nobody kept them.
+        correlation: of the states under each member, with the axes R and M first; None for independent states.
     """
 
     kind = "tabular"
@@ -33,26 +35,32 @@ class TabularRewardModel(RewardModel):
         description: dict[str, Any],
         replicate: int | None = None,
         weights: dict[str, Tensor] | None = None,
+        correlation: Correlation | None = None,
     ) -> None:
         super().__init__(description, replicate)
         self._mean, self._std, self._weights = mean, std, weights
+        self._correlation = Correlation.independent(mean) if correlation is None else correlation
 
     @classmethod
     @torch.no_grad()
     def from_posterior(cls, posterior: StatePosterior, description: dict[str, Any]) -> "TabularRewardModel":
         """The reward model of trained posteriors."""
         mean, logvar = posterior()
-        shape = (description["replicates"], description["members"], mean.shape[-1])
-        weights = {f"encoder.{name}": tensor for name, tensor in posterior.encoder.state_dict().items()}
-        return cls(mean.view(shape), (0.5 * logvar).exp().view(shape), description, weights=weights)
+        members = description["members"]
+        shape = (description["replicates"], members, mean.shape[-1])
+        moments = mean.view(shape), (0.5 * logvar).exp().view(shape)
+        correlation = posterior.correlation(mean).members(members)
+        return cls(*moments, description, weights=posterior.state_dict(), correlation=correlation)
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor], description: dict[str, Any]) -> "TabularRewardModel":
         """The model with these saved weights."""
         unused = [torch.Generator()] * (description["replicates"] * description["members"])
-        posterior = StatePosterior(description["n_states"], description["hidden_sizes"], unused)
-        weights = {name.removeprefix("encoder."): t for name, t in tensors.items() if name.startswith("encoder.")}
-        posterior.encoder.load_state_dict(weights)
+        states = stored_correlation(
+            description.get("covariance", "diagonal"), tensors.get("state_correlation.loadings")
+        )
+        posterior = StatePosterior(description["n_states"], description["hidden_sizes"], unused, states)
+        posterior.load_state_dict({name: t for name, t in tensors.items() if not name.startswith("prior.")})
         return cls.from_posterior(posterior, description)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -70,11 +78,22 @@ class TabularRewardModel(RewardModel):
         if weights is not None:
             weights = {name: tensor[row * members : (row + 1) * members] for name, tensor in weights.items()}
         one = slice(row, row + 1)
-        return TabularRewardModel(self._mean[one], self._std[one], self.description, number, weights)
+        correlation = self._correlation[one]
+        return TabularRewardModel(self._mean[one], self._std[one], self.description, number, weights, correlation)
 
     def member_tables(self) -> tuple[Float[Tensor, "R M S"], Float[Tensor, "R M S"]]:
         """Posterior mean and standard deviation of every state under each member."""
         return self._mean, self._std
+
+    def member_correlation(self) -> Correlation:
+        """How the rewards of the states go together under each member, with the axes R and M first."""
+        return self._correlation
+
+    def covariance(self) -> Float[Tensor, "R S S"]:
+        """Posterior covariance of all pairs of states: within members and between them."""
+        within = self._std[..., :, None] * self._correlation.matrix() * self._std[..., None, :]
+        off = self._mean - self._mean.mean(1, keepdim=True)
+        return within.mean(1) + off.mT @ off / off.shape[1]
 
     def mean_table(self) -> Float[Tensor, "R S"]:
         """Posterior mean of every state, over members."""
@@ -104,8 +123,9 @@ class TabularRewardModel(RewardModel):
             replicate = row if self._number is None else self._number
             stream = torch_stream(seed, "reward sample", replicate)
             member = int(torch.randint(self._mean.shape[1], (), generator=stream))
-            noise = torch.randn(self._mean.shape[-1], generator=stream)
-            rows.append(self._mean[row, member] + self._std[row, member] * noise)
+            correlation = self._correlation[row, member]
+            noise = torch.randn(1, correlation.n_noise, generator=stream)
+            rows.append(self._mean[row, member] + self._std[row, member] * correlation.correlated(noise)[0])
         return torch.stack(rows)
 
     def _look_up(self, table: Float[Tensor, "R S"], state: Any) -> Any:

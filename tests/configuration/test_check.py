@@ -7,7 +7,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from mavrl.configuration.check import check, run_directory
-from mavrl.configuration.identity import active_kinds, config_hash, is_execution
+from mavrl.configuration.identity import active_kinds, config_hash, is_execution, scientific
 from mavrl.configuration.rules import rules_of
 from mavrl.errors import ConfigurationError
 
@@ -101,6 +101,28 @@ def test_selection_needs_validation(default: DictConfig, changed: Any, key: str,
     check(changed(default, {key: value, "trainer.validation": True}))
 
 
+@pytest.mark.parametrize(
+    ("words", "allowed"),
+    [
+        (("model.covariance=full", "model.objective=weighted"), r"must be diagonal, or null"),
+        (("model.covariance=full", "env.size=41"), r"env\.size up to 40"),
+        (("env=cartpole_v1", "model.covariance=full"), r"must be diagonal"),
+        (("env=cartpole_v1", "model.covariance=null"), r"must be diagonal"),
+        (("model.covariance=round",), r"full, low_rank"),
+    ],
+)
+def test_covariances_that_make_no_sense_are_refused(composed: Any, words: tuple[str, ...], allowed: str) -> None:
+    with pytest.raises(ConfigurationError, match=allowed) as caught:
+        check(composed(*words))
+    assert caught.value.key == "model.covariance"
+
+
+def test_independent_states_have_the_hash_of_before_they_could_be_said(composed: Any) -> None:
+    assert "covariance" not in scientific(composed("model.covariance=diagonal"))["model"]
+    assert scientific(composed("model.covariance=full"))["model"]["covariance"] == "full"
+    assert scientific(composed())["model"]["covariance"] is None
+
+
 class TestPolicies:
     @pytest.mark.parametrize("modality", ["p", "rs", "prs"])
     def test_imitation_needs_demonstrations(self, composed: Any, modality: str):
@@ -186,6 +208,7 @@ SCIENTIFIC = {
     "env.size": 5, "env.p_rand": 0.1, "env.gamma": 0.9,
     "env.max_steps": 77, "env.termination": "neutral", "env.layout": "cliff", "model.objective": "weighted",
     "model.q": "learned", "model.backup": "soft", "model.prior.scale": 0.7, "model.hidden_sizes": [3],
+    "model.covariance": "diagonal", "model.covariance_rank": 3,
     "model.kl_weight": 0.5, "model.bellman_weight": 0.5, "model.importance_weights": True, "optim.lr": 0.123,
     "optim.batch_size": 13, "optim.schedule": "constant", "optim.weight_decay": 0.5, "optim.gradient_clip": 0.5,
     "trainer.max_epochs": 7, "trainer.passes_per_epoch": 3, "trainer.validation": True, "trainer.patience": 3,

@@ -23,7 +23,8 @@ OTHERS: dict[str, Any] = {  # None: has no other value
     "modality.active": ["rating"], "counts": "small", "env.family": None, "selection": "best", "device": "cuda",
     "progress": True, "figures": "none", "model.objective": "weighted", "model.reward_domain": "sas",
     "rounds.name": "once", "rounds.first": "behaviour", "rounds.refit": "fresh", "rounds.budget": 7.0,
-    "model.backup": "soft", "model.kl_count": "transition", "optim.schedule": "constant",
+    "model.covariance": "low_rank", "model.backup": "soft", "model.kl_count": "transition",
+    "optim.schedule": "constant",
 }  # fmt: skip
 LEAST = 120  # keys, so that the test does not pass because there are none
 

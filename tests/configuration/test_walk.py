@@ -70,7 +70,7 @@ ALLOWED: dict[tuple[str, ...], str] = {
         task.epsilon teacher.discount teacher.equal teacher.lag teacher.mistake teacher.skip teacher.tie
     """,
     ("null",): """
-        data.digest data.folder task.run_dirs task.length task.policy task.rows
+        data.digest data.folder model.covariance task.run_dirs task.length task.policy task.rows
         cells.env cells.modality env.constants env.demonstration_cap env.max_steps env.normalization.optimal
         env.threads env.wrappers notify.url optim.batch_size policy.evaluate_every
         optim.demonstration_batch_size processes search.batch search.caps.demonstration search.caps.preference

@@ -18,6 +18,7 @@ from mavrl.feedback.preference import PreferenceBatch, PreferenceDataModule, Pre
 from mavrl.feedback.rating import RatingBatch, RatingDataModule, RatingLikelihood
 from mavrl.feedback.stop import StopBatch, StopDataModule, StopLikelihood
 from mavrl.model.action_heads import NumberedHead
+from mavrl.model.correlation import Covariance, first_correlation
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.learner import RewardLearner
 from mavrl.model.objective import EvidenceLowerBound, RewardInference, WeightedAverages
@@ -76,6 +77,7 @@ def make_inference(problem: TabularProblem) -> Callable[..., RewardInference]:
         backup: Any = "optimal",
         scale: float | None = 1.0,
         hidden: tuple[int, ...] = (8,),
+        covariance: Covariance = "diagonal",
     ) -> RewardInference:
         models = feedback.models
         n_states, n_actions = problem.transitions.n_states, problem.transitions.n_actions
@@ -85,7 +87,12 @@ def make_inference(problem: TabularProblem) -> Callable[..., RewardInference]:
             network = BatchedMLP(n_states, hidden, n_actions, model_streams(models, "q"))
             values = LearnedStateValues(network, NumberedHead(n_actions), GAMMA, backup, 0.5)
         return RewardInference(
-            StatePosterior(n_states, hidden, model_streams(models, "encoder")),
+            StatePosterior(
+                n_states,
+                hidden,
+                model_streams(models, "encoder"),
+                first_correlation(covariance, n_states, 3, model_streams(models, "correlation")),
+            ),
             RewardPrior(problem.terminal_states.float(), scale, len(models), 4.0, 0.8),
             values,
             feedback.likelihoods(),

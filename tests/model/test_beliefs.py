@@ -17,6 +17,7 @@ from mavrl.feedback.rationality import RationalLikelihood
 from mavrl.feedback.stop import StopLikelihood
 from mavrl.model.action_heads import NumberedHead
 from mavrl.model.beliefs import Belief, StepBelief, TabularBelief, outcomes_under
+from mavrl.model.correlation import TriangularCorrelation
 from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.posterior import StatePosterior, StepPosterior
 from mavrl.model.step_reward import StepRewardModel
@@ -92,6 +93,18 @@ class TestTabularBelief:
             assert (z.square().mean() - 1).abs() < 5 * math.sqrt(2 / n)
             correlation = torch.corrcoef(z.T) - torch.eye(n_states)
             assert correlation.abs().max() < 5 / math.sqrt(len(z))
+
+    @torch.no_grad()
+    def test_rewards_have_the_correlation_of_their_member(self, problem: TabularProblem) -> None:
+        n_states = problem.transitions.n_states
+        streams = [torch.Generator().manual_seed(k) for k in range(M)]
+        correlation = TriangularCorrelation(torch.randn(M, n_states, n_states) / 3)
+        posterior = StatePosterior(n_states, [5], streams, correlation)
+        reward = TabularBelief.from_posterior(posterior, M, problem.transitions, GAMMA).rewards(6000, [3])[0]
+        expected = correlation().matrix()
+        for member in range(M):
+            found = torch.corrcoef(reward[member::M].T)
+            assert (found - expected[member]).abs().max() < 5 / math.sqrt(2000)
 
     def test_a_seed_is_a_set_of_functions_of_one_replicate(self, tabular: TabularBelief) -> None:
         first, again = tabular.rewards(K, SEEDS), tabular.rewards(K, SEEDS)

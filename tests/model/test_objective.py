@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.distributions import MultivariateNormal, kl_divergence
 
 from mavrl.model.objective import EvidenceLowerBound, RewardInference, WeightedAverages
 
@@ -149,6 +150,34 @@ def test_the_bound(q: str, backup: str, scale: float | None, problem: Any, make_
         assert float(loss.total[r]) == pytest.approx(total, rel=1e-3)
     tied = {name.removesuffix("/bellman") for name in loss.terms if name.endswith("/bellman")}
     assert tied == (set(READ_Q) if q == "learned" else set())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("covariance", ["full", "low_rank"])
+def test_the_bound_of_correlated_states(covariance: str, problem: Any, make_feedback: Any, make_inference: Any) -> None:
+    """One joint draw for all feedback, and the divergence of multivariate normal distributions."""
+    feedback = make_feedback(COUNTS, [0, 1])
+    model = make_inference(feedback, covariance=covariance, scale=0.7)
+    model.posterior.state_correlation.loadings.normal_(0, 0.2)
+    noise, batches = _Noise(2), feedback.train_sets
+    loss = EvidenceLowerBound(_sizes(feedback), bellman_weight=0.6)(model, batches, noise)
+    mean, logvar = model.posterior()
+    correlation, std = model.posterior.correlation(mean), (0.5 * logvar).exp()
+    covariances = std[..., :, None] * correlation.matrix() * std[..., None, :]
+    assert noise.drawn.shape[1] == (9 if covariance == "full" else 12)
+    rewards = model.posterior.sample(noise.drawn[None])[0].double().numpy()
+    for r in range(2):
+        q = MultivariateNormal(mean[r], covariances[r])
+        prior = MultivariateNormal((torch.arange(9) == 8).float(), 0.49 * torch.eye(9))
+        assert float(loss.terms["kl"][r]) == pytest.approx(float(kl_divergence(q, prior)), rel=1e-4)
+        for kind, batch in batches.items():
+
+            def reward_at(at: tuple[int, ...], batch: Any = batch, reward: np.ndarray = rewards[r]) -> float:
+                return reward[int(batch.transitions.state[at])]
+
+            q_table = _optimal_q(problem, rewards[r])
+            expected = sum(_log_probs(kind, batch, model.likelihoods[kind], r, reward_at, q_table))
+            assert float(loss.terms[f"{kind}/log_likelihood"][r]) == pytest.approx(expected, rel=1e-3)
 
 
 @torch.no_grad()

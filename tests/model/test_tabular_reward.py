@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mavrl.model.correlation import Correlation, LowRankCorrelation, TriangularCorrelation
 from mavrl.model.loading import load_reward_model
 from mavrl.model.posterior import StatePosterior
 from mavrl.model.reward_model import save_reward_model
@@ -127,3 +128,62 @@ def test_save_and_load_are_exact(posterior: StatePosterior, model: TabularReward
     assert len(description.pop("sha256")) == 64
     assert description == DESCRIPTION
     assert "prior.variance" in load_file(tmp_path / "run/reward_model/weights.safetensors")
+
+
+# Correlated states ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["full", "low_rank"])
+def correlated(request: pytest.FixtureRequest) -> StatePosterior:
+    shape = (6, N_STATES, N_STATES) if request.param == "full" else (6, N_STATES, 2)
+    made = TriangularCorrelation if request.param == "full" else LowRankCorrelation
+    streams = [torch.Generator().manual_seed(k) for k in range(6)]
+    return StatePosterior(N_STATES, [5, 4], streams, made(torch.randn(shape) / 3))
+
+
+def _described(posterior: StatePosterior) -> dict[str, Any]:
+    assert posterior.state_correlation is not None
+    return {**DESCRIPTION, "covariance": posterior.state_correlation.covariance}
+
+
+@torch.no_grad()
+def test_the_covariance_is_that_of_the_mixture_of_members(correlated: StatePosterior) -> None:
+    model = TabularRewardModel.from_posterior(correlated, _described(correlated))
+    mean, logvar = correlated()
+    matrix = correlated.correlation(mean).matrix()
+    for r in range(3):
+        both = [2 * r, 2 * r + 1]
+        std = (0.5 * logvar[both]).exp()
+        within = (std[:, :, None] * matrix[both] * std[:, None, :]).mean(0)
+        between = torch.cov(mean[both].T, correction=0)
+        torch.testing.assert_close(model.covariance()[r], within + between, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.covariance().diagonal(dim1=1, dim2=2).sqrt(), model.std_table())
+    torch.testing.assert_close(model[1].covariance(), model.covariance()[1:2])
+
+
+def test_independent_states_have_a_diagonal_covariance_within_members() -> None:
+    model = TabularRewardModel(torch.randn(2, 1, 4), torch.rand(2, 1, 4), {})
+    torch.testing.assert_close(model.covariance(), torch.diag_embed(model.std_table().square()))
+
+
+def test_samples_have_that_covariance() -> None:
+    correlation = Correlation(torch.tensor([[[[0.0, 0.0], [3.0, 0.0]]]]), 2, torch.zeros(1, 1))
+    model = TabularRewardModel(torch.zeros(1, 1, 2), torch.tensor([[[1.0, 2.0]]]), {}, correlation=correlation)
+    draws = torch.cat([model.sample_table(seed) for seed in range(4000)])
+    expected = torch.tensor([[1.0, 2 * 3 / 10**0.5], [2 * 3 / 10**0.5, 4.0]])
+    torch.testing.assert_close(model.covariance()[0], expected)
+    torch.testing.assert_close(torch.cov(draws.T), expected, rtol=0.1, atol=0.1)
+
+
+def test_correlated_models_are_saved_and_loaded_exactly(correlated: StatePosterior, tmp_path: Path) -> None:
+    model = TabularRewardModel.from_posterior(correlated, _described(correlated))
+    save_reward_model(tmp_path, {**correlated.state_dict(), "prior.variance": torch.ones(6, 1)}, _described(correlated))
+    loaded = load_reward_model(tmp_path)
+    assert isinstance(loaded, TabularRewardModel)
+    model[2].save(tmp_path / "alone")
+    alone = load_reward_model(tmp_path / "alone")
+    assert isinstance(alone, TabularRewardModel)
+    assert loaded.covariance().equal(model.covariance())
+    assert loaded.sample_table(5).equal(model.sample_table(5))
+    assert loaded[1].sample_table(5).equal(model.sample_table(5)[1:2])
+    assert alone.covariance().equal(model.covariance()[2:])

@@ -114,6 +114,7 @@ _LEARNING_RATE = Rule(_is_schedule, "must be a number above 0, or lin_x such as 
 LEARNING_RULES = {  # of rewards of transitions
     "model.q": one_of("learned", "inverse"),
     "model.reward_domain": one_of("s", "sa", "sas"),
+    "model.covariance": Rule(lambda value: value == "diagonal", "must be diagonal where states do not repeat"),
     "model.standardize": one_of(True, False),
     "model.kl_count": one_of("transition", "sample", "mean"),
 }

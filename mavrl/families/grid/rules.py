@@ -8,6 +8,7 @@ from mavrl.configuration.plain import shown
 from mavrl.configuration.rule import TEXT, Rule, if_there, mapping, number, one_of, optional, whole
 from mavrl.errors import ConfigurationError
 
+_LARGEST_FULL = 40  # env.size, of a full covariance: 1,600 states, 10 MB a model in each of several copies
 _RULES = {
     "env.layout": TEXT,
     "env.size": whole(3, 1000),
@@ -36,11 +37,14 @@ def rules(config: DictConfig) -> dict[str, Rule]:
 
 
 def check(config: DictConfig) -> None:
-    """Refuse what an exact posterior cannot be of.
+    """Refuse a covariance that would not fit into memory, and what an exact posterior cannot be of.
 
     Raises:
         ConfigurationError: for the first such thing.
     """
+    if config.model.covariance == "full" and config.env.size > _LARGEST_FULL:
+        allowed = f"is for env.size up to {_LARGEST_FULL}, not {config.env.size}; low_rank is for all sizes"
+        raise ConfigurationError("model.covariance", "full", allowed)
     if config.model.objective != "exact":
         return
     for key, wanted, why in _OF_EXACT:
