@@ -41,7 +41,7 @@ class FrozenRewardModel:
         self._q = None if model.q is None else _layers(model.q)
         self._inverse = model.posterior if isinstance(model.posterior, InverseStepPosterior) else None
         self._demonstrated = model.demonstrated
-        beta = model.rationality  # of all, or of each member
+        beta = model.rationality if model.demonstrated else 1.0  # of all, or of each member
         self._rationality = beta[0].numpy() if isinstance(beta, Tensor) else beta
 
     def standardized(self, state: Float[np.ndarray, "N O"]) -> Float[np.ndarray, "M N O"]:

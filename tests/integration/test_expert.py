@@ -86,7 +86,7 @@ def test_one_that_is_missing_is_trained_by_the_main_job(fresh_control_app: Any) 
     ("arguments", "words"),
     [
         (("env=grid_trap",), ("env=grid_trap", "optimal policy is planned")),
-        (("env=cartpole_v1",), ("policy=imitation", "policy=dqn or policy=ppo")),
+        (("env=cartpole_v1",), ("policy=imitation", "policy=dqn, sac, ppo")),
         (
             ("env=cartpole_v1", "policy=dqn", "env.experts.dqn.nonsense=3"),
             ("env.experts.dqn.nonsense=3", "no such key"),
