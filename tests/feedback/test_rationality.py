@@ -147,12 +147,14 @@ def _learned(unknown: UnknownRationality, table: Tensor, batch: Any, steps: int 
     """Median and standard deviation of the logarithm of the factor, with the reward, or Q, known."""
     optimizer, noise = torch.optim.Adam(unknown.parameters(), lr=0.02), torch.Generator().manual_seed(0)
     taken = batch.transitions.action if batch.kind == "demonstration" else torch.zeros_like(batch.transitions.action)
+    slower = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, steps)  # the last steps are noise otherwise
     for _ in range(steps):
         optimizer.zero_grad()
         drawn = unknown.drawn(torch.randn(1, unknown.n_latents, generator=noise))
         read = drawn.of_actions(table).gather(-1, taken[..., None]).squeeze(-1)
         (unknown.kl() - drawn.log_prob(read, batch).sum(-1)).sum().backward()
         optimizer.step()
+        slower.step()
     values = unknown.factor.learned()
     return float(values[""]), float(values["_log_std"])
 
