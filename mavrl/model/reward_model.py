@@ -8,13 +8,14 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mavrl import __version__
 from mavrl.errors import StorageError
 from mavrl.reports.card import model_card
 from mavrl.storage.contents import read_metrics
 from mavrl.storage.files import read_checked, read_json, write_checked, write_json, write_text
+from mavrl.streams import torch_stream
 
 Values = TypeVar("Values", np.ndarray, Tensor)
 Model = TypeVar("Model", bound="RewardModel")
@@ -59,6 +60,12 @@ class RewardModel(ABC):
             description |= {name: [description[name][self._number]] for name in _OF_REPLICATES if name in description}
         save_reward_model(Path(path), self.tensors(), description)
         write_card(Path(path), self.metrics)
+
+    def _stream(self, seed: int, row: int) -> Generator:
+        """The randomness of a replicate's samples, addressed by its own seed: they do not depend on its company."""
+        number = row if self._number is None else self._number
+        seeds = self.description.get("seeds")
+        return torch_stream(seed, "reward sample", number if seeds is None else seeds[number])
 
     def push_to_hub(self, name: str, private: bool = True) -> str:
         """Save the model as a repository of the Hugging Face hub, which is made if there is none; returns its address.

@@ -52,7 +52,7 @@ class SampledRewardModel(TabularRewardModel):
         """One of the draws of each replicate."""
         rows = []
         for row, draws in enumerate(self.draws.flatten(1, 2)):
-            stream = torch_stream(seed, "reward sample", row if self._number is None else self._number)
+            stream = self._stream(seed, row)
             rows.append(draws[int(torch.randint(len(draws), (), generator=stream))])
         return torch.stack(rows)
 

@@ -14,7 +14,6 @@ from mavrl.model.layers import BatchedMLP, Standardization
 from mavrl.model.posterior import InverseStepPosterior, StepPosterior
 from mavrl.model.reward_model import RewardModel, Values
 from mavrl.quadratic import QuadraticValues
-from mavrl.streams import torch_stream
 
 _RATIONALITY = "demonstration.rationality"  # the weights that it is among
 
@@ -167,7 +166,7 @@ class StepRewardModel(RewardModel):
         mean, std = self.member_moments(*steps)
         rows = []
         for row in range(len(self)):
-            stream = torch_stream(seed, "reward sample", row if self._number is None else self._number)
+            stream = self._stream(seed, row)
             member = int(torch.randint(self.n_members, (), generator=stream))
             rows.append(mean[row, member] + std[row, member] * torch.randn((), generator=stream))
         return self._shaped(torch.stack(rows), state, shape)

@@ -10,7 +10,6 @@ from torch import Tensor
 from mavrl.model.correlation import Correlation, stored_correlation
 from mavrl.model.posterior import StatePosterior
 from mavrl.model.reward_model import RewardModel, Values
-from mavrl.streams import torch_stream
 
 
 class TabularRewardModel(RewardModel):
@@ -120,11 +119,10 @@ class TabularRewardModel(RewardModel):
         """One reward function drawn from each replicate's posterior."""
         rows = []
         for row in range(len(self)):
-            replicate = row if self._number is None else self._number
-            stream = torch_stream(seed, "reward sample", replicate)
+            stream = self._stream(seed, row)
             member = int(torch.randint(self._mean.shape[1], (), generator=stream))
             correlation = self._correlation[row, member]
-            noise = torch.randn(1, correlation.n_noise, generator=stream)
+            noise = torch.randn(1, correlation.n_noise, generator=stream).to(self._mean.dtype)
             rows.append(self._mean[row, member] + self._std[row, member] * correlation.correlated(noise)[0])
         return torch.stack(rows)
 
