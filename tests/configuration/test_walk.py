@@ -118,6 +118,9 @@ ALLOWED: dict[tuple[str, ...], str] = {
     ("fraction", "null"): """
         feedback.stop.model_scale model.prior.scale rounds.budget teacher.rationality
     """,
+    ("negative",): """
+        policy.gradient_steps
+    """,
     ("number as text", "text", "upwards"): """
         env.constants.id env.id
     """,
