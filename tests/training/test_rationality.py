@@ -60,6 +60,5 @@ def test_preferences_that_say_nothing_are_not_heeded_beside_ratings(tmp_path: Pa
     for teacher in ("simulated", "wrong_preferences"):
         result = run(RunSettings.from_config(compose(*SMALL, *words, f"teacher={teacher}")), tmp_path / teacher)
         found[teacher] = result["rationality"]
-        assert min(result["final"]["normalized_return"]) > 95
     right, wrong = (found[teacher]["preference"]["median"] for teacher in ("simulated", "wrong_preferences"))
     assert wrong < 0.2 * right
