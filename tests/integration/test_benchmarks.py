@@ -32,11 +32,18 @@ def test_posterior_is_near_the_exact_one(kind: str):
     (result,) = _lines("posterior.py", "--kinds", kind, "--replicates", "6", "--samples", "80")
     assert result["mean_difference_in_std"] < 0.5
     assert result["correlation_of_means"] > 0.9
-    # Independent states cannot hold the correlations of the exact posterior: their standard deviations are those of a
-    # state given all others, and at most those of the state alone.
-    assert 0.7 < result["std_ratio_mean_field"] < 1.4
-    assert result["std_ratio_mean"] < 1.2
+    assert 0.6 < result["std_ratio_mean"] < 1.3
     assert 0.8 < result["exact_coverage_90"] <= 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+def test_independent_states_are_as_wide_as_each_is_given_all_others():
+    """They cannot hold the correlations of the exact posterior, and are narrower than it."""
+    few = ("--kinds", "p", "--replicates", "6", "--samples", "80")
+    (result,) = _lines("posterior.py", *few, "model.covariance=diagonal")
+    assert 0.7 < result["std_ratio_mean_field"] < 1.4
+    assert result["std_ratio_mean"] < 0.9
 
 
 @pytest.mark.slow
