@@ -197,6 +197,6 @@ def test_help_is_readable(fresh_app: Any) -> None:
     for word in ("grid_trap", "pdrs", "reference", "tensorboard", "rerun=true", "feedback.<kind>.n_samples"):
         assert word in outcome.out
     lines = outcome.out.splitlines()
-    prose = [line for line in lines if not line.startswith(("task: ", "env: "))]  # Hydra prints a group on one line
+    prose = [line for line in lines if not line.startswith(("task: ", "env: ", "teacher: "))]  # Hydra prints a group on one line
     assert max(map(len, prose)) <= 130
     assert not [line for line in lines if line.startswith("hydra/")]  # groups of Hydra's own
