@@ -197,6 +197,7 @@ def test_help_is_readable(fresh_app: Any) -> None:
     for word in ("grid_trap", "pdrs", "reference", "tensorboard", "rerun=true", "feedback.<kind>.n_samples"):
         assert word in outcome.out
     lines = outcome.out.splitlines()
-    prose = [line for line in lines if not line.startswith(("task: ", "env: ", "teacher: "))]  # Hydra prints a group on one line
+    on_one_line = ("task: ", "env: ", "teacher: ")  # as Hydra prints groups
+    prose = [line for line in lines if not line.startswith(on_one_line)]
     assert max(map(len, prose)) <= 130
     assert not [line for line in lines if line.startswith("hydra/")]  # groups of Hydra's own
